@@ -1,0 +1,11 @@
+import { defineConfig } from "tsup";
+
+export default defineConfig({
+  entry: ["src/index.ts", "src/schema.ts"],
+  format: "esm",
+  target: "es2022",
+  dts: true,
+  clean: true,
+  // The SQL travels inside the JavaScript: a path to a file beside it would not survive the application's bundler.
+  loader: { ".sql": "text" },
+});
