@@ -1,0 +1,124 @@
+/** Every error this package throws carries one of these in `code`. */
+export type ChatStoreErrorCode =
+  | "CHAT_NOT_OWNED"
+  | "CHAT_CONFLICT"
+  | "INVALID_CHAT"
+  | "MIGRATION_FAILED"
+  | "NOT_MIGRATED"
+  | "QUERY_FAILED";
+
+// Registered globally, so that an error made by a second copy of this package is still recognised.
+const marker = Symbol.for("drizzle-chat-store.error");
+
+/**
+ * What all errors of this package have in common. Thrown as such when the database refused a statement
+ * (`QUERY_FAILED`, the driver's error is the `cause`) or has no tables yet (`NOT_MIGRATED`).
+ *
+ * No `message` or `stack` holds chat text. A `cause` may: Drizzle puts a failed query's parameters into its message.
+ */
+export class ChatStoreError extends Error {
+  override readonly name: string = "ChatStoreError";
+  readonly code: ChatStoreErrorCode;
+
+  constructor(code: ChatStoreErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    Object.defineProperty(this, marker, { value: true });
+  }
+
+  /** Like `instanceof`, but also true for an error from another copy of this package. */
+  static isInstance(error: unknown): error is ChatStoreError {
+    return typeof error === "object" && error !== null && marker in error;
+  }
+}
+
+/** The chat exists and belongs to another user. Nothing was changed. */
+export class ChatOwnershipError extends ChatStoreError {
+  override readonly name = "ChatOwnershipError";
+  readonly chatId: string;
+
+  constructor({ chatId }: { chatId: string }) {
+    super(
+      "CHAT_NOT_OWNED",
+      `Chat ${quote(chatId)} belongs to another user, so nothing was changed. ` +
+        "Expected the userId that created it: check that userId is the signed-in user's, or use a new chatId.",
+    );
+    this.chatId = chatId;
+  }
+
+  static override isInstance(error: unknown): error is ChatOwnershipError {
+    return ChatStoreError.isInstance(error) && error.code === "CHAT_NOT_OWNED";
+  }
+}
+
+/** The chat was saved by someone else since it was loaded. Nothing was changed. */
+export class ChatConflictError extends ChatStoreError {
+  override readonly name = "ChatConflictError";
+  readonly chatId: string;
+  readonly expectedVersion: number;
+  /** The stored version; `null` when there is no such chat. */
+  readonly actualVersion: number | null;
+
+  constructor(facts: { chatId: string; expectedVersion: number; actualVersion: number | null }) {
+    const found = facts.actualVersion === null ? "does not exist" : `is at version ${facts.actualVersion}`;
+    super(
+      "CHAT_CONFLICT",
+      `Chat ${quote(facts.chatId)} ${found}, expected version ${facts.expectedVersion}, so nothing was changed. ` +
+        "Load it again with getChat, apply the change to what is stored now, and save with that version.",
+    );
+    this.chatId = facts.chatId;
+    this.expectedVersion = facts.expectedVersion;
+    this.actualVersion = facts.actualVersion;
+  }
+
+  static override isInstance(error: unknown): error is ChatConflictError {
+    return ChatStoreError.isInstance(error) && error.code === "CHAT_CONFLICT";
+  }
+}
+
+/** One thing that is wrong with an input: where it is, and what was found, expected and can be done. */
+export interface InvalidChatIssue {
+  /** From the input's top, such as `["messages", 3, "id"]`. Empty for the input itself. */
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** The input cannot be stored. Nothing was changed. */
+export class InvalidChatError extends ChatStoreError {
+  override readonly name = "InvalidChatError";
+  /** At least one. */
+  readonly issues: readonly InvalidChatIssue[];
+
+  constructor(issues: readonly InvalidChatIssue[], options?: ErrorOptions) {
+    const lines = issues.map(({ path, message }) => `${formatPath(path)}: ${message}`);
+    super("INVALID_CHAT", `Nothing was changed, because the input is not valid.\n- ${lines.join("\n- ")}`, options);
+    this.issues = issues;
+  }
+
+  static override isInstance(error: unknown): error is InvalidChatError {
+    return ChatStoreError.isInstance(error) && error.code === "INVALID_CHAT";
+  }
+}
+
+/** The tables could not be brought up to date. Nothing was changed. */
+export class MigrationError extends ChatStoreError {
+  override readonly name = "MigrationError";
+  /** Name of the migration that failed or is not known; `null` when none had been reached. */
+  readonly migration: string | null;
+
+  constructor({ migration, reason, cause }: { migration: string | null; reason: string; cause?: unknown }) {
+    super("MIGRATION_FAILED", `${reason} Nothing was changed.`, cause === undefined ? undefined : { cause });
+    this.migration = migration;
+  }
+
+  static override isInstance(error: unknown): error is MigrationError {
+    return ChatStoreError.isInstance(error) && error.code === "MIGRATION_FAILED";
+  }
+}
+
+const quote = (text: string) => JSON.stringify(text);
+
+const formatPath = (path: InvalidChatIssue["path"]) =>
+  path.length === 0
+    ? "input"
+    : path.map((key, depth) => (typeof key === "number" ? `[${key}]` : depth === 0 ? key : `.${key}`)).join("");

@@ -1,0 +1,15 @@
+import chats from "../migrations/0000_chats.sql";
+
+export interface Migration {
+  /** Position in the list, from 1. What the ledger counts. */
+  version: number;
+  name: string;
+  statements: string[];
+}
+
+/** Every migration there has ever been, oldest first. Made by drizzle-kit; once released, only ever appended to. */
+export const migrations: readonly Migration[] = Object.entries({ "0000_chats": chats }).map(([name, text], index) => ({
+  version: index + 1,
+  name,
+  statements: text.split("--> statement-breakpoint").map((statement) => statement.trim()),
+}));

@@ -1,0 +1,11 @@
+/**
+ * The five-character SQLSTATE of a failed statement, looking through what Drizzle and the store wrap around the
+ * driver's error. Errors are recognised by this alone: message texts are translated and constraint names change.
+ */
+export function sqlStateOf(error: unknown): string | undefined {
+  for (let depth = 0; depth < 5 && typeof error === "object" && error !== null; depth++) {
+    if ("code" in error && typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code)) return error.code;
+    error = "cause" in error ? error.cause : undefined;
+  }
+  return undefined;
+}

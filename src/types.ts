@@ -1,0 +1,100 @@
+import type { UIMessage } from "ai";
+import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
+
+/**
+ * Any Drizzle Postgres database, of any driver and with any schema of your own, or a transaction of one.
+ * The store opens no connection itself.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: Drizzle's own defaults reject a database that was given a schema.
+export type ChatDatabase = PgDatabase<PgQueryResultHKT, any, any>;
+
+/** A chat without its messages. */
+export interface Chat {
+  id: string;
+  /** The user it belongs to. Never changes. */
+  userId: string;
+  /** `""` until one is given. */
+  title: string;
+  /** Starts at 1 and counts the saves that changed something. */
+  version: number;
+  createdAt: Date;
+  /** Time of the last save that changed something, in milliseconds precision, from the database's clock. */
+  updatedAt: Date;
+}
+
+/** A chat with all of its messages, in order. */
+export interface ChatWithMessages<M extends UIMessage = UIMessage> extends Chat {
+  messages: M[];
+}
+
+export interface UpsertChatInput<M extends UIMessage = UIMessage> {
+  /** Who saves: 1 to 255 characters. A new chat will belong to this user; an existing one must already. */
+  userId: string;
+  /** 1 to 255 characters, without NUL or unpaired surrogates, which a Postgres text cannot hold. */
+  chatId: string;
+  /** At most 1,000 characters. Left out, a stored title stays and a new chat gets `""`. */
+  title?: string | undefined;
+  /**
+   * The whole conversation. Ids must be non-empty, unique within the chat and at most 255 characters. Of each message
+   * `id`, `role`, `metadata` and `parts` are stored, the last two as `JSON.stringify` writes them.
+   */
+  messages: readonly M[];
+  /** Save only if the stored chat still has this version, usually the one `getChat` gave. */
+  expectedVersion?: number | undefined;
+}
+
+export interface GetChatInput {
+  /** Who asks. */
+  userId: string;
+  chatId: string;
+}
+
+export interface GetChatsInput {
+  /** Whose chats. */
+  userId: string;
+  /** At most this many chats: a positive integer. Left out, all of them. */
+  limit?: number | undefined;
+  /** The last chat of the previous page: the list goes on after it, also when chats were added or moved meanwhile. */
+  before?: Pick<Chat, "id" | "updatedAt"> | undefined;
+}
+
+/**
+ * The chats of all users in one Postgres schema. Every method takes the `userId` of whoever is asking, from your own
+ * session and never from the request's body, and sees that user's chats only.
+ *
+ * Besides the errors named at each method, all throw {@link InvalidChatError} for input that is not valid and
+ * {@link ChatStoreError} when the database refuses. What they throw leaves your own transaction as it was.
+ */
+export interface ChatStore<M extends UIMessage = UIMessage> {
+  /**
+   * Creates the chat, or makes its messages exactly `messages`, in that order: all or nothing.
+   * Only what differs is written; a save that changes nothing leaves `version` and `updatedAt` alone.
+   * Without `expectedVersion` the last writer wins, whole.
+   *
+   * @returns the chat as it is stored now.
+   * @throws {ChatOwnershipError} the chat belongs to another user.
+   * @throws {ChatConflictError} `expectedVersion` was given, the stored chat has another version or none, and its
+   * content is not already what is being saved (so a retry after a lost answer succeeds).
+   */
+  upsertChat(input: UpsertChatInput<M>): Promise<Chat>;
+
+  /**
+   * The chat and its messages, read in one snapshot.
+   *
+   * @returns `null` when it does not exist or belongs to another user: the two cannot be told apart.
+   */
+  getChat(input: GetChatInput): Promise<ChatWithMessages<M> | null>;
+
+  /** The user's chats without their messages, newest activity first; none for an unknown user. */
+  getChats(input: GetChatsInput): Promise<Chat[]>;
+}
+
+export interface ChatStoreOptions {
+  /** The Postgres schema that holds the tables. Default `"chat_store"`. */
+  schema?: string | undefined;
+}
+
+export interface MigrateOptions {
+  /** The Postgres schema to put the tables in. Default `"chat_store"`. Created if it does not exist. */
+  schema?: string | undefined;
+}
