@@ -1,0 +1,20 @@
+import { and, desc, sql } from "drizzle-orm";
+import { getChatsInput, parseInput } from "./input.ts";
+import { type ChatTables, ownedBy } from "./schema.ts";
+import type { Chat, ChatDatabase, GetChatsInput } from "./types.ts";
+
+export async function getChats(db: ChatDatabase, { chats }: ChatTables, input: GetChatsInput): Promise<Chat[]> {
+  const { userId, limit, before } = parseInput(getChatsInput, input);
+
+  // A row comparison, so that the index serves it and chats saved within the same millisecond are not skipped.
+  const afterPrevious =
+    before &&
+    sql`(${chats.updatedAt}, ${chats.id}) < (${sql.param(before.updatedAt, chats.updatedAt)}::timestamptz, ${before.id}::text)`;
+
+  const page = db
+    .select()
+    .from(chats)
+    .where(and(ownedBy(chats, userId), afterPrevious))
+    .orderBy(desc(chats.updatedAt), desc(chats.id));
+  return limit === undefined ? page : page.limit(limit);
+}

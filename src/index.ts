@@ -1,0 +1,22 @@
+export {
+  ChatConflictError,
+  ChatOwnershipError,
+  ChatStoreError,
+  type ChatStoreErrorCode,
+  InvalidChatError,
+  type InvalidChatIssue,
+  MigrationError,
+} from "./errors.ts";
+export { migrate } from "./migrate.ts";
+export { createChatStore } from "./store.ts";
+export type {
+  Chat,
+  ChatDatabase,
+  ChatStore,
+  ChatStoreOptions,
+  ChatWithMessages,
+  GetChatInput,
+  GetChatsInput,
+  MigrateOptions,
+  UpsertChatInput,
+} from "./types.ts";

@@ -1,0 +1,119 @@
+import { z } from "zod/v4";
+import { InvalidChatError } from "./errors.ts";
+
+const integerMax = 2_147_483_647;
+
+const userId = text({ min: 1, max: 255, hint: "the id of the signed-in user, from the session" });
+const chatId = text({ min: 1, max: 255, hint: "the id of the chat" });
+const version = positiveInteger(integerMax, "the version of the chat as it was loaded");
+
+const message = z.object(
+  {
+    id: text({
+      min: 1,
+      max: 255,
+      hint: "give generateMessageId to toUIMessageStream, or every answer arrives without one",
+    }),
+    role: text({ min: 1, max: 255, hint: '"user", "assistant" or "system"' }),
+    // Parts are never looked into: unknown kinds from newer SDKs are stored like all others.
+    parts: z.custom<unknown[]>(Array.isArray, { error: ({ input }) => `expected an array, found ${describe(input)}` }),
+    metadata: z.unknown().optional(),
+  },
+  { error: ({ input }) => `expected a UIMessage object, found ${describe(input)}` },
+);
+
+const messages = z
+  .array(message, { error: ({ input }) => `expected the array of all messages of the chat, found ${describe(input)}` })
+  .superRefine((messages, context) => {
+    const indexOf = new Map<string, number>();
+    for (const [index, { id }] of messages.entries()) {
+      const first = indexOf.get(id);
+      if (first === undefined) indexOf.set(id, index);
+      else {
+        context.addIssue({
+          code: "custom",
+          path: [index, "id"],
+          message:
+            `is also the id of messages[${first}], expected ids that are unique within the chat. The history was ` +
+            "spliced wrongly: a message whose id is already there replaces it and everything after it",
+        });
+      }
+    }
+  });
+
+export const upsertChatInput = object({
+  userId,
+  chatId,
+  title: text({ min: 0, max: 1_000, hint: "leave it out to keep the stored one" }).optional(),
+  messages,
+  expectedVersion: version.optional(),
+});
+
+export const getChatInput = object({ userId, chatId });
+
+export const getChatsInput = object({
+  userId,
+  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many chats to return; leave it out for all").optional(),
+  before: z
+    .object(
+      {
+        id: chatId,
+        updatedAt: z
+          .date({ error: ({ input }) => `expected the chat's updatedAt, a valid Date, found ${describe(input)}` })
+          .refine((date) => date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9999, {
+            error: "expected the chat's updatedAt, found a year outside 1 to 9999",
+          }),
+      },
+      { error: ({ input }) => `expected the last chat of the previous page, found ${describe(input)}` },
+    )
+    .optional(),
+});
+
+/** The checked copy of an input. Only what it holds is used afterwards, whatever the caller does to the original. */
+export function parseInput<T>(shape: z.ZodType<T>, input: unknown): T {
+  let result: z.ZodSafeParseResult<T>;
+  try {
+    result = shape.safeParse(input);
+  } catch (cause) {
+    throw new InvalidChatError([{ path: [], message: "reading it threw; expected plain data" }], { cause });
+  }
+  if (result.success) return result.data;
+  throw new InvalidChatError(
+    result.error.issues.map(({ path, message }) => ({
+      path: path.map((key) => (typeof key === "number" ? key : String(key))),
+      message,
+    })),
+  );
+}
+
+function object<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.object(shape, { error: ({ input }) => `expected an object, found ${describe(input)}` });
+}
+
+function text({ min, max, hint }: { min: number; max: number; hint: string }) {
+  const expected = `expected ${min === 0 ? "at most" : `${min} to`} ${max} characters (${hint})`;
+  return z
+    .string({ error: ({ input }) => `${expected}, found ${describe(input)}` })
+    .min(min, { error: ({ input }) => `${expected}, found ${describe(input)}` })
+    .max(max, { error: ({ input }) => `${expected}, found ${describe(input)}` })
+    .refine((value) => value.isWellFormed() && !value.includes("\0"), {
+      error: "holds a NUL or an unpaired surrogate, which a Postgres text cannot; remove it",
+    });
+}
+
+function positiveInteger(max: number, hint: string) {
+  return z.custom<number>((value) => Number.isSafeInteger(value) && Number(value) >= 1 && Number(value) <= max, {
+    error: ({ input }) => `expected a positive integer (${hint}), found ${describe(input)}`,
+  });
+}
+
+/** What kind of value it is. Never the value: it may be chat text. */
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (value === "") return "an empty string";
+  if (typeof value === "string") return `a string of ${value.length} characters`;
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "number") return `the number ${value}`;
+  if (value instanceof Date) return "an invalid Date";
+  return `a value of type ${typeof value}`;
+}

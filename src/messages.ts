@@ -1,0 +1,108 @@
+import { hash } from "node:crypto";
+import type { UIMessage } from "ai";
+import { InvalidChatError } from "./errors.ts";
+
+/** A message whose envelope has been checked. Its parts and metadata are anything JSON can carry. */
+export interface MessageEnvelope {
+  id: string;
+  role: string;
+  parts: unknown[];
+  metadata?: unknown;
+}
+
+/** A message as it is stored. `parts` and `metadata` are JSON texts; no metadata is null, metadata of null is "null". */
+export interface MessageRow {
+  id: string;
+  role: string;
+  parts: string;
+  metadata: string | null;
+  /** 16 bytes in hex that stand for everything above; see {@link digestOf}. */
+  digest: string;
+}
+
+/** What the database keeps of a message besides its content. */
+export interface StoredDigest {
+  id: string;
+  order: number;
+  digest: string;
+}
+
+/** Serialises the messages, once: from here on these texts are what was said. */
+export function toRows(messages: readonly MessageEnvelope[]): MessageRow[] {
+  return messages.map(({ id, role, ...message }, index) => {
+    const parts = serialise(message.parts, ["messages", index, "parts"], "[");
+    const metadata =
+      message.metadata === undefined ? null : serialise(message.metadata, ["messages", index, "metadata"]);
+    return { id, role, parts, metadata, digest: digestOf({ id, role, parts, metadata }) };
+  });
+}
+
+/** The bytes that the generated column `digest` holds once the message is stored (its expression is in schema.ts). */
+export function digestOf({ id, role, parts, metadata }: Omit<MessageRow, "digest">): string {
+  const rest = `${Buffer.byteLength(id)}:${id}${Buffer.byteLength(role)}:${role}${metadata ?? ""}`;
+  return hash("sha256", Buffer.concat([hash("sha256", parts, "buffer"), Buffer.from(rest)]), "hex").slice(0, 32);
+}
+
+/** What has to happen to the stored messages of a chat for them to become `rows`, in that order. */
+export function difference(stored: readonly StoredDigest[], rows: readonly MessageRow[]) {
+  const storedById = new Map(stored.map((message) => [message.id, message]));
+  const changed: (MessageRow & { order: number })[] = [];
+  const moved: { id: string; order: number }[] = [];
+  for (const [order, row] of rows.entries()) {
+    const before = storedById.get(row.id);
+    storedById.delete(row.id);
+    if (before?.digest !== row.digest) changed.push({ ...row, order });
+    else if (before.order !== order) moved.push({ id: row.id, order });
+  }
+  const removed = [...storedById.keys()];
+  return { removed, moved, changed, isEmpty: removed.length + moved.length + changed.length === 0 };
+}
+
+export function toMessage<M extends UIMessage>({ id, role, parts, metadata }: Omit<MessageRow, "digest">): M {
+  // What was stored as M is read as M. It is not validated: one message of an older shape must not hide a whole chat.
+  return {
+    id,
+    role,
+    ...(metadata === null ? undefined : { metadata: JSON.parse(metadata) }),
+    parts: JSON.parse(parts),
+  } as M;
+}
+
+function serialise(value: unknown, path: (string | number)[], opening = ""): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch (cause) {
+    throw new InvalidChatError([{ path: [...path, ...pathOfFailure(value)], message: reasonOf(cause) }], { cause });
+  }
+  if (text?.startsWith(opening)) return text;
+  throw new InvalidChatError([
+    {
+      path,
+      message: "JSON.stringify turns this into something else; expected plain data, without functions or toJSON",
+    },
+  ]);
+}
+
+const reasonOf = (cause: unknown) =>
+  cause instanceof RangeError
+    ? "is nested too deeply for JSON.stringify; flatten it, or store it elsewhere and refer to it"
+    : "JSON cannot carry this value (a BigInt, a cycle, or a getter or toJSON that throws); convert it to a string, " +
+      "a number or plain data before saving";
+
+/** Where JSON.stringify failed, as far as it can be told. Only called after it did, so the second walk costs nobody. */
+function pathOfFailure(root: unknown): (string | number)[] {
+  const paths = new WeakMap<object, (string | number)[]>();
+  let reached: (string | number)[] = [];
+  try {
+    JSON.stringify(root, function (this: object, key, value: unknown) {
+      const holder = paths.get(this);
+      reached = holder ? [...holder, Array.isArray(this) ? Number(key) : key] : [];
+      if (typeof value === "object" && value !== null) paths.set(value, reached);
+      return value;
+    });
+  } catch (error) {
+    return error instanceof RangeError ? [] : reached;
+  }
+  return [];
+}
