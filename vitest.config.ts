@@ -1,0 +1,20 @@
+import { defineConfig, type Plugin } from "vitest/config";
+
+/** What `loader: { ".sql": "text" }` does in the build. */
+const sqlAsText: Plugin = {
+  name: "sql-as-text",
+  enforce: "pre",
+  transform: (code, id) =>
+    id.endsWith(".sql") ? { code: `export default ${JSON.stringify(code)}`, map: null } : undefined,
+};
+
+export default defineConfig({
+  plugins: [sqlAsText],
+  test: {
+    include: ["test/*.test.ts"],
+    globalSetup: "test/postgres.ts",
+    typecheck: { enabled: true, include: ["test/*.test-d.ts"] },
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+});
