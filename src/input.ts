@@ -91,11 +91,11 @@ function object<Shape extends z.ZodRawShape>(shape: Shape) {
 }
 
 function text({ min, max, hint }: { min: number; max: number; hint: string }) {
-  const expected = `expected ${min === 0 ? "at most" : `${min} to`} ${max} characters (${hint})`;
+  const error = ({ input }: { input?: unknown }) =>
+    `expected ${min === 0 ? "at most" : `${min} to`} ${max} characters (${hint}), found ${describe(input)}`;
   return z
-    .string({ error: ({ input }) => `${expected}, found ${describe(input)}` })
-    .min(min, { error: ({ input }) => `${expected}, found ${describe(input)}` })
-    .max(max, { error: ({ input }) => `${expected}, found ${describe(input)}` })
+    .string({ error })
+    .refine((value) => value.length >= min && value.length <= max, { error })
     .refine((value) => value.isWellFormed() && !value.includes("\0"), {
       error: "holds a NUL or an unpaired surrogate, which a Postgres text cannot; remove it",
     });
