@@ -1,0 +1,360 @@
+import { randomUUID } from "node:crypto";
+import type { UIMessage } from "ai";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ChatConflictError, ChatOwnershipError, type ChatStore, createChatStore, migrate } from "../src/index.ts";
+import { conversation, say } from "./conversations.ts";
+import { databases, type TestDatabase } from "./databases.ts";
+
+describe.each(databases)("a chat store on $name", ({ open }) => {
+  let database: TestDatabase;
+  let store: ChatStore;
+  beforeAll(async () => {
+    database = await open();
+    await migrate(database.db);
+    store = createChatStore(database.db);
+  });
+  afterAll(() => database.close());
+
+  // Every test has users and chats of its own, in tables that hold those of all the others.
+  const newIds = () => ({ userId: `user ${randomUUID()}`, chatId: `chat ${randomUUID()}` });
+
+  /** All that is stored of a chat, as text, read past the store. */
+  const stored = async (chatId: string) => ({
+    chats: await database.query("select *, updated_at::text, xmin::text from chat_store.chats where id = $1", [chatId]),
+    messages: await database.query(
+      `select id, "order", role, parts::text, metadata::text, created_at::text, xmin::text
+       from chat_store.messages where chat_id = $1 order by "order"`,
+      [chatId],
+    ),
+  });
+
+  describe("upsertChat", () => {
+    test("creates the chat with the id passed in", async () => {
+      const ids = newIds();
+      const chat = await store.upsertChat({ ...ids, title: "Tides", messages: conversation(3) });
+
+      expect(chat).toEqual({
+        id: ids.chatId,
+        userId: ids.userId,
+        title: "Tides",
+        version: 1,
+        createdAt: expect.any(Date),
+        updatedAt: chat.createdAt,
+      });
+      expect(
+        await database.query("select id, user_id, title, version from chat_store.chats where id = $1", [ids.chatId]),
+      ).toEqual([{ id: ids.chatId, user_id: ids.userId, title: "Tides", version: 1 }]);
+      expect((await stored(ids.chatId)).messages).toMatchObject(
+        conversation(3).map(({ id, role, parts }, order) => ({
+          id,
+          order,
+          role,
+          parts: JSON.stringify(parts),
+          metadata: null,
+        })),
+      );
+    });
+
+    const [a, b, c, d] = [
+      say("user", "a", "a"),
+      say("assistant", "b", "b"),
+      say("user", "c", "c"),
+      say("assistant", "d", "d"),
+    ];
+    test.each<[string, UIMessage[], UIMessage[]]>([
+      ["appended one", [a, b], [a, b, c]],
+      ["appended two", [a, b], [a, b, c, d]],
+      ["appended three", [a], [a, b, c, d]],
+      ["replaced the last under its id", [a, b], [a, say("assistant", "other", "b")]],
+      ["regenerated the last under a new id", [a, b], [a, say("assistant", "b", "b2")]],
+      ["changed a message's role only", [a, b], [a, { ...b, role: "system" }]],
+      ["changed a message's metadata only", [a, b], [a, { ...b, metadata: { seen: true } }]],
+      ["edited the first", [a, b, c, d], [say("user", "edited", "a"), b, c, d]],
+      ["edited in the middle and cut the rest", [a, b, c, d], [a, say("assistant", "edited", "b")]],
+      ["removed the first", [a, b, c, d], [b, c, d]],
+      ["removed from the middle", [a, b, c, d], [a, d]],
+      ["removed the last two", [a, b, c, d], [a, b]],
+      ["put one in front", [b, c], [a, b, c]],
+      ["put one into the middle", [a, c], [a, b, c]],
+      ["turned around", [a, b, c, d], [d, c, b, a]],
+      ["swapped the last two", [a, b, c, d], [a, b, d, c]],
+      ["exchanged all", [a, b], [c, d]],
+      ["emptied", [a, b, c], []],
+      ["filled again", [], [a, b]],
+    ])("makes the messages exactly those given: %s", async (_, before, after) => {
+      const ids = newIds();
+      const created = await store.upsertChat({ ...ids, messages: before });
+      const saved = await store.upsertChat({ ...ids, messages: after });
+
+      expect(saved).toMatchObject({ id: ids.chatId, version: 2, createdAt: created.createdAt });
+      expect((await stored(ids.chatId)).messages).toMatchObject(
+        after.map(({ id, role, parts, metadata }, order) => ({
+          id,
+          order,
+          role,
+          parts: JSON.stringify(parts),
+          metadata: metadata === undefined ? null : JSON.stringify(metadata),
+        })),
+      );
+      expect(await store.getChat(ids)).toEqual({ ...saved, messages: after });
+    });
+
+    test("keeps the stored title when none is given, and a new chat has an empty one", async () => {
+      const ids = newIds();
+      expect(await store.upsertChat({ ...ids, messages: [] })).toMatchObject({ title: "" });
+      expect(await store.upsertChat({ ...ids, title: "Renamed", messages: [] })).toMatchObject({ title: "Renamed" });
+      expect(await store.upsertChat({ ...ids, messages: conversation(1) })).toMatchObject({
+        title: "Renamed",
+        version: 3,
+      });
+      expect(await store.upsertChat({ ...ids, title: "", messages: conversation(1) })).toMatchObject({
+        title: "",
+        version: 4,
+      });
+    });
+
+    test("changes the title alone without touching a message", async () => {
+      const ids = newIds();
+      await store.upsertChat({ ...ids, title: "Old", messages: conversation(6) });
+      const { messages } = await stored(ids.chatId);
+      const renamed = await store.upsertChat({ ...ids, title: "New", messages: conversation(6) });
+
+      expect(renamed).toMatchObject({ title: "New", version: 2 });
+      expect((await stored(ids.chatId)).messages).toEqual(messages);
+    });
+
+    test.each([[0], [1], [2], [7]])("writes nothing when nothing changed, with %i messages", async (count) => {
+      const ids = newIds();
+      const first = await store.upsertChat({ ...ids, title: "Same", messages: conversation(count) });
+      const { messages } = await stored(ids.chatId);
+
+      expect(await store.upsertChat({ ...ids, title: "Same", messages: conversation(count) })).toEqual(first);
+      expect(await store.upsertChat({ ...ids, messages: conversation(count) })).toEqual(first);
+      expect((await stored(ids.chatId)).messages).toEqual(messages);
+      expect(await store.getChat(ids)).toMatchObject({ version: 1, updatedAt: first.updatedAt });
+    });
+
+    test("rewrites only the messages that differ", async () => {
+      const ids = newIds();
+      await store.upsertChat({ ...ids, messages: conversation(8) });
+      const before = await stored(ids.chatId);
+      const edited = conversation(8).with(3, say("assistant", "edited", "m3"));
+      await store.upsertChat({ ...ids, messages: edited });
+      const after = await stored(ids.chatId);
+
+      expect(after.messages.filter((message, index) => message.xmin !== before.messages[index]?.xmin)).toMatchObject([
+        { id: "m3" },
+      ]);
+    });
+
+    test("saves a thousand messages, and messages of a megabyte", async () => {
+      const long = newIds();
+      await store.upsertChat({ ...long, messages: conversation(2_500) });
+      expect((await store.getChat(long))?.messages).toEqual(conversation(2_500));
+
+      const large = newIds();
+      await store.upsertChat({ ...large, messages: conversation(6, 1_000_000) });
+      expect((await store.getChat(large))?.messages).toEqual(conversation(6, 1_000_000));
+    });
+
+    test("the same message id in two chats is two messages", async () => {
+      const [one, two] = [newIds(), newIds()];
+      await store.upsertChat({ ...one, messages: [say("user", "mine", "same")] });
+      await store.upsertChat({ ...two, messages: [say("user", "yours", "same")] });
+
+      expect((await store.getChat(one))?.messages).toEqual([say("user", "mine", "same")]);
+      expect((await store.getChat(two))?.messages).toEqual([say("user", "yours", "same")]);
+    });
+
+    test("refuses a stranger and changes not one byte", async () => {
+      const ids = newIds();
+      await store.upsertChat({ ...ids, title: "Mine", messages: conversation(4) });
+      const before = await stored(ids.chatId);
+      const stranger = { ...newIds(), chatId: ids.chatId };
+
+      for (const messages of [[], conversation(4), conversation(5), [say("user", "other")]]) {
+        for (const expectedVersion of [undefined, 1, 2]) {
+          const refused = store.upsertChat({ ...stranger, title: "Stolen", messages, expectedVersion });
+          await expect(refused).rejects.toThrow(ChatOwnershipError);
+          await expect(refused).rejects.toMatchObject({ code: "CHAT_NOT_OWNED", chatId: ids.chatId });
+        }
+      }
+      expect(await stored(ids.chatId)).toEqual(before);
+    });
+
+    test("saves on the expected version and refuses any other", async () => {
+      const ids = newIds();
+      await store.upsertChat({ ...ids, messages: conversation(2) });
+      const second = await store.upsertChat({ ...ids, messages: conversation(3), expectedVersion: 1 });
+      expect(second.version).toBe(2);
+      const before = await stored(ids.chatId);
+
+      for (const expectedVersion of [1, 3]) {
+        for (const messages of [conversation(4), conversation(2), [], conversation(9)]) {
+          const stale = store.upsertChat({ ...ids, messages, expectedVersion });
+          await expect(stale).rejects.toThrow(ChatConflictError);
+          await expect(stale).rejects.toMatchObject({ chatId: ids.chatId, expectedVersion, actualVersion: 2 });
+        }
+      }
+      expect(await stored(ids.chatId)).toEqual(before);
+    });
+
+    test("a retry on a version that has passed succeeds when its content is what is stored", async () => {
+      const ids = newIds();
+      await store.upsertChat({ ...ids, messages: conversation(2) });
+      const saved = await store.upsertChat({ ...ids, messages: conversation(6), expectedVersion: 1 });
+      expect(await store.upsertChat({ ...ids, messages: conversation(6), expectedVersion: 1 })).toEqual(saved);
+    });
+
+    test.each([[[]], [conversation(1)], [conversation(5)]])(
+      "expecting a version of a chat that does not exist is a conflict, and creates nothing",
+      async (messages) => {
+        const ids = newIds();
+        await expect(store.upsertChat({ ...ids, messages, expectedVersion: 1 })).rejects.toMatchObject({
+          code: "CHAT_CONFLICT",
+          actualVersion: null,
+        });
+        expect(await stored(ids.chatId)).toEqual({ chats: [], messages: [] });
+      },
+    );
+
+    test("never moves a chat back in time", async () => {
+      const ids = newIds();
+      await store.upsertChat({ ...ids, messages: conversation(1) });
+      await database.query("update chat_store.chats set updated_at = '2999-01-01Z' where id = $1", [ids.chatId]);
+      for (const messages of [conversation(2), conversation(9)]) {
+        expect((await store.upsertChat({ ...ids, messages })).updatedAt).toEqual(new Date("2999-01-01Z"));
+      }
+    });
+
+    test("repairs what was changed by direct SQL", async () => {
+      const ids = newIds();
+      await store.upsertChat({ ...ids, messages: conversation(6) });
+      await database.query(`update chat_store.messages set parts = '[]' where chat_id = $1 and id = 'm1'`, [
+        ids.chatId,
+      ]);
+      await database.query(`update chat_store.messages set metadata = 'null' where chat_id = $1 and id = 'm5'`, [
+        ids.chatId,
+      ]);
+      await database.query(`delete from chat_store.messages where chat_id = $1 and id = 'm2'`, [ids.chatId]);
+      await store.upsertChat({ ...ids, messages: conversation(6) });
+      expect((await store.getChat(ids))?.messages).toEqual(conversation(6));
+    });
+  });
+
+  describe("getChat", () => {
+    test("cannot tell a chat of someone else from one that does not exist", async () => {
+      const ids = newIds();
+      await store.upsertChat({ ...ids, messages: conversation(2) });
+      expect(await store.getChat({ ...newIds(), chatId: ids.chatId })).toBeNull();
+      expect(await store.getChat(newIds())).toBeNull();
+    });
+
+    test("a chat without messages is a chat", async () => {
+      const ids = newIds();
+      const chat = await store.upsertChat({ ...ids, messages: [] });
+      expect(await store.getChat(ids)).toEqual({ ...chat, messages: [] });
+    });
+
+    test("metadata that is absent stays absent, and null stays null", async () => {
+      const ids = newIds();
+      const messages = [say("user", "none", "none"), { ...say("user", "null", "null"), metadata: null }];
+      await store.upsertChat({ ...ids, messages });
+      expect((await store.getChat(ids))?.messages).toStrictEqual(messages);
+    });
+
+    test("stores of a message only id, role, metadata and parts", async () => {
+      const ids = newIds();
+      const message = { ...say("user", "hello"), createdAt: new Date(), extra: 1 };
+      await store.upsertChat({ ...ids, messages: [message] });
+      const { createdAt, extra, ...kept } = message;
+      expect((await store.getChat(ids))?.messages).toStrictEqual([kept]);
+    });
+  });
+
+  describe("getChats", () => {
+    /** Five chats of one user, the middle three saved within one millisecond, oldest first. */
+    const fiveChats = async () => {
+      const { userId } = newIds();
+      const times = ["2026-01-01T00:00:00Z", ...Array(3).fill("2026-01-02T00:00:00.123Z"), "2026-01-03T00:00:00Z"];
+      const ids = times.map((_, index) => `${userId} ${index}`);
+      for (const [index, chatId] of ids.entries()) {
+        await store.upsertChat({ userId, chatId, title: `Chat ${index}`, messages: conversation(index) });
+        await database.query("update chat_store.chats set updated_at = $1 where id = $2", [times[index], chatId]);
+      }
+      return { userId, newestFirst: ids.toReversed() };
+    };
+
+    test("gives the user's chats without messages, newest activity first", async () => {
+      const { userId, newestFirst } = await fiveChats();
+      const chats = await store.getChats({ userId });
+      expect(chats.map((chat) => chat.id)).toEqual(newestFirst);
+      expect(Object.keys(chats[0] ?? {}).sort()).toEqual([
+        "createdAt",
+        "id",
+        "title",
+        "updatedAt",
+        "userId",
+        "version",
+      ]);
+      expect(await store.getChats({ userId: newIds().userId })).toEqual([]);
+    });
+
+    test("a save moves the chat to the front, one that changes nothing does not", async () => {
+      const { userId, newestFirst } = await fiveChats();
+      const [, second, third] = newestFirst as [string, string, string];
+      await store.upsertChat({ userId, chatId: second, messages: conversation(3) });
+      expect((await store.getChats({ userId })).map((chat) => chat.id)).toEqual(newestFirst);
+      await store.upsertChat({ userId, chatId: third, messages: conversation(9) });
+      expect((await store.getChats({ userId, limit: 1 })).map((chat) => chat.id)).toEqual([third]);
+    });
+
+    test.each([1, 2, 3, 5, 9])("pages of %i show every chat once, also where times are equal", async (limit) => {
+      const { userId, newestFirst } = await fiveChats();
+      const seen: string[] = [];
+      for (let page = await store.getChats({ userId, limit }); page.length > 0; ) {
+        expect(page.length).toBeLessThanOrEqual(limit);
+        seen.push(...page.map((chat) => chat.id));
+        page = await store.getChats({ userId, limit, before: page.at(-1) });
+      }
+      expect(seen).toEqual(newestFirst);
+    });
+  });
+
+  describe("in a transaction of the caller", () => {
+    test("takes part in it: what is rolled back was never saved", async () => {
+      const ids = newIds();
+      const rolledBack = database.db.transaction(async (tx) => {
+        const inside = createChatStore(tx);
+        await inside.upsertChat({ ...ids, messages: conversation(3) });
+        await inside.upsertChat({ ...ids, messages: conversation(9) });
+        expect((await inside.getChat(ids))?.messages).toEqual(conversation(9));
+        throw new Error("the caller changed its mind");
+      });
+      await expect(rolledBack).rejects.toThrow("the caller changed its mind");
+      expect(await stored(ids.chatId)).toEqual({ chats: [], messages: [] });
+    });
+
+    test("a typed error leaves it usable, with what was done before", async () => {
+      const [mine, theirs] = [newIds(), newIds()];
+      await store.upsertChat({ ...theirs, messages: conversation(2) });
+      await database.db.transaction(async (tx) => {
+        const inside = createChatStore(tx);
+        await inside.upsertChat({ ...mine, messages: conversation(1) });
+        const stranger = { userId: mine.userId, chatId: theirs.chatId };
+        await expect(inside.upsertChat({ ...stranger, messages: [] })).rejects.toThrow(ChatOwnershipError);
+        await expect(inside.upsertChat({ ...mine, messages: [], expectedVersion: 7 })).rejects.toThrow(
+          ChatConflictError,
+        );
+        await inside.upsertChat({ ...mine, messages: conversation(2), expectedVersion: 1 });
+      });
+      expect(await store.getChat(mine)).toMatchObject({ version: 2, messages: conversation(2) });
+    });
+  });
+
+  test("is a frozen plain object of functions", () => {
+    expect(Object.isFrozen(store)).toBe(true);
+    expect(Object.getPrototypeOf(store)).toBe(Object.prototype);
+    expect(Object.values(store).every((verb) => typeof verb === "function")).toBe(true);
+  });
+});

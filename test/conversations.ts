@@ -1,0 +1,15 @@
+import { randomUUID } from "node:crypto";
+import type { UIMessage } from "ai";
+
+/** A message of one text. Its id is new unless given. */
+export const say = (role: UIMessage["role"], text: string, id: string = randomUUID()): UIMessage => ({
+  id,
+  role,
+  parts: [{ type: "text", text }],
+});
+
+/** A conversation of `count` messages, with ids "m0", "m1", … and about `size` characters each. */
+export const conversation = (count: number, size = 20): UIMessage[] =>
+  Array.from({ length: count }, (_, index) =>
+    say(index % 2 === 0 ? "user" : "assistant", `message ${index} `.padEnd(size, "abc "), `m${index}`),
+  );

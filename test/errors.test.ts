@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  ChatConflictError,
+  ChatOwnershipError,
+  ChatStoreError,
+  createChatStore,
+  InvalidChatError,
+  MigrationError,
+  migrate,
+} from "../src/index.ts";
+import { say } from "./conversations.ts";
+import { databases, type TestDatabase } from "./databases.ts";
+
+const errors = [
+  new ChatOwnershipError({ chatId: "c" }),
+  new ChatConflictError({ chatId: "c", expectedVersion: 3, actualVersion: 4 }),
+  new InvalidChatError([{ path: ["messages", 3, "id"], message: "expected something else" }]),
+  new MigrationError({ migration: "0000_chats", reason: "It failed." }),
+];
+
+describe("errors", () => {
+  test.each(errors)("$name is a ChatStoreError and none of the other leaves", (error) => {
+    expect(error).toBeInstanceOf(ChatStoreError);
+    expect(ChatStoreError.isInstance(error)).toBe(true);
+    const leaves = [ChatOwnershipError, ChatConflictError, InvalidChatError, MigrationError];
+    expect(leaves.filter((leaf) => leaf.isInstance(error)).map((leaf) => leaf.name)).toEqual([error.name]);
+  });
+
+  test("are recognised across two copies of the package", async () => {
+    // A query makes it another module instance: what an application gets when two versions are installed.
+    const copy: typeof import("../src/errors.ts") = await import(`../src/errors.ts?${"copy"}`);
+    const error = new copy.ChatOwnershipError({ chatId: "c" });
+    expect(error).not.toBeInstanceOf(ChatOwnershipError);
+    expect(ChatOwnershipError.isInstance(error)).toBe(true);
+    expect(ChatStoreError.isInstance(error)).toBe(true);
+    expect(ChatConflictError.isInstance(error)).toBe(false);
+  });
+
+  test("isInstance is false for anything else", () => {
+    for (const other of [undefined, null, "CHAT_NOT_OWNED", { code: "CHAT_NOT_OWNED" }, new Error("CHAT_NOT_OWNED")]) {
+      expect(ChatStoreError.isInstance(other)).toBe(false);
+      expect(ChatOwnershipError.isInstance(other)).toBe(false);
+    }
+  });
+
+  test("say what was found, what was expected and what to do", () => {
+    expect(errors.map((error) => error.message)).toMatchInlineSnapshot(`
+      [
+        "Chat "c" belongs to another user, so nothing was changed. Expected the userId that created it: check that userId is the signed-in user's, or use a new chatId.",
+        "Chat "c" is at version 4, expected version 3, so nothing was changed. Load it again with getChat, apply the change to what is stored now, and save with that version.",
+        "Nothing was changed, because the input is not valid.
+      - messages[3].id: expected something else",
+        "It failed. Nothing was changed.",
+      ]
+    `);
+    expect(new ChatConflictError({ chatId: "c", expectedVersion: 3, actualVersion: null }).message).toContain(
+      "does not exist",
+    );
+  });
+});
+
+describe.each(databases)("a failing database on $name", ({ open }) => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await open();
+  });
+  afterAll(() => database.close());
+
+  test("before migrate, every verb says to run it", async () => {
+    const store = createChatStore(database.db);
+    const attempts = [
+      () => store.upsertChat({ userId: "u", chatId: "c", messages: [] }),
+      () => store.getChat({ userId: "u", chatId: "c" }),
+      () => store.getChats({ userId: "u" }),
+    ];
+    for (const attempt of attempts) {
+      await expect(attempt()).rejects.toMatchObject({
+        code: "NOT_MIGRATED",
+        message: expect.stringContaining("await migrate(db)"),
+      });
+    }
+  });
+
+  test("the driver's error is kept as the cause, and no chat text is in message or stack", async () => {
+    await migrate(database.db);
+    await database.query("alter table chat_store.messages add constraint broken check (role <> 'user')");
+    const store = createChatStore(database.db);
+    const error: unknown = await store
+      .upsertChat({ userId: "u", chatId: "c", title: "secret title", messages: [say("user", "secret words")] })
+      .catch((thrown: unknown) => thrown);
+
+    if (!ChatStoreError.isInstance(error)) throw error;
+    expect(error).toMatchObject({ code: "QUERY_FAILED", message: expect.stringContaining("23514") });
+    expect(error.cause).toBeInstanceOf(Error);
+    expect(`${error.message}${error.stack}`).not.toMatch(/secret/);
+    expect(await database.query("select 1 from chat_store.chats")).toEqual([]);
+  });
+});

@@ -1,0 +1,186 @@
+import type { UIMessage } from "ai";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type ChatStore, createChatStore, InvalidChatError, migrate } from "../src/index.ts";
+import { conversation, say } from "./conversations.ts";
+import { servers, type TestDatabase } from "./databases.ts";
+
+const [nodePostgres] = servers as [(typeof servers)[number]];
+
+describe("input that is not valid", () => {
+  let database: TestDatabase;
+  let store: ChatStore;
+  beforeAll(async () => {
+    database = await nodePostgres.open();
+    await migrate(database.db);
+    store = createChatStore(database.db);
+    await store.upsertChat({ userId: "u", chatId: "c", title: "Stored", messages: conversation(3) });
+  });
+  afterAll(() => database.close());
+
+  const everything = async () => ({
+    chats: await database.query("select *, xmin::text from chat_store.chats order by id"),
+    messages: await database.query("select *, xmin::text from chat_store.messages order by chat_id, id"),
+  });
+
+  const cycle: Record<string, unknown> = {};
+  cycle.self = { again: [cycle] };
+  const nested = JSON.parse(`${"[".repeat(9_000)}${"]".repeat(9_000)}`);
+  const output = (value: unknown) => [
+    say("user", "first"),
+    {
+      id: "tool",
+      role: "assistant",
+      parts: [
+        { type: "text", text: "secret words" },
+        { type: "tool-x", output: value },
+      ],
+    },
+  ];
+
+  const badText = [undefined, null, 7, {}, [], "", "x".repeat(256), "a\0b", "a\ud800b", "\udc00"];
+  const valid = { userId: "u", chatId: "c", messages: conversation(3) };
+  const cases: [string, object | undefined | null, (string | number)[]][] = [
+    ["no input", undefined, []],
+    ["null", null, []],
+    ...badText.map((userId): [string, object, string[]] => ["a bad userId", { ...valid, userId }, ["userId"]]),
+    ...badText.map((chatId): [string, object, string[]] => ["a bad chatId", { ...valid, chatId }, ["chatId"]]),
+    ...[null, 7, "x".repeat(1_001), "a\0b", "a\ud800"].map((title): [string, object, string[]] => [
+      "a bad title",
+      { ...valid, title },
+      ["title"],
+    ]),
+    ...[0, -1, 1.5, Number.NaN, 2 ** 31, "1", null].map((expectedVersion): [string, object, string[]] => [
+      "a bad expectedVersion",
+      { ...valid, expectedVersion },
+      ["expectedVersion"],
+    ]),
+    ["messages missing", { userId: "u", chatId: "c" }, ["messages"]],
+    ["messages that are one message", { ...valid, messages: say("user", "x") }, ["messages"]],
+    ["a hole in the messages", { ...valid, messages: new Array(2) }, ["messages", 0]],
+    ["a message that is a string", { ...valid, messages: ["hello"] }, ["messages", 0]],
+    ...badText.map((id): [string, object, (string | number)[]] => [
+      "a bad message id",
+      { ...valid, messages: [say("user", "x"), { ...say("assistant", "secret words"), id }] },
+      ["messages", 1, "id"],
+    ]),
+    [
+      "a repeated message id",
+      { ...valid, messages: [...conversation(3), say("user", "x", "m1")] },
+      ["messages", 3, "id"],
+    ],
+    ["a missing role", { ...valid, messages: [{ id: "x", parts: [] }] }, ["messages", 0, "role"]],
+    ["an empty role", { ...valid, messages: [{ id: "x", role: "", parts: [] }] }, ["messages", 0, "role"]],
+    ["a role with NUL", { ...valid, messages: [{ id: "x", role: "\0", parts: [] }] }, ["messages", 0, "role"]],
+    [
+      "content instead of parts",
+      { ...valid, messages: [{ id: "x", role: "user", content: "hi" }] },
+      ["messages", 0, "parts"],
+    ],
+    [
+      "parts that are an object",
+      { ...valid, messages: [{ id: "x", role: "user", parts: {} }] },
+      ["messages", 0, "parts"],
+    ],
+    ["a BigInt", { ...valid, messages: output([{ total: 12n }]) }, ["messages", 1, "parts", 1, "output", 0, "total"]],
+    ["a cycle", { ...valid, messages: output(cycle) }, ["messages", 1, "parts", 1, "output", "self", "again", 0]],
+    ["endless nesting", { ...valid, messages: output(nested) }, ["messages", 1, "parts"]],
+    [
+      "a BigInt in metadata",
+      { ...valid, messages: [{ ...say("user", "x"), metadata: { at: 1n } }] },
+      ["messages", 0, "metadata", "at"],
+    ],
+    [
+      "a function as metadata",
+      { ...valid, messages: [{ ...say("user", "x"), metadata: () => 1 }] },
+      ["messages", 0, "metadata"],
+    ],
+    [
+      "parts that turn themselves into something else",
+      { ...valid, messages: [{ ...say("user", "x"), parts: Object.assign([], { toJSON: () => "gone" }) }] },
+      ["messages", 0, "parts"],
+    ],
+    [
+      "a getter that throws",
+      {
+        ...valid,
+        get title() {
+          throw new Error("secret words");
+        },
+      },
+      [],
+    ],
+  ];
+
+  test.each(cases)("upsertChat refuses %s, names where it is, and changes nothing", async (_, input, path) => {
+    const before = await everything();
+    // What arrives at run time from JavaScript or from a request's body does not keep to the types.
+    const error: unknown = await store.upsertChat(input as never).catch((thrown: unknown) => thrown);
+
+    expect(error).toBeInstanceOf(InvalidChatError);
+    expect(InvalidChatError.isInstance(error) && error.issues).toContainEqual({
+      path,
+      message: expect.stringMatching(/expected|JSON|holds|nested/),
+    });
+    expect(String((error as Error).stack)).not.toContain("secret words");
+    expect(await everything()).toEqual(before);
+  });
+
+  test.each(badText.map((text) => [text]))(
+    "getChat and getChats refuse the userId %j, getChat the chatId",
+    async (text) => {
+      const bad = text as string;
+      await expect(store.getChat({ userId: bad, chatId: "c" })).rejects.toMatchObject({
+        issues: [{ path: ["userId"] }],
+      });
+      await expect(store.getChat({ userId: "u", chatId: bad })).rejects.toMatchObject({
+        issues: [{ path: ["chatId"] }],
+      });
+      await expect(store.getChats({ userId: bad })).rejects.toMatchObject({ issues: [{ path: ["userId"] }] });
+    },
+  );
+
+  test.each([0, -1, 2.5, Number.NaN, Number.POSITIVE_INFINITY, "10", null])(
+    "getChats refuses the limit %j",
+    async (limit) => {
+      await expect(store.getChats({ userId: "u", limit: limit as number })).rejects.toMatchObject({
+        code: "INVALID_CHAT",
+        issues: [{ path: ["limit"] }],
+      });
+    },
+  );
+
+  test.each([
+    ["a date as text", { id: "c", updatedAt: "2026-01-01" }, ["before", "updatedAt"]],
+    ["an invalid date", { id: "c", updatedAt: new Date(Number.NaN) }, ["before", "updatedAt"]],
+    ["a date Postgres cannot read", { id: "c", updatedAt: new Date(8.64e15) }, ["before", "updatedAt"]],
+    ["no id", { updatedAt: new Date() }, ["before", "id"]],
+    ["a chat id", "c", ["before"]],
+  ])("getChats refuses to go on after %s", async (_, before, path) => {
+    await expect(store.getChats({ userId: "u", before: before as never })).rejects.toMatchObject({
+      issues: [{ path }],
+    });
+  });
+
+  test("says what to do about ids that are empty or repeated", async () => {
+    const upsert = (messages: UIMessage[]) => store.upsertChat({ ...valid, messages });
+    await expect(upsert([say("assistant", "x", "")])).rejects.toThrow(
+      /messages\[0\]\.id: .*generateMessageId.*an empty string/,
+    );
+    await expect(upsert([say("user", "x", "1"), say("user", "y", "1")])).rejects.toThrow(
+      /messages\[1\]\.id: .*spliced wrongly/,
+    );
+  });
+
+  test("names everything that is wrong at once", async () => {
+    await expect(store.upsertChat({ userId: "", chatId: "", messages: [say("user", "x", "")] })).rejects.toMatchObject({
+      issues: [{ path: ["userId"] }, { path: ["chatId"] }, { path: ["messages", 0, "id"] }],
+    });
+  });
+
+  test("limits are in characters: 255 of any script fit into ids, 1,000 into titles", async () => {
+    const ids = { userId: "語".repeat(255), chatId: "é".repeat(255) };
+    const messages = [say("user", "x", "語".repeat(255))];
+    const chat = await store.upsertChat({ ...ids, title: "題".repeat(1_000), messages });
+    expect(await store.getChat(ids)).toEqual({ ...chat, messages });
+  });
+});

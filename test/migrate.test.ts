@@ -1,0 +1,162 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { sql } from "drizzle-orm";
+import { afterEach, describe, expect, test } from "vitest";
+import { createChatStore, type MigrationError, migrate } from "../src/index.ts";
+import { migrations } from "../src/migrations.ts";
+import { conversation } from "./conversations.ts";
+import { databases, servers, type TestDatabase } from "./databases.ts";
+
+const opened: TestDatabase[] = [];
+const openWith = async ({ open }: { open(): Promise<TestDatabase> }) => {
+  const database = await open();
+  opened.push(database);
+  return database;
+};
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((database) => database.close()));
+});
+
+/** Every object there is outside Postgres's own schemas, with what defines it. */
+const catalog = ({ query }: TestDatabase) =>
+  query(`
+    select n.nspname, c.relname, c.relkind, a.attname, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull,
+           pg_get_expr(d.adbin, d.adrelid) as expression, c.oid::text
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 left join pg_attrdef d on (d.adrelid, d.adnum) = (c.oid, a.attnum)
+    where n.nspname !~ '^(pg_|information_schema)' order by 1, 2, a.attnum`);
+
+const failureOf = (work: Promise<unknown>) =>
+  work.then(
+    () => expect.fail("it succeeded"),
+    (error: MigrationError) => error,
+  );
+
+test("the inlined list is the migrations folder, in order", () => {
+  const files = readdirSync("migrations").filter((name) => name.endsWith(".sql"));
+  expect(migrations.map(({ name }) => `${name}.sql`)).toEqual(files);
+  expect(migrations.map(({ version }) => version)).toEqual(files.map((_, index) => index + 1));
+  for (const { name, statements } of migrations) {
+    expect(statements.join("")).toBe(
+      readFileSync(`migrations/${name}.sql`, "utf8")
+        .split(/\s*--> statement-breakpoint\s*/)
+        .join(""),
+    );
+  }
+});
+
+describe.each(databases)("migrate on $name", (kind) => {
+  test("brings the tables to an empty database, all of them into the schema chat_store", async () => {
+    const database = await openWith(kind);
+    await migrate(database.db);
+    const tables = await database.query(
+      "select schemaname, tablename from pg_tables where schemaname !~ '^(pg_|information_schema)' order by 2",
+    );
+    expect(tables).toEqual([
+      { schemaname: "chat_store", tablename: "chats" },
+      { schemaname: "chat_store", tablename: "messages" },
+      { schemaname: "chat_store", tablename: "migrations" },
+    ]);
+    expect(await database.query("select version, name from chat_store.migrations")).toEqual([
+      { version: 1, name: "0000_chats" },
+    ]);
+  });
+
+  test("changes nothing when run again, and leaves the chats alone", async () => {
+    const database = await openWith(kind);
+    await migrate(database.db);
+    const store = createChatStore(database.db);
+    await store.upsertChat({ userId: "u", chatId: "c", messages: conversation(3) });
+    const before = await catalog(database);
+    await migrate(database.db);
+    expect(await catalog(database)).toEqual(before);
+    expect((await store.getChat({ userId: "u", chatId: "c" }))?.messages).toEqual(conversation(3));
+  });
+
+  test("puts a second installation into a schema of another name, beside the first", async () => {
+    const database = await openWith(kind);
+    const schema = `it's a "schema"`;
+    await migrate(database.db);
+    await migrate(database.db, { schema });
+    const [first, second] = [createChatStore(database.db), createChatStore(database.db, { schema })];
+    await second.upsertChat({ userId: "u", chatId: "c", messages: conversation(4) });
+    await second.upsertChat({ userId: "u", chatId: "c", messages: conversation(1) });
+    expect(await first.getChats({ userId: "u" })).toEqual([]);
+    expect((await second.getChat({ userId: "u", chatId: "c" }))?.messages).toEqual(conversation(1));
+  });
+
+  test("takes part in a transaction of the caller", async () => {
+    const database = await openWith(kind);
+    const before = await catalog(database);
+    const rolledBack = database.db.transaction(async (tx) => {
+      await migrate(tx);
+      tx.rollback();
+    });
+    await expect(rolledBack).rejects.toThrow();
+    expect(await catalog(database)).toEqual(before);
+  });
+
+  test("refuses a database that a newer version of the package has migrated, naming both versions", async () => {
+    const database = await openWith(kind);
+    await migrate(database.db);
+    await database.query("insert into chat_store.migrations (version, name) values (2, '0001_from_the_future')");
+    const error = await failureOf(migrate(database.db));
+    expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0001_from_the_future" });
+    expect(error.message).toMatch(
+      /at version 2 \(0001_from_the_future\), newer than version 1 \(0000_chats\).*Update the package/,
+    );
+  });
+
+  test("names the migration that failed, keeps the cause, and leaves nothing behind", async () => {
+    const database = await openWith(kind);
+    await database.query("create schema chat_store");
+    await database.query("create table chat_store.messages (of_somebody_else text)");
+    const before = await catalog(database);
+    const error = await failureOf(migrate(database.db));
+    expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0000_chats" });
+    expect(error.message).toContain("42P07");
+    expect(error.cause).toBeInstanceOf(Error);
+    expect(await catalog(database)).toEqual(before);
+  });
+});
+
+describe.each(servers)("migrate from many processes on $name", (kind) => {
+  test("eight at once on an empty database all succeed, ten times over", async () => {
+    for (let round = 0; round < 10; round++) {
+      const database = await openWith(kind);
+      await Promise.all(Array.from({ length: 8 }, () => migrate(database.db)));
+      expect(await database.query("select count(*)::int as applied from chat_store.migrations")).toEqual([
+        { applied: 1 },
+      ]);
+    }
+  });
+
+  test("also where transactions default to a snapshot taken before the lock", async () => {
+    const database = await openWith(kind);
+    await database.query(`do $$ begin
+      execute format('alter database %I set default_transaction_isolation to serializable', current_database());
+    end $$`);
+    await Promise.all(Array.from({ length: 8 }, () => migrate(database.db)));
+    expect(await database.query("select count(*)::int as applied from chat_store.migrations")).toEqual([
+      { applied: 1 },
+    ]);
+  });
+
+  test("a role that may not create schemas can migrate into one that exists", async () => {
+    const database = await openWith(kind);
+    const role = `migrator_${kind.name.replaceAll(/\W/g, "_")}`;
+    await database.query(`create role ${role}`);
+    try {
+      await database.query(`create schema chat_store authorization ${role}`);
+      await database.db.transaction(async (tx) => {
+        await tx.execute(sql.raw(`set local role ${role}`));
+        await migrate(tx);
+      });
+      expect(await database.query("select tableowner from pg_tables where tablename = 'chats'")).toEqual([
+        { tableowner: role },
+      ]);
+    } finally {
+      await database.query(`drop owned by ${role} cascade`);
+      await database.query(`drop role ${role}`);
+    }
+  });
+});
