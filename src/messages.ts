@@ -16,8 +16,17 @@ export interface MessageRow {
   role: string;
   parts: string;
   metadata: string | null;
-  /** 16 bytes in hex that stand for everything above; see {@link digestOf}. */
+  /** 16 bytes in base64 that stand for everything above; see {@link digestOf}. */
   digest: string;
+}
+
+/** A checked and serialised conversation, on its way into the database. */
+export interface Save {
+  userId: string;
+  chatId: string;
+  title?: string | undefined;
+  expectedVersion?: number | undefined;
+  rows: readonly MessageRow[];
 }
 
 /** What the database keeps of a message besides its content. */
@@ -40,7 +49,8 @@ export function toRows(messages: readonly MessageEnvelope[]): MessageRow[] {
 /** The bytes that the generated column `digest` holds once the message is stored (its expression is in schema.ts). */
 export function digestOf({ id, role, parts, metadata }: Omit<MessageRow, "digest">): string {
   const rest = `${Buffer.byteLength(id)}:${id}${Buffer.byteLength(role)}:${role}${metadata ?? ""}`;
-  return hash("sha256", Buffer.concat([hash("sha256", parts, "buffer"), Buffer.from(rest)]), "hex").slice(0, 32);
+  const bytes = hash("sha256", Buffer.concat([hash("sha256", parts, "buffer"), Buffer.from(rest)]), "buffer");
+  return bytes.toString("base64", 0, 16);
 }
 
 /** What has to happen to the stored messages of a chat for them to become `rows`, in that order. */
@@ -56,6 +66,24 @@ export function difference(stored: readonly StoredDigest[], rows: readonly Messa
   }
   const removed = [...storedById.keys()];
   return { removed, moved, changed, isEmpty: removed.length + moved.length + changed.length === 0 };
+}
+
+/** Statements of at most 1,000 messages, and of about 4 million characters unless a single message is larger. */
+export function chunks<Row extends MessageRow>(rows: readonly Row[]): Row[][] {
+  const all: Row[][] = [];
+  let size = Number.POSITIVE_INFINITY;
+  for (const row of rows) {
+    const added = row.parts.length + (row.metadata?.length ?? 0);
+    const last = all.at(-1);
+    if (last && last.length < 1_000 && size + added <= 4_000_000) {
+      last.push(row);
+      size += added;
+    } else {
+      all.push([row]);
+      size = added;
+    }
+  }
+  return all;
 }
 
 export function toMessage<M extends UIMessage>({ id, role, parts, metadata }: Omit<MessageRow, "digest">): M {

@@ -69,7 +69,7 @@ export type ChatTables = ReturnType<typeof chatTables<string>>;
 export const { schema: chatStoreSchema, chats, messages } = chatTables(defaultSchema);
 
 /** The one place that compares the owner. Every statement of the store has it in its `where`, or follows one that locked the chat with it. */
-export const ownedBy = (chats: ChatTables["chats"], userId: string): SQL => eq(chats.userId, userId);
+export const ownedBy = (chats: ChatTables["chats"], userId: string | SQL): SQL => eq(chats.userId, userId);
 
 // A JavaScript Date holds milliseconds. With Postgres's microseconds a page of chats would skip some.
 function milliseconds(name: string) {

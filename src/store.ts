@@ -19,13 +19,14 @@ export function createChatStore<M extends UIMessage = UIMessage>(
 ): ChatStore<M> {
   const schemaName = options.schema ?? defaultSchema;
   const tables = chatTables(schemaName);
+  const portable = options.portable ?? false;
   const attempt = <T>(verb: keyof ChatStore, work: Promise<T>) =>
     work.catch((error: unknown) => {
       throw ChatStoreError.isInstance(error) ? error : failure(verb, schemaName, error);
     });
 
   return Object.freeze<ChatStore<M>>({
-    upsertChat: (input) => attempt("upsertChat", upsertChat(db, tables, input)),
+    upsertChat: (input) => attempt("upsertChat", upsertChat(db, tables, input, { portable })),
     getChat: (input) => attempt("getChat", getChat<M>(db, tables, input)),
     getChats: (input) => attempt("getChats", getChats(db, tables, input)),
   });

@@ -92,6 +92,11 @@ export interface ChatStore<M extends UIMessage = UIMessage> {
 export interface ChatStoreOptions {
   /** The Postgres schema that holds the tables. Default `"chat_store"`. */
   schema?: string | undefined;
+  /**
+   * Always save through a locking transaction, never in one statement: for engines whose statements do not see one
+   * snapshot, such as Citus. Default false.
+   */
+  portable?: boolean | undefined;
 }
 
 export interface MigrateOptions {

@@ -1,0 +1,86 @@
+import { ChatStoreError } from "./errors.ts";
+import { chunks, type MessageRow, type Save } from "./messages.ts";
+import { saveDifference, Unchanged } from "./save-difference.ts";
+import { saveTail } from "./save-tail.ts";
+import type { ChatTables } from "./schema.ts";
+import { sqlStateOf } from "./sqlstate.ts";
+import type { Chat, ChatDatabase } from "./types.ts";
+
+/**
+ * Makes the stored conversation the given one. Most saves add to its end, so one statement tries just that, carrying the
+ * last message and a digest of all before it; what it finds to be otherwise is left to a transaction that locks the chat
+ * and writes the difference. Both cost what changed, not what is there.
+ */
+export async function saveChat(
+  db: ChatDatabase,
+  tables: ChatTables,
+  save: Save,
+  { portable }: { portable: boolean },
+): Promise<Chat> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const saved = portable ? undefined : await append(db, tables, save);
+      return saved ?? (await rewrite(db, tables, save, { portable }));
+    } catch (error) {
+      // 40001: under REPEATABLE READ or SERIALIZABLE another writer came first. A caller's own transaction is lost then.
+      if (sqlStateOf(error) !== "40001" || isTransaction(db) || attempt === maxAttempts) throw error;
+    }
+  }
+}
+
+const maxAttempts = 10;
+const isTransaction = (db: ChatDatabase) => "rollback" in db;
+
+/** The common save. Undefined when the difference is not just at the end, or another writer came in between. */
+async function append(db: ChatDatabase, tables: ChatTables, save: Save): Promise<Chat | undefined> {
+  const guess = likelyTail(save.rows);
+  const { chat, total } = await saveTail(db, tables, save, guess);
+  // Fewer messages are stored than expected: those missing may be all that is new.
+  const missing = save.rows.length - total;
+  if (chat || missing <= guess || chunks(save.rows.slice(-missing)).length > 1) return chat;
+  return (await saveTail(db, tables, save, missing)).chat;
+}
+
+/** The last message, and before it what costs next to nothing to carry along: often the question to the last answer. */
+function likelyTail(rows: readonly MessageRow[]): number {
+  let length = Math.min(rows.length, 1);
+  let carried = 0;
+  for (const row of rows.slice(0, -1).toReversed()) {
+    carried += row.parts.length + (row.metadata?.length ?? 0) + 150;
+    if (carried > 400) break;
+    length++;
+  }
+  return length;
+}
+
+async function rewrite(
+  db: ChatDatabase,
+  tables: ChatTables,
+  save: Save,
+  { portable }: { portable: boolean },
+): Promise<Chat> {
+  let begun = false;
+  try {
+    return await db.transaction((tx) => {
+      begun = true;
+      return saveDifference(tx, tables, save);
+    });
+  } catch (error) {
+    if (error instanceof Unchanged) return error.chat;
+    // A driver over HTTP has no transactions. (If it was the connection that failed, so will the next statement.)
+    if (begun || portable) throw error;
+    return replaceAll(db, tables, save);
+  }
+}
+
+/** For drivers without transactions: all messages in the one statement, until no other writer comes in between. */
+async function replaceAll(db: ChatDatabase, tables: ChatTables, save: Save): Promise<Chat> {
+  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    const { chat } = await saveTail(db, tables, save, save.rows.length);
+    if (chat) return chat;
+  }
+  throw new ChatStoreError(
+    "QUERY_FAILED",
+    `Other writers came first ${maxAttempts} times in a row, so nothing was changed. Try again.`,
+  );
+}
