@@ -1,17 +1,17 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ChatConflictError, ChatOwnershipError, type ChatStore, createChatStore, migrate } from "../src/index.ts";
+import { ChatConflictError, ChatOwnershipError, type ChatStore, migrate } from "../src/index.ts";
 import { conversation, say } from "./conversations.ts";
-import { databases, type TestDatabase } from "./databases.ts";
+import { databases, inModes, modes, type TestDatabase } from "./databases.ts";
 
-describe.each(databases)("a chat store on $name", ({ open }) => {
+describe.each(inModes(databases, modes.slice(0, 2)))("a chat store on $name, $mode", ({ open, storeOn }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
     database = await open();
     await migrate(database.db);
-    store = createChatStore(database.db);
+    store = storeOn(database.db);
   });
   afterAll(() => database.close());
 
@@ -325,7 +325,7 @@ describe.each(databases)("a chat store on $name", ({ open }) => {
     test("takes part in it: what is rolled back was never saved", async () => {
       const ids = newIds();
       const rolledBack = database.db.transaction(async (tx) => {
-        const inside = createChatStore(tx);
+        const inside = storeOn(tx);
         await inside.upsertChat({ ...ids, messages: conversation(3) });
         await inside.upsertChat({ ...ids, messages: conversation(9) });
         expect((await inside.getChat(ids))?.messages).toEqual(conversation(9));
@@ -339,7 +339,7 @@ describe.each(databases)("a chat store on $name", ({ open }) => {
       const [mine, theirs] = [newIds(), newIds()];
       await store.upsertChat({ ...theirs, messages: conversation(2) });
       await database.db.transaction(async (tx) => {
-        const inside = createChatStore(tx);
+        const inside = storeOn(tx);
         await inside.upsertChat({ ...mine, messages: conversation(1) });
         const stranger = { userId: mine.userId, chatId: theirs.chatId };
         await expect(inside.upsertChat({ ...stranger, messages: [] })).rejects.toThrow(ChatOwnershipError);

@@ -6,7 +6,7 @@ import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import pg from "pg";
 import postgres from "postgres";
 import { inject } from "vitest";
-import type { ChatDatabase } from "../src/index.ts";
+import { type ChatDatabase, createChatStore } from "../src/index.ts";
 
 export interface TestDatabase {
   db: ChatDatabase;
@@ -31,7 +31,9 @@ export async function createDatabase(): Promise<{ url: string; drop(): Promise<v
 }
 
 /** An empty Postgres database, opened by one driver for the store and by node-postgres for the test's own reads. */
-async function open(connect: (url: string) => { db: ChatDatabase; end(): Promise<unknown> }): Promise<TestDatabase> {
+export async function openWith(
+  connect: (url: string) => { db: ChatDatabase; end(): Promise<unknown> },
+): Promise<TestDatabase> {
   const { url, drop } = await createDatabase();
   const { db, end } = connect(url);
   const raw = new pg.Client(url);
@@ -58,24 +60,37 @@ const pglite = {
   },
 };
 
+export const nodePostgres = (connectionString: string) => {
+  const pool = new pg.Pool({ connectionString, max: 20 });
+  return { db: drizzlePg(pool), end: () => pool.end() };
+};
+
+const postgresJs = (url: string) => {
+  const client = postgres(url, { max: 20, onnotice: () => {} });
+  return { db: drizzlePostgresJs(client), end: () => client.end() };
+};
+
 /** Databases that many connections can use at once. */
 export const servers = [
-  {
-    name: "node-postgres",
-    open: () =>
-      open((url) => {
-        const pool = new pg.Pool({ connectionString: url, max: 20 });
-        return { db: drizzlePg(pool), end: () => pool.end() };
-      }),
-  },
-  {
-    name: "postgres.js",
-    open: () =>
-      open((url) => {
-        const client = postgres(url, { max: 20, onnotice: () => {} });
-        return { db: drizzlePostgresJs(client), end: () => client.end() };
-      }),
-  },
+  { name: "node-postgres", open: () => openWith(nodePostgres) },
+  { name: "postgres.js", open: () => openWith(postgresJs) },
 ];
 
 export const databases = [pglite, ...servers];
+
+/** Stands in for drivers over HTTP, whose `transaction` refuses: the same database otherwise. */
+const withoutTransactions = (db: ChatDatabase): ChatDatabase =>
+  Object.create(db, {
+    transaction: { value: () => Promise.reject(new Error("No transactions support in this driver")) },
+  });
+
+/** The ways a save can take, whatever the driver. */
+export const modes = [
+  { mode: "saving in one statement where possible", storeOn: (db: ChatDatabase) => createChatStore(db) },
+  { mode: "portable", storeOn: (db: ChatDatabase) => createChatStore(db, { portable: true }) },
+  { mode: "without transactions", storeOn: (db: ChatDatabase) => createChatStore(withoutTransactions(db)) },
+];
+
+/** Every one of `kinds` in every one of `modes`. */
+export const inModes = <Kind extends object>(kinds: Kind[], ways = modes) =>
+  kinds.flatMap((kind) => ways.map((way) => ({ ...kind, ...way })));

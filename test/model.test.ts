@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createChatStore, migrate } from "../src/index.ts";
-import { databases, type TestDatabase } from "./databases.ts";
+import { migrate } from "../src/index.ts";
+import { databases, inModes, type TestDatabase } from "./databases.ts";
 
 /** Ids are few, so that messages return, move and change, and bodies fewer, so that saves often change nothing. */
 const message = fc.record({
@@ -70,9 +70,7 @@ const sequence = fc.array(
   { minLength: 1, maxLength: 8 },
 );
 
-const modes = databases.flatMap(({ name, open }) => [false, true].map((portable) => ({ name, open, portable })));
-
-describe.each(modes)("on $name, portable: $portable", ({ open, portable }) => {
+describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
   let database: TestDatabase;
   beforeAll(async () => {
     database = await open();
@@ -81,7 +79,7 @@ describe.each(modes)("on $name, portable: $portable", ({ open, portable }) => {
   afterAll(() => database.close());
 
   test("any sequence of saves leaves what deleting and inserting everything would", async () => {
-    const store = createChatStore(database.db, { portable });
+    const store = storeOn(database.db);
     const compare = fc.asyncProperty(sequence, async (saves) => {
       const ids = { userId: "u", chatId: randomUUID() };
       // Version 0 stands for a chat that does not exist.

@@ -1,92 +1,106 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatStore, createChatStore, migrate } from "../src/index.ts";
+import { type ChatStore, migrate } from "../src/index.ts";
 import { conversation, say } from "./conversations.ts";
-import { servers, type TestDatabase } from "./databases.ts";
+import { inModes, modes, nodePostgres, openWith, servers, type TestDatabase } from "./databases.ts";
 
-describe.each(servers)("two writers of one chat on $name", ({ open }) => {
-  let database: TestDatabase;
-  let store: ChatStore;
-  beforeAll(async () => {
-    database = await open();
-    await migrate(database.db);
-    store = createChatStore(database.db);
-  });
-  afterAll(() => database.close());
+const serializable = {
+  name: "node-postgres with serializable transactions",
+  open: () =>
+    openWith((url) =>
+      nodePostgres(`${url}?options=${encodeURIComponent("-c default_transaction_isolation=serializable")}`),
+    ),
+};
 
-  const userId = "u";
-  /** A conversation in which every message says whose it is, under ids that all writers share. */
-  const by = (writer: string, count: number) =>
-    conversation(count).map(({ id, role }) => say(role, `${writer} wrote ${id}`, id));
+describe.each([...inModes(servers), ...inModes([serializable], modes.slice(0, 1))])(
+  "two writers of one chat on $name, $mode",
+  ({ open, storeOn }) => {
+    let database: TestDatabase;
+    let store: ChatStore;
+    beforeAll(async () => {
+      database = await open();
+      await migrate(database.db);
+      store = storeOn(database.db);
+    });
+    afterAll(() => database.close());
 
-  test("leave the conversation of one of them, whole, whatever they save", async () => {
-    for (let round = 0; round < 60; round++) {
-      const chatId = `race ${round}`;
-      // Every second chat exists before the race.
-      if (round % 2) await store.upsertChat({ userId, chatId, messages: by("first", round % 7) });
-      const candidates = ["anna", "ben", "cleo"].map((writer, index) => by(writer, ((round + index * 3) % 9) + 1));
-      await Promise.all(candidates.map((messages) => store.upsertChat({ userId, chatId, messages })));
+    const userId = "u";
+    /** A conversation in which every message says whose it is, under ids that all writers share. */
+    const by = (writer: string, count: number) =>
+      conversation(count).map(({ id, role }) => say(role, `${writer} wrote ${id}`, id));
 
-      const chat = await store.getChat({ userId, chatId });
-      expect(candidates).toContainEqual(chat?.messages);
-      expect(chat?.version).toBe(candidates.length + (round % 2));
-    }
-  });
+    test("leave the conversation of one of them, whole, whatever they save", async () => {
+      for (let round = 0; round < 60; round++) {
+        const chatId = `race ${round}`;
+        // Every second chat exists before the race.
+        if (round % 2) await store.upsertChat({ userId, chatId, messages: by("first", round % 7) });
+        const candidates = ["anna", "ben", "cleo"].map((writer, index) => by(writer, ((round + index * 3) % 9) + 1));
+        await Promise.all(candidates.map((messages) => store.upsertChat({ userId, chatId, messages })));
 
-  test("of those who create it, the first becomes the owner and the others are refused", async () => {
-    for (let round = 0; round < 20; round++) {
-      const chatId = `created by one ${round}`;
-      const users = ["anna", "ben", "cleo", "dora"];
-      const results = await Promise.allSettled(
-        users.map((userId) => store.upsertChat({ userId, chatId, messages: by(userId, 5) })),
-      );
-      const owners = users.filter((_, index) => results[index]?.status === "fulfilled");
-      expect(owners).toHaveLength(1);
-      const [owner = ""] = owners;
-      expect((await store.getChat({ userId: owner, chatId }))?.messages).toEqual(by(owner, 5));
-    }
-  });
-
-  test("on the same expected version, exactly one wins", async () => {
-    const chatId = "contested";
-    await store.upsertChat({ userId, chatId, messages: [] });
-    for (let expectedVersion = 1; expectedVersion <= 20; expectedVersion++) {
-      const candidates = ["anna", "ben", "cleo", "dora"].map((writer, index) =>
-        by(`${writer} ${expectedVersion}`, index * 2 + 1),
-      );
-      const results = await Promise.allSettled(
-        candidates.map((messages) => store.upsertChat({ userId, chatId, messages, expectedVersion })),
-      );
-      const winners = candidates.filter((_, index) => results[index]?.status === "fulfilled");
-      expect(winners).toHaveLength(1);
-      expect(await store.getChat({ userId, chatId })).toMatchObject({
-        version: expectedVersion + 1,
-        messages: winners[0],
-      });
-      for (const result of results) {
-        if (result.status === "rejected")
-          expect(result.reason).toMatchObject({ code: "CHAT_CONFLICT", expectedVersion });
+        const chat = await store.getChat({ userId, chatId });
+        expect(candidates).toContainEqual(chat?.messages);
+        expect(chat?.version).toBe(candidates.length + (round % 2));
       }
-    }
-  });
+    });
 
-  test("a reader never sees a mix", async () => {
-    const chatId = "watched";
-    const candidates = ["anna", "ben"].map((writer, index) => ({ title: writer, messages: by(writer, 4 + index * 3) }));
-    const writes = (async () => {
-      for (let round = 0; round < 60; round++)
-        await store.upsertChat({ userId, chatId, ...(candidates[round % 2] ?? expect.fail()) });
-    })();
-    let seen = 0;
-    for (let writing = true; writing; ) {
-      writing = await Promise.race([
-        writes.then(() => false),
-        new Promise<boolean>((resolve) => setImmediate(resolve, true)),
-      ]);
-      const chat = await store.getChat({ userId, chatId });
-      if (!chat) continue;
-      expect(candidates).toContainEqual({ title: chat.title, messages: chat.messages });
-      seen++;
-    }
-    expect(seen).toBeGreaterThan(10);
-  });
-});
+    test("of those who create it, the first becomes the owner and the others are refused", async () => {
+      for (let round = 0; round < 20; round++) {
+        const chatId = `created by one ${round}`;
+        const users = ["anna", "ben", "cleo", "dora"];
+        const results = await Promise.allSettled(
+          users.map((userId) => store.upsertChat({ userId, chatId, messages: by(userId, 5) })),
+        );
+        const owners = users.filter((_, index) => results[index]?.status === "fulfilled");
+        expect(owners).toHaveLength(1);
+        const [owner = ""] = owners;
+        expect((await store.getChat({ userId: owner, chatId }))?.messages).toEqual(by(owner, 5));
+      }
+    });
+
+    test("on the same expected version, exactly one wins", async () => {
+      const chatId = "contested";
+      await store.upsertChat({ userId, chatId, messages: [] });
+      for (let expectedVersion = 1; expectedVersion <= 20; expectedVersion++) {
+        const candidates = ["anna", "ben", "cleo", "dora"].map((writer, index) =>
+          by(`${writer} ${expectedVersion}`, index * 2 + 1),
+        );
+        const results = await Promise.allSettled(
+          candidates.map((messages) => store.upsertChat({ userId, chatId, messages, expectedVersion })),
+        );
+        const winners = candidates.filter((_, index) => results[index]?.status === "fulfilled");
+        expect(winners).toHaveLength(1);
+        expect(await store.getChat({ userId, chatId })).toMatchObject({
+          version: expectedVersion + 1,
+          messages: winners[0],
+        });
+        for (const result of results) {
+          if (result.status === "rejected")
+            expect(result.reason).toMatchObject({ code: "CHAT_CONFLICT", expectedVersion });
+        }
+      }
+    });
+
+    test("a reader never sees a mix", async () => {
+      const chatId = "watched";
+      const candidates = ["anna", "ben"].map((writer, index) => ({
+        title: writer,
+        messages: by(writer, 4 + index * 3),
+      }));
+      const writes = (async () => {
+        for (let round = 0; round < 60; round++)
+          await store.upsertChat({ userId, chatId, ...(candidates[round % 2] ?? expect.fail()) });
+      })();
+      let seen = 0;
+      for (let writing = true; writing; ) {
+        writing = await Promise.race([
+          writes.then(() => false),
+          new Promise<boolean>((resolve) => setImmediate(resolve, true)),
+        ]);
+        const chat = await store.getChat({ userId, chatId });
+        if (!chat) continue;
+        expect(candidates).toContainEqual({ title: chat.title, messages: chat.messages });
+        seen++;
+      }
+      expect(seen).toBeGreaterThan(10);
+    });
+  },
+);

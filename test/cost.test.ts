@@ -1,0 +1,226 @@
+import { randomUUID } from "node:crypto";
+import type { UIMessage } from "ai";
+import { drizzle } from "drizzle-orm/node-postgres";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createChatStore, migrate } from "../src/index.ts";
+import { conversation, say } from "./conversations.ts";
+import { countingProxy } from "./counting-proxy.ts";
+import { createDatabase } from "./databases.ts";
+
+/** Bodies of 2 KB: too large to be carried along with a save that turns out to need only the last. */
+const size = 2_000;
+const body = Buffer.byteLength(JSON.stringify(conversation(1, size)[0]?.parts));
+
+describe("what a save costs, with node-postgres and messages of 2 KB", () => {
+  let proxy: Awaited<ReturnType<typeof countingProxy>>;
+  let drop: () => Promise<void>;
+  let raw: pg.Client;
+  let pool: pg.Pool;
+  let statements: { text: string; values: unknown[] }[] = [];
+  beforeAll(async () => {
+    const database = await createDatabase();
+    drop = database.drop;
+    proxy = await countingProxy(database.url);
+    pool = new pg.Pool({ connectionString: proxy.url, max: 1 });
+    raw = new pg.Client(database.url);
+    await raw.connect();
+    await migrate(drizzle(pool));
+  });
+  afterAll(async () => {
+    await Promise.all([pool.end(), raw.end()]);
+    await proxy.close();
+    await drop();
+  });
+
+  const logger = { logQuery: (text: string, values: unknown[]) => void statements.push({ text, values }) };
+  const store = () => createChatStore(drizzle(pool, { logger }));
+  const newIds = () => ({ userId: randomUUID(), chatId: randomUUID() });
+
+  /** Rows inserted, updated and deleted so far, by the server's own count. */
+  const rowCounts = async () => {
+    // The server counts when a connection becomes idle, now and then only unless it is told to.
+    await pool.query("select pg_stat_force_next_flush()");
+    const { rows } = await raw.query<{ relname: string; rows: number[] }>(
+      `select relname, array[n_tup_ins, n_tup_upd, n_tup_del]::int[] as rows from pg_stat_user_tables where schemaname = 'chat_store'`,
+    );
+    return new Map(rows.map((row) => [row.relname, row.rows]));
+  };
+
+  const costOf = async (ids: { userId: string; chatId: string }, messages: UIMessage[]) => {
+    const before = await rowCounts();
+    statements = [];
+    const traffic = await proxy.count(() => store().upsertChat({ ...ids, messages }));
+    const after = await rowCounts();
+    const rowsOf = (table: string) =>
+      (after.get(table) ?? []).map((count, index) => count - (before.get(table)?.[index] ?? 0));
+    return { ...traffic, chats: rowsOf("chats").join("-"), messages: rowsOf("messages").join("-") };
+  };
+
+  /** A chat of `length` messages that has already been saved once more, and what saving it again as `next` costs. */
+  const costOfChange = async (length: number, next: (messages: UIMessage[]) => UIMessage[]) => {
+    const ids = newIds();
+    const messages = conversation(length, size);
+    await store().upsertChat({ ...ids, messages });
+    return costOf(ids, next(messages));
+  };
+
+  const added = (count: number) => Array.from({ length: count }, () => say("user", "added ".repeat(size / 6)));
+  // Statements and round trips, then rows inserted-updated-deleted in chats and in messages.
+  const changes: [string, (messages: UIMessage[]) => UIMessage[], [number, string, (length: number) => string]][] = [
+    ["append 1", (m) => [...m, ...added(1)], [1, "0-1-0", () => "1-0-0"]],
+    ["append 2", (m) => [...m, ...added(2)], [2, "0-1-0", () => "2-0-0"]],
+    [
+      "append a short question and its answer",
+      (m) => [...m, say("user", "Why?"), ...added(1)],
+      [1, "0-1-0", () => "2-0-0"],
+    ],
+    ["append 3", (m) => [...m, ...added(3)], [2, "0-1-0", () => "3-0-0"]],
+    [
+      "replace the last under its id",
+      (m) => [...m.slice(0, -1), say("user", "other", m.at(-1)?.id)],
+      [1, "0-1-0", () => "0-1-0"],
+    ],
+    ["regenerate the last", (m) => [...m.slice(0, -1), ...added(1)], [1, "0-1-0", () => "1-0-1"]],
+    ["resend unchanged", (m) => m, [1, "0-0-0", () => "0-0-0"]],
+    [
+      "cut in half and edit",
+      (m) => [...m.slice(0, m.length / 2), say("user", "edited", m[m.length / 2]?.id)],
+      [1, "0-1-0", (n) => `0-1-${n / 2 - 1}`],
+    ],
+    [
+      "edit in the middle",
+      (m) => m.with(m.length / 2, say("user", "edited", m[m.length / 2]?.id)),
+      [7, "0-2-0", () => "0-1-0"],
+    ],
+    ["remove the first", (m) => m.slice(1), [8, "0-2-0", (n) => `0-${n - 1}-1`]],
+    ["turn around", (m) => m.toReversed(), [7, "0-2-0", (n) => `0-${n}-0`]],
+    ["empty", () => [], [1, "0-1-0", (n) => `0-0-${n}`]],
+  ];
+  test.each(changes.flatMap((change) => [10, 1_000].map((length) => [length, ...change] as const)))(
+    "to a chat of %i: %s",
+    async (length, _, next, [count, chats, messages]) => {
+      expect(await costOfChange(length, next)).toMatchObject({
+        statements: count,
+        roundTrips: count,
+        chats,
+        messages: messages(length),
+      });
+    },
+  );
+
+  test("a new chat of 1 message is one statement, of 100 two", async () => {
+    expect(await costOf(newIds(), conversation(1, size))).toMatchObject({
+      roundTrips: 1,
+      chats: "1-0-0",
+      messages: "1-0-0",
+    });
+    expect(await costOf(newIds(), conversation(100, size))).toMatchObject({
+      roundTrips: 2,
+      chats: "1-0-0",
+      messages: "100-0-0",
+    });
+  });
+
+  test("appending sends the new message and at most 2.6 KB around it, whatever the length of the chat", async () => {
+    const [short, long] = [
+      await costOfChange(10, (m) => [...m, ...added(1)]),
+      await costOfChange(1_000, (m) => [...m, ...added(1)]),
+    ];
+    expect(short.bytesSent).toBeLessThanOrEqual(body + 2_600);
+    // Of the lengths, three are written out in full; ids get longer as well.
+    expect(long.bytesSent - short.bytesSent).toBeLessThan(10);
+  });
+
+  test("after a file of 5 MB was added, the next message costs what it costs without", async () => {
+    const ids = newIds();
+    const file: UIMessage = {
+      id: "file",
+      role: "user",
+      parts: [
+        { type: "file", mediaType: "application/pdf", url: `data:application/pdf;base64,${"A".repeat(5_000_000)}` },
+      ],
+    };
+    await store().upsertChat({ ...ids, messages: conversation(9, size) });
+    expect((await costOf(ids, [...conversation(9, size), file])).roundTrips).toBe(1);
+    const next = await costOf(ids, [...conversation(9, size), file, ...added(1)]);
+    expect(next).toMatchObject({ roundTrips: 1, messages: "1-0-0" });
+    expect(next.bytesSent).toBeLessThanOrEqual(body + 2_600);
+  });
+
+  test("200 turns leave no dead message behind, and never write one twice", async () => {
+    const ids = newIds();
+    const before = await rowCounts();
+    for (let turn = 1; turn <= 200; turn++) await store().upsertChat({ ...ids, messages: conversation(turn, 100) });
+    const after = await rowCounts();
+    expect((after.get("messages") ?? []).map((count, index) => count - (before.get("messages")?.[index] ?? 0))).toEqual(
+      [200, 0, 0],
+    );
+  });
+
+  test("appending writes at most 1.25 times the WAL of a hand-written insert and update", async () => {
+    /** WAL of one statement, by the server's count for this statement alone. */
+    const walOf = async ({ text, values }: { text: string; values: unknown[] }) => {
+      const { rows } = await raw.query(`explain (analyze, wal, format json) ${text}`, values);
+      return rows[0]["QUERY PLAN"][0].Plan["WAL Bytes"] as number;
+    };
+    const ids = newIds();
+    await store().upsertChat({ ...ids, messages: conversation(100, size) });
+    const message = conversation(102, size).at(-1);
+    const floor = await walOf({
+      text: `with chat as (update chat_store.chats set version = version + 1, updated_at = now() where id = $1 and user_id = $2 returning id)
+        insert into chat_store.messages (chat_id, id, "order", role, parts) select id, 'floor', 100, 'user', $3::json from chat`,
+      values: [ids.chatId, ids.userId, JSON.stringify(message?.parts)],
+    });
+
+    await store().upsertChat({ ...ids, messages: conversation(100, size) });
+    const [append] = await statementsOf(() => ({ ...ids, messages: conversation(101, size) }));
+    const ours = await walOf(append ?? expect.fail());
+    expect(ours / floor).toBeLessThanOrEqual(1.25);
+    expect((await store().getChat(ids))?.messages).toHaveLength(101);
+  });
+
+  /** The statements of a save that is then rolled back. */
+  const statementsOf = async (input: () => Parameters<ReturnType<typeof store>["upsertChat"]>[0]) => {
+    await drizzle(pool, { logger })
+      .transaction(async (tx) => {
+        statements = [];
+        await createChatStore(tx).upsertChat(input());
+        tx.rollback();
+      })
+      .catch(() => {});
+    return statements;
+  };
+
+  describe("reading", () => {
+    test("getChat and getChats are one statement each", async () => {
+      const ids = newIds();
+      await store().upsertChat({ ...ids, messages: conversation(50, size) });
+      expect(await proxy.count(() => store().getChat(ids))).toMatchObject({ statements: 1, roundTrips: 1 });
+      expect(await proxy.count(() => store().getChats({ userId: ids.userId, limit: 20 }))).toMatchObject({
+        statements: 1,
+        roundTrips: 1,
+      });
+    });
+
+    test("a page of 20 among a user's 5,000 chats touches at most 30 buffers, the first and any later", async () => {
+      const userId = randomUUID();
+      await raw.query(
+        `insert into chat_store.chats (id, user_id, title, updated_at)
+         select 'listed ' || n, case when n % 4 = 0 then $1 else 'other ' || n % 500 end, 'Chat ' || n, now() - n * interval '1 minute'
+         from generate_series(1, 20000) n`,
+        [userId],
+      );
+      await raw.query("vacuum analyze chat_store.chats");
+      statements = [];
+      const page = await store().getChats({ userId, limit: 20 });
+      await store().getChats({ userId, limit: 20, before: page.at(-1) });
+      expect(statements).toHaveLength(2);
+      for (const { text, values } of statements) {
+        const { rows } = await raw.query(`explain (analyze, buffers, format json) ${text}`, values);
+        const plan = rows[0]["QUERY PLAN"][0].Plan;
+        expect(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]).toBeLessThanOrEqual(30);
+      }
+    });
+  });
+});
