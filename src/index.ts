@@ -18,5 +18,7 @@ export type {
   GetChatInput,
   GetChatsInput,
   MigrateOptions,
+  StartTurnInput,
+  Turn,
   UpsertChatInput,
 } from "./types.ts";

@@ -5,6 +5,7 @@ const integerMax = 2_147_483_647;
 
 const userId = text({ min: 1, max: 255, hint: "the id of the signed-in user, from the session" });
 const chatId = text({ min: 1, max: 255, hint: "the id of the chat" });
+const title = text({ min: 0, max: 1_000, hint: "leave it out to keep the stored one" }).optional();
 const version = positiveInteger(integerMax, "the version of the chat as it was loaded");
 
 const message = z.object(
@@ -44,7 +45,7 @@ const messages = z
 export const upsertChatInput = object({
   userId,
   chatId,
-  title: text({ min: 0, max: 1_000, hint: "leave it out to keep the stored one" }).optional(),
+  title,
   messages,
   expectedVersion: version.optional(),
 });
@@ -68,6 +69,11 @@ export const getChatsInput = object({
     )
     .optional(),
 });
+
+export const startTurnInput = object({ userId, chatId, title, message });
+
+/** What `persist.onEnd` is given. */
+export const answerInput = object({ responseMessage: message });
 
 /** The checked copy of an input. Only what it holds is used afterwards, whatever the caller does to the original. */
 export function parseInput<T>(shape: z.ZodType<T>, input: unknown): T {

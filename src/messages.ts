@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import type { UIMessage } from "ai";
-import { InvalidChatError } from "./errors.ts";
+import { InvalidChatError, type InvalidChatIssue } from "./errors.ts";
 
 /** A message whose envelope has been checked. Its parts and metadata are anything JSON can carry. */
 export interface MessageEnvelope {
@@ -25,6 +25,7 @@ export interface Save {
   userId: string;
   chatId: string;
   title?: string | undefined;
+  /** 0: the chat must not exist yet. */
   expectedVersion?: number | undefined;
   rows: readonly MessageRow[];
 }
@@ -36,14 +37,12 @@ export interface StoredDigest {
   digest: string;
 }
 
-/** Serialises the messages, once: from here on these texts are what was said. */
-export function toRows(messages: readonly MessageEnvelope[]): MessageRow[] {
-  return messages.map(({ id, role, ...message }, index) => {
-    const parts = serialise(message.parts, ["messages", index, "parts"], "[");
-    const metadata =
-      message.metadata === undefined ? null : serialise(message.metadata, ["messages", index, "metadata"]);
-    return { id, role, parts, metadata, digest: digestOf({ id, role, parts, metadata }) };
-  });
+/** Serialises a message, once: from here on these texts are what was said. `path` is where it is in the input. */
+export function toRow(message: MessageEnvelope, path: InvalidChatIssue["path"]): MessageRow {
+  const { id, role } = message;
+  const parts = serialise(message.parts, [...path, "parts"], "[");
+  const metadata = message.metadata === undefined ? null : serialise(message.metadata, [...path, "metadata"]);
+  return { id, role, parts, metadata, digest: digestOf({ id, role, parts, metadata }) };
 }
 
 /** The bytes that the generated column `digest` holds once the message is stored (its expression is in schema.ts). */
@@ -96,7 +95,7 @@ export function toMessage<M extends UIMessage>({ id, role, parts, metadata }: Om
   } as M;
 }
 
-function serialise(value: unknown, path: (string | number)[], opening = ""): string {
+function serialise(value: unknown, path: InvalidChatIssue["path"], opening = ""): string {
   let text: string | undefined;
   try {
     text = JSON.stringify(value);

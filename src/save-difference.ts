@@ -40,7 +40,7 @@ export async function saveDifference(tx: ChatDatabase, { chats, messages }: Chat
 
   const sameTitle = title === undefined || title === stored?.title;
   if (stored && sameTitle && isEmpty) throw new Unchanged(stored);
-  if (expectedVersion !== undefined && expectedVersion !== stored?.version) {
+  if (expectedVersion !== undefined && expectedVersion !== (stored?.version ?? 0)) {
     throw new ChatConflictError({ chatId, expectedVersion, actualVersion: stored?.version ?? null });
   }
 

@@ -67,7 +67,7 @@ update ${chats} c set title = coalesce(new_title, c.title), version = c.version 
 from state s where c.id = chat and c.xmin = v and owned and ok and not same and c.version = coalesce(expected, c.version)
 returning c.*
 ), created as (
-insert into ${chats} (id, user_id, title) select chat, owner, coalesce(new_title, '') from state where ok and v is null and expected is null
+insert into ${chats} (id, user_id, title) select chat, owner, coalesce(new_title, '') from state where ok and v is null and coalesce(expected, 0) = 0
 on conflict do nothing returning *
 ), saved as (
 table updated union all table created

@@ -58,6 +58,45 @@ export interface GetChatsInput {
   before?: Pick<Chat, "id" | "updatedAt"> | undefined;
 }
 
+export interface StartTurnInput<M extends UIMessage = UIMessage> {
+  /** Who asks, from your own session. */
+  userId: string;
+  chatId: string;
+  /** Used only if this turn creates the chat. */
+  title?: string | undefined;
+  /**
+   * The one message the browser sends: a new question, a stored one (edited, or to be answered anew), or the last
+   * assistant message with answers to its pending tool calls. It may come unchecked from the request's body.
+   */
+  message: M;
+}
+
+/** A turn whose question is stored and whose answer is about to be generated. */
+export interface Turn<M extends UIMessage = UIMessage> {
+  /** The chat as it is stored with the question. */
+  chat: Chat;
+  /** The conversation up to and including the question: what the model is to answer. */
+  messages: M[];
+  /**
+   * Spread it into `toUIMessageStream({ ... })` (ai 7) or `result.toUIMessageStreamResponse({ ... })` (ai 5 and 6), and
+   * the answer is saved when the stream ends, however it ends. Where there is no stream, call
+   * `persist.onEnd({ responseMessage })` yourself.
+   */
+  persist: {
+    originalMessages: M[];
+    /** A random UUID. */
+    generateMessageId: () => string;
+    /**
+     * Saves the answer, once: a second call gives the first one's promise.
+     *
+     * @throws {ChatConflictError} the question was cut or edited by another turn meanwhile. Nothing was changed.
+     */
+    onEnd: (event: { responseMessage: M }) => Promise<void>;
+    /** The same function, under the name it has in ai 5 and 6. */
+    onFinish: (event: { responseMessage: M }) => Promise<void>;
+  };
+}
+
 /**
  * The chats of all users in one Postgres schema. Every method takes the `userId` of whoever is asking, from your own
  * session and never from the request's body, and sees that user's chats only.
@@ -87,6 +126,20 @@ export interface ChatStore<M extends UIMessage = UIMessage> {
 
   /** The user's chats without their messages, newest activity first; none for an unknown user. */
   getChats(input: GetChatsInput): Promise<Chat[]>;
+
+  /**
+   * Starts one turn of a conversation, for a route handler: loads the chat (or creates it), puts the message where it
+   * belongs, and saves it before a token is generated. A message whose id is stored cuts the history there and takes that
+   * one's place; a new id is appended.
+   *
+   * The answer is saved by what `persist` holds, right after its question. A turn never overwrites what another one
+   * wrote; the same question asked twice ends with one answer.
+   *
+   * @throws {ChatOwnershipError} the chat belongs to another user.
+   * @throws {InvalidChatError} the message is more than a browser may claim: a new id has the role `user`, a stored id
+   * keeps its role, and of an assistant message, which must be the last, only pending tool calls can be answered.
+   */
+  startTurn(input: StartTurnInput<M>): Promise<Turn<M>>;
 }
 
 export interface ChatStoreOptions {

@@ -1,6 +1,6 @@
 import type { UIMessage } from "ai";
 import { parseInput, upsertChatInput } from "./input.ts";
-import { toRows } from "./messages.ts";
+import { toRow } from "./messages.ts";
 import { saveChat } from "./save-chat.ts";
 import type { ChatTables } from "./schema.ts";
 import type { Chat, ChatDatabase, UpsertChatInput } from "./types.ts";
@@ -12,5 +12,6 @@ export async function upsertChat<M extends UIMessage>(
   { portable }: { portable: boolean },
 ): Promise<Chat> {
   const { messages, ...save } = parseInput(upsertChatInput, input);
-  return saveChat(db, tables, { ...save, rows: toRows(messages) }, { portable });
+  const rows = messages.map((message, index) => toRow(message, ["messages", index]));
+  return saveChat(db, tables, { ...save, rows }, { portable });
 }

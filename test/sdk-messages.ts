@@ -82,7 +82,7 @@ const callInput = (toolName: string, input: string, id = `call-${toolName}`): Mo
   { type: "tool-input-delta", id, delta: input },
 ];
 
-const call = (toolName: string, input: unknown = {}, id = `call-${toolName}`): ModelPart[] => [
+export const call = (toolName: string, input: unknown = {}, id = `call-${toolName}`): ModelPart[] => [
   ...callInput(toolName, JSON.stringify(input), id),
   { type: "tool-input-end", id },
   { type: "tool-call", toolCallId: id, toolName, input: JSON.stringify(input) },
@@ -98,7 +98,7 @@ const finish: ModelPart = {
 };
 
 const noDelay = { initialDelayInMs: null, chunkDelayInMs: null };
-const hang = () => new Promise<never>(() => {});
+export const hang = () => new Promise<never>(() => {});
 const breakOff = () => Promise.reject(new Error("socket hang up"));
 
 /** A model that streams these steps, one a call. With `end`, the last one does not finish: it hangs or breaks off. */

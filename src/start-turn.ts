@@ -1,0 +1,111 @@
+import { randomUUID } from "node:crypto";
+import type { UIMessage } from "ai";
+import { answerPendingTools } from "./continuation.ts";
+import { ChatConflictError, InvalidChatError } from "./errors.ts";
+import { answerInput, parseInput, startTurnInput } from "./input.ts";
+import { loadChat } from "./load-chat.ts";
+import { type MessageEnvelope, type MessageRow, toMessage, toRow } from "./messages.ts";
+import { saveChat } from "./save-chat.ts";
+import type { ChatTables } from "./schema.ts";
+import { withTypedErrors } from "./typed-errors.ts";
+import type { Chat, ChatDatabase, StartTurnInput, Turn } from "./types.ts";
+
+/** Every conflict means that another turn got on. So many of one chat's turns may do so in between before one gives up. */
+const maxAttempts = 50;
+
+export async function startTurn<M extends UIMessage>(
+  db: ChatDatabase,
+  tables: ChatTables,
+  input: StartTurnInput<M>,
+  options: { portable: boolean },
+): Promise<Turn<M>> {
+  const { userId, chatId, title, message } = parseInput(startTurnInput, input);
+  const ids = { userId, chatId };
+
+  // Before a token is generated: what a person has asked is not lost with the answer.
+  const { chat, rows } = await saveQuestion();
+  const messages = rows.map((row) => toMessage<M>(row));
+
+  let saved: Promise<void> | undefined;
+  const onEnd = ({ responseMessage }: { responseMessage: M }) => {
+    saved ??= withTypedErrors("startTurn", tables, saveAnswer(responseMessage));
+    return saved;
+  };
+  return {
+    chat,
+    messages,
+    persist: { originalMessages: messages, generateMessageId: () => randomUUID(), onEnd, onFinish: onEnd },
+  };
+
+  async function saveQuestion(): Promise<{ chat: Chat; rows: MessageRow[] }> {
+    for (let attempt = 1; ; attempt++) {
+      const stored = await loadChat(db, tables, ids);
+      const rows = putQuestion(stored?.rows ?? [], message);
+      const save = { ...ids, title: stored ? undefined : title, rows, expectedVersion: stored?.chat.version ?? 0 };
+      try {
+        return { chat: await saveChat(db, tables, save, options), rows };
+      } catch (error) {
+        if (!ChatConflictError.isInstance(error) || attempt === maxAttempts) throw error;
+      }
+    }
+  }
+
+  async function saveAnswer(responseMessage: M): Promise<void> {
+    const answer = toRow(parseInput(answerInput, { responseMessage }).responseMessage, ["responseMessage"]);
+    // On what this turn knows, of which nothing is serialised again. Only when overtaken, on what is stored by then.
+    let present: { version: number; rows: readonly MessageRow[] } = { version: chat.version, rows };
+    for (let attempt = 1; ; attempt++) {
+      const answered = putAnswer(present.rows, rows.at(-1), answer);
+      if (!answered) {
+        throw new ChatConflictError({ chatId, expectedVersion: chat.version, actualVersion: present.version || null });
+      }
+      try {
+        await saveChat(db, tables, { ...ids, rows: answered, expectedVersion: present.version }, options);
+        return;
+      } catch (error) {
+        if (!ChatConflictError.isInstance(error) || attempt === maxAttempts) throw error;
+      }
+      const stored = await loadChat(db, tables, ids);
+      present = { version: stored?.chat.version ?? 0, rows: stored?.rows ?? [] };
+    }
+  }
+}
+
+/** A stored id cuts the history there and puts the message in; a new id is appended. Within what a browser may claim. */
+function putQuestion(stored: readonly MessageRow[], message: MessageEnvelope): MessageRow[] {
+  const at = stored.findIndex(({ id }) => id === message.id);
+  const found = stored[at];
+  const before = found ? stored.slice(0, at) : stored;
+
+  if (found && found.role !== message.role) {
+    throw refusal("role", "is not the role this message is stored with; expected that one, or a new message id");
+  }
+  if (message.role === "user") return [...before, toRow(message, ["message"])];
+  if (!found || message.role !== "assistant") {
+    throw refusal("role", 'expected "user"; messages of other roles are written by the server');
+  }
+  if (at < stored.length - 1) {
+    throw refusal(
+      "id",
+      "is an assistant message in the middle of the chat; expected the last message, or a user message",
+    );
+  }
+  const parts = answerPendingTools(found, message);
+  const metadata = found.metadata === null ? undefined : JSON.parse(found.metadata);
+  return [...before, toRow({ id: found.id, role: found.role, parts, metadata }, ["message"])];
+}
+
+/**
+ * The answer right after its question, in place of any answer that stands there; or, if it continues the message it
+ * answers, in that one's place. Undefined if the question is gone, or is no longer what was asked.
+ */
+function putAnswer(present: readonly MessageRow[], question: MessageRow | undefined, answer: MessageRow) {
+  const at = present.findIndex(({ id }) => id === question?.id);
+  if (!question || at === -1) return undefined;
+  if (answer.id === question.id) return present.with(at, answer);
+  if (present[at]?.digest !== question.digest) return undefined;
+  return present.toSpliced(at + 1, present[at + 1]?.role === "assistant" ? 1 : 0, answer);
+}
+
+const refusal = (field: "id" | "role", message: string) =>
+  new InvalidChatError([{ path: ["message", field], message }]);

@@ -1,0 +1,30 @@
+import { ChatStoreError } from "./errors.ts";
+import type { ChatTables } from "./schema.ts";
+import { sqlStateOf } from "./sqlstate.ts";
+
+/**
+ * Whatever `work` throws, the caller gets a {@link ChatStoreError}. The driver's message is not repeated in it: Drizzle's
+ * holds the statement's parameters, and with them what people said.
+ */
+export async function withTypedErrors<T>(verb: string, { schema }: ChatTables, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    if (ChatStoreError.isInstance(cause)) throw cause;
+    const state = sqlStateOf(cause);
+    const noSuchSchemaTableOrColumn = state === "3F000" || state === "42P01" || state === "42703";
+    throw noSuchSchemaTableOrColumn
+      ? new ChatStoreError(
+          "NOT_MIGRATED",
+          `${verb} did not find its tables, or not all of their columns, in Postgres schema "${schema.schemaName}". ` +
+            "Call `await migrate(db)` once before the store is used, with the same schema option if there is one.",
+          { cause },
+        )
+      : new ChatStoreError(
+          "QUERY_FAILED",
+          `${verb} failed in the database${state ? ` with SQLSTATE ${state}` : ""}. The driver's error is the cause of ` +
+            "this one; it may hold chat text.",
+          { cause },
+        );
+  }
+}

@@ -1,0 +1,83 @@
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { AbstractChat, type ChatInit, type ChatState, DefaultChatTransport, type UIMessage } from "ai";
+
+export type Handler = (request: Request) => Promise<Response>;
+
+/** A handler behind real HTTP on a loopback port. A client that goes away cancels the response, as in any framework. */
+export async function serve(handler: Handler) {
+  const answering = new Set<Promise<unknown>>();
+  const server = createServer((incoming, outgoing) => {
+    const gone = new AbortController();
+    outgoing.on("close", () => gone.abort());
+    const answer = async () => {
+      const response = await handler(await toRequest(incoming, gone.signal));
+      outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+      if (response.body) await pipeline(Readable.fromWeb(response.body as never), outgoing);
+      else outgoing.end();
+    };
+    const answered = answer().catch((error: Error) => {
+      if (!outgoing.headersSent) outgoing.writeHead(500).end(error.message);
+    });
+    answering.add(answered);
+    void answered.finally(() => answering.delete(answered));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    /** Waits for all responses to have been sent, or given up. */
+    idle: async () => {
+      while (answering.size > 0) await Promise.all(answering);
+    },
+    close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()),
+  };
+}
+
+async function toRequest(incoming: IncomingMessage, signal: AbortSignal) {
+  const body: Buffer[] = [];
+  for await (const chunk of incoming) body.push(chunk);
+  const headers = Object.entries(incoming.headers).map(([name, value]): [string, string] => [name, String(value)]);
+  return new Request(`http://${incoming.headers.host}${incoming.url}`, {
+    method: "POST",
+    headers,
+    body: Buffer.concat(body),
+    signal,
+  });
+}
+
+/** The SDK's own client, as `useChat` runs it, sending only its last message. */
+export class TestChat extends AbstractChat<UIMessage> {
+  constructor({
+    url,
+    userId = "u",
+    ...init
+  }: Omit<ChatInit<UIMessage>, "transport"> & { url: string; userId?: string }) {
+    const transport = new DefaultChatTransport<UIMessage>({
+      api: url,
+      headers: { "x-user-id": userId },
+      prepareSendMessagesRequest: ({ id, messages }) => ({ body: { id, message: messages.at(-1) } }),
+    });
+    super({ onError: () => {}, ...init, transport, state: new PlainState(init.messages) });
+  }
+}
+
+class PlainState implements ChatState<UIMessage> {
+  status: ChatState<UIMessage>["status"] = "ready";
+  error: Error | undefined;
+  messages: UIMessage[];
+  constructor(messages: UIMessage[] = []) {
+    this.messages = messages;
+  }
+  pushMessage = (message: UIMessage) => {
+    this.messages = [...this.messages, message];
+  };
+  popMessage = () => {
+    this.messages = this.messages.slice(0, -1);
+  };
+  replaceMessage = (index: number, message: UIMessage) => {
+    this.messages = this.messages.with(index, message);
+  };
+  snapshot = <T>(value: T): T => structuredClone(value);
+}

@@ -1,0 +1,130 @@
+import { randomUUID } from "node:crypto";
+import * as ai5 from "ai5";
+import * as ai5Test from "ai5/test";
+import * as ai6 from "ai6";
+import * as ai6Test from "ai6/test";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createChatStore, migrate } from "../src/index.ts";
+import { type Handler, serve } from "./chat-server.ts";
+import { databases, type TestDatabase } from "./databases.ts";
+
+const [database] = databases as [(typeof databases)[number]];
+
+/** A model that says each of the texts in turn; an Error is thrown instead. */
+const says = <Model>(
+  MockLanguageModel: new (options: never) => Model,
+  usage: object,
+  finishReason: unknown,
+  texts: (string | Error)[],
+): Model => {
+  const doStream = async () => {
+    const text = texts.shift() ?? new Error("nothing left to say");
+    if (text instanceof Error) throw text;
+    const chunks = [
+      { type: "text-start", id: "1" },
+      { type: "text-delta", id: "1", delta: text },
+      { type: "text-end", id: "1" },
+      { type: "finish", finishReason, usage },
+    ];
+    return { stream: ReadableStream.from(chunks) };
+  };
+  return new MockLanguageModel({ doStream } as never);
+};
+
+describe("a turn with an older SDK", () => {
+  let opened: TestDatabase;
+  beforeAll(async () => {
+    opened = await database.open();
+    await migrate(opened.db);
+  });
+  afterAll(() => opened.close());
+
+  // The handlers are written out for each version: that they type-check without a cast is part of the test.
+  const texts: (string | Error)[] = [];
+  const withAi5: Handler = async (request) => {
+    const { id, message } = (await request.json()) as { id: string; message: ai5.UIMessage };
+    const turn = await createChatStore<ai5.UIMessage>(opened.db).startTurn({ userId: "u", chatId: id, message });
+    const usage = { inputTokens: 1, outputTokens: 1, totalTokens: 2 };
+    const result = ai5.streamText({
+      model: says(ai5Test.MockLanguageModelV2, usage, "stop", texts),
+      messages: ai5.convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),
+      maxRetries: 0,
+      onError: () => {},
+    });
+    return result.toUIMessageStreamResponse({ ...turn.persist, consumeSseStream: ai5.consumeStream });
+  };
+  const withAi6: Handler = async (request) => {
+    const { id, message } = (await request.json()) as { id: string; message: ai6.UIMessage };
+    const turn = await createChatStore<ai6.UIMessage>(opened.db).startTurn({ userId: "u", chatId: id, message });
+    const usage = { inputTokens: { total: 1 }, outputTokens: { total: 1 } };
+    const result = ai6.streamText({
+      model: says(ai6Test.MockLanguageModelV3, usage, { unified: "stop" }, texts),
+      messages: await ai6.convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),
+      maxRetries: 0,
+      onError: () => {},
+    });
+    return result.toUIMessageStreamResponse({ ...turn.persist, consumeSseStream: ai6.consumeStream });
+  };
+
+  test.each([
+    ["ai 5", withAi5, ai5],
+    // As far as this test calls them, the clients of both are alike.
+    ["ai 6", withAi6, ai6 as unknown as typeof ai5],
+  ] as const)(
+    "%s: stored is what the client shows after a question, a failure, a regeneration and an edit",
+    async (_, handler, ai) => {
+      const server = await serve(handler);
+      const id = randomUUID();
+      const state = { status: "ready" as const, error: undefined, messages: [] as ai5.UIMessage[] };
+      const chat = new (class extends ai.AbstractChat<ai5.UIMessage> {})({
+        id,
+        onError: () => {},
+        transport: new ai.DefaultChatTransport({
+          api: server.url,
+          prepareSendMessagesRequest: ({ id, messages }) => ({ body: { id, message: messages.at(-1) } }),
+        }),
+        state: {
+          ...state,
+          pushMessage(message) {
+            this.messages = [...this.messages, message];
+          },
+          popMessage() {
+            this.messages = this.messages.slice(0, -1);
+          },
+          replaceMessage(index, message) {
+            this.messages = this.messages.with(index, message);
+          },
+          snapshot: structuredClone,
+        },
+      });
+      const expectStoredAsShown = async (said: string[], version: number) => {
+        await server.idle();
+        const saved = await createChatStore(opened.db).getChat({ userId: "u", chatId: id });
+        expect(saved).toMatchObject({ version, messages: JSON.parse(JSON.stringify(chat.messages)) });
+        expect(
+          saved?.messages.map(({ parts }) => parts.map((part) => (part.type === "text" ? part.text : "")).join("")),
+        ).toEqual(said);
+      };
+
+      try {
+        texts.push("Hello.");
+        await chat.sendMessage({ text: "Hi" });
+        await expectStoredAsShown(["Hi", "Hello."], 2);
+
+        texts.push(new Error("overloaded"));
+        await chat.sendMessage({ text: "And?" });
+        await expectStoredAsShown(["Hi", "Hello.", "And?", ""], 4);
+
+        texts.push("Well.");
+        await chat.regenerate();
+        await expectStoredAsShown(["Hi", "Hello.", "And?", "Well."], 6);
+
+        texts.push("Anew.");
+        await chat.sendMessage({ text: "Ho", messageId: chat.messages[0]?.id ?? "" });
+        await expectStoredAsShown(["Ho", "Anew."], 8);
+      } finally {
+        await server.close();
+      }
+    },
+  );
+});
