@@ -62,6 +62,8 @@ const pglite = {
 
 export const nodePostgres = (connectionString: string) => {
   const pool = new pg.Pool({ connectionString, max: 20 });
+  // Its sockets close a little after `end`, when the database may be gone already.
+  pool.on("error", () => {});
   return { db: drizzlePg(pool), end: () => pool.end() };
 };
 
