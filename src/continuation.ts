@@ -1,18 +1,19 @@
 import { InvalidChatError } from "./errors.ts";
-import type { MessageEnvelope, MessageRow } from "./messages.ts";
+import { type MessageRow, withParts } from "./messages.ts";
 
 /** A message part of any kind, as far as it matters here. */
 type Part = Record<string, unknown>;
 
 /**
- * The parts of a stored assistant message with what the browser may add: answers to pending tool calls, which are an
+ * The stored assistant message with what the browser may add: answers to pending tool calls, which are an
  * approval that was asked for and the output of a tool that runs in the browser. All else stays as it is stored.
  *
  * Answers that arrive a second time find more steps stored than the browser knew. Those are cut: they will be said again.
  */
-export function answerPendingTools(stored: MessageRow, sent: MessageEnvelope): Part[] {
+export function answerPendingTools(stored: MessageRow, sent: MessageRow): MessageRow {
   const storedParts: Part[] = JSON.parse(stored.parts);
-  const parts = sent.parts.map((sentPart, index) => {
+  const sentParts: unknown[] = JSON.parse(sent.parts);
+  const parts = sentParts.map((sentPart, index) => {
     const part = storedParts[index];
     if (!part || !isRecord(sentPart) || !isSamePart(part, sentPart)) {
       throw refusal(
@@ -30,7 +31,7 @@ export function answerPendingTools(stored: MessageRow, sent: MessageEnvelope): P
       "is missing; expected all parts of the stored message, or all up to the end of a step that called tools",
     );
   }
-  return parts;
+  return withParts(stored, parts);
 }
 
 function answer(part: Part, sent: Part, index: number): Part {

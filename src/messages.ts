@@ -45,8 +45,14 @@ export function toRow(message: MessageEnvelope, path: InvalidChatIssue["path"]):
   return { id, role, parts, metadata, digest: digestOf({ id, role, parts, metadata }) };
 }
 
+/** The same message with other parts, which came from JSON. */
+export function withParts({ id, role, metadata }: MessageRow, parts: readonly unknown[]): MessageRow {
+  const row = { id, role, parts: JSON.stringify(parts), metadata };
+  return { ...row, digest: digestOf(row) };
+}
+
 /** The bytes that the generated column `digest` holds once the message is stored (its expression is in schema.ts). */
-export function digestOf({ id, role, parts, metadata }: Omit<MessageRow, "digest">): string {
+function digestOf({ id, role, parts, metadata }: Omit<MessageRow, "digest">): string {
   const rest = `${Buffer.byteLength(id)}:${id}${Buffer.byteLength(role)}:${role}${metadata ?? ""}`;
   const bytes = hash("sha256", Buffer.concat([hash("sha256", parts, "buffer"), Buffer.from(rest)]), "buffer");
   return bytes.toString("base64", 0, 16);

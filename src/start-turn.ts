@@ -4,7 +4,7 @@ import { answerPendingTools } from "./continuation.ts";
 import { ChatConflictError, InvalidChatError } from "./errors.ts";
 import { answerInput, parseInput, startTurnInput } from "./input.ts";
 import { loadChat } from "./load-chat.ts";
-import { type MessageEnvelope, type MessageRow, toMessage, toRow } from "./messages.ts";
+import { type MessageRow, toMessage, toRow } from "./messages.ts";
 import { saveChat } from "./save-chat.ts";
 import type { ChatTables } from "./schema.ts";
 import { withTypedErrors } from "./typed-errors.ts";
@@ -21,6 +21,7 @@ export async function startTurn<M extends UIMessage>(
 ): Promise<Turn<M>> {
   const { userId, chatId, title, message } = parseInput(startTurnInput, input);
   const ids = { userId, chatId };
+  const sent = toRow(message, ["message"]);
 
   // Before a token is generated: what a person has asked is not lost with the answer.
   const { chat, rows } = await saveQuestion();
@@ -40,7 +41,7 @@ export async function startTurn<M extends UIMessage>(
   async function saveQuestion(): Promise<{ chat: Chat; rows: MessageRow[] }> {
     for (let attempt = 1; ; attempt++) {
       const stored = await loadChat(db, tables, ids);
-      const rows = putQuestion(stored?.rows ?? [], message);
+      const rows = putQuestion(stored?.rows ?? [], sent);
       const save = { ...ids, title: stored ? undefined : title, rows, expectedVersion: stored?.chat.version ?? 0 };
       try {
         return { chat: await saveChat(db, tables, save, options), rows };
@@ -72,16 +73,16 @@ export async function startTurn<M extends UIMessage>(
 }
 
 /** A stored id cuts the history there and puts the message in; a new id is appended. Within what a browser may claim. */
-function putQuestion(stored: readonly MessageRow[], message: MessageEnvelope): MessageRow[] {
-  const at = stored.findIndex(({ id }) => id === message.id);
+function putQuestion(stored: readonly MessageRow[], sent: MessageRow): MessageRow[] {
+  const at = stored.findIndex(({ id }) => id === sent.id);
   const found = stored[at];
   const before = found ? stored.slice(0, at) : stored;
 
-  if (found && found.role !== message.role) {
+  if (found && found.role !== sent.role) {
     throw refusal("role", "is not the role this message is stored with; expected that one, or a new message id");
   }
-  if (message.role === "user") return [...before, toRow(message, ["message"])];
-  if (!found || message.role !== "assistant") {
+  if (sent.role === "user") return [...before, sent];
+  if (!found || sent.role !== "assistant") {
     throw refusal("role", 'expected "user"; messages of other roles are written by the server');
   }
   if (at < stored.length - 1) {
@@ -90,9 +91,7 @@ function putQuestion(stored: readonly MessageRow[], message: MessageEnvelope): M
       "is an assistant message in the middle of the chat; expected the last message, or a user message",
     );
   }
-  const parts = answerPendingTools(found, message);
-  const metadata = found.metadata === null ? undefined : JSON.parse(found.metadata);
-  return [...before, toRow({ id: found.id, role: found.role, parts, metadata }, ["message"])];
+  return [...before, answerPendingTools(found, sent)];
 }
 
 /**
