@@ -1,0 +1,56 @@
+import { readFileSync } from "node:fs";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createChatStore, migrate } from "../src/index.ts";
+import { serve, TestChat } from "./chat-server.ts";
+import { databases, type TestDatabase } from "./databases.ts";
+import { model, text } from "./sdk-messages.ts";
+
+const readme = readFileSync("README.md", "utf8");
+const [embedded] = databases as [(typeof databases)[number]];
+
+test('README\'s "Try it" is two commands, which are scripts of this package', () => {
+  const commands = /## Try it.*?```sh\n(.*?)```/s.exec(readme)?.[1]?.trim().split("\n");
+  expect(commands).toEqual(["npm install && npm run demo", "npm install && npm test"]);
+  const { scripts } = JSON.parse(readFileSync("package.json", "utf8"));
+  expect(scripts).toMatchObject({ demo: expect.any(String), test: expect.any(String) });
+});
+
+describe("README's route handler", () => {
+  const handler = /<!-- handler -->\n```ts\n(.*?)```/s.exec(readme)?.[1] ?? "";
+  const folder = new URL("../.data/readme/", import.meta.url);
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await embedded.open();
+    await migrate(database.db);
+    // The handler as it is printed, next to what it imports from the application.
+    await mkdir(folder, { recursive: true });
+    await writeFile(new URL("handler.ts", folder), handler);
+    await writeFile(
+      new URL("chat.ts", folder),
+      "export const { model, store } = globalThis.application;\nexport const userIdOf = async (request) => request.headers.get('x-user-id');\n",
+    );
+    const application = {
+      store: createChatStore(database.db),
+      model: model([[...text("Hello.")], [...text("Again.")]]),
+    };
+    Object.assign(globalThis, { application });
+  });
+  afterAll(async () => {
+    await rm(folder, { recursive: true });
+    await database.close();
+  });
+
+  test("is at most 15 lines, runs as printed, and stores what the client shows", async () => {
+    expect(handler.trim().split("\n").length).toBeLessThanOrEqual(15);
+    const { POST } = await import(/* @vite-ignore */ new URL("handler.ts", folder).href);
+    const server = await serve(POST);
+    const chat = new TestChat({ id: "c", url: server.url });
+    await chat.sendMessage({ text: "Hi" });
+    await chat.sendMessage({ text: "And?" });
+    await server.close();
+    const stored = await createChatStore(database.db).getChat({ userId: "u", chatId: "c" });
+    expect(stored).toMatchObject({ version: 4, messages: JSON.parse(JSON.stringify(chat.messages)) });
+    expect(stored?.messages).toHaveLength(4);
+  });
+});
