@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vitest/config";
 
 /** What `loader: { ".sql": "text" }` does in the build. */
@@ -12,7 +13,7 @@ export default defineConfig({
   plugins: [sqlAsText],
   test: {
     include: ["test/*.test.ts"],
-    globalSetup: "test/postgres.ts",
+    globalSetup: fileURLToPath(new URL("test/postgres.ts", import.meta.url)),
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
