@@ -41,16 +41,20 @@ async function append(db: ChatDatabase, tables: ChatTables, save: Save): Promise
   return (await saveTail(db, tables, save, missing)).chat;
 }
 
-/** The last message, and before it what costs next to nothing to carry along: often the question to the last answer. */
+/**
+ * The last message, and those before it that together cost next to nothing to carry along: often that is the question to
+ * the last answer. 150 stands for what goes with each body.
+ */
 function likelyTail(rows: readonly MessageRow[]): number {
-  let length = Math.min(rows.length, 1);
-  let carried = 0;
-  for (const row of rows.slice(0, -1).toReversed()) {
-    carried += row.parts.length + (row.metadata?.length ?? 0) + 150;
-    if (carried > 400) break;
-    length++;
-  }
-  return length;
+  let budget = 400;
+  const carried = rows
+    .slice(0, -1)
+    .toReversed()
+    .findIndex(({ parts, metadata }) => {
+      budget -= 150 + parts.length + (metadata?.length ?? 0);
+      return budget < 0;
+    });
+  return carried === -1 ? rows.length : carried + 1;
 }
 
 async function rewrite(

@@ -21,13 +21,16 @@ import type { Chat, ChatDatabase } from "./types.ts";
  * nothing. `dropped` and `written` act only after one of the two. Weaker guards tear conversations apart: a version
  * column, for one, does not see a chat that was deleted and created again while this statement waited.
  *
- * | part    | what it holds |
- * | ------- | --- |
- * | cur     | the chat, as the snapshot sees it |
- * | tail    | the messages this statement carries |
- * | stored  | how many messages are stored, and whether those before the tail are as expected |
+ * Whose chat it is, `cur` decides, once; the row version that it decided about is the one that `updated` insists on.
+ *
+ * | part | what it holds |
+ * | --- | --- |
+ * | args | what is saved: `given` is the title or null, `start` the order of the tail's first message |
+ * | tail | the messages that the statement carries |
+ * | cur | the chat as the snapshot sees it, and whether it is `owned` by this user |
+ * | stored | the `total` of its messages, and whether those before the tail are as expected (`ok`) |
  * | changed | ids of the tail's messages that are not stored just so |
- * | state   | whether there is nothing to do |
+ * | state | all of this in one row, and whether everything is the `same` already |
  * | updated, created, saved | the chat's row after the save, if it happened |
  * | dropped, written | the messages' side of it |
  */
@@ -47,7 +50,7 @@ export async function saveTail(
     );
 
   // Without prepared-statement names (poolers) this text travels with every save, hence its terseness.
-  const result: unknown = await db.execute(sql`with args (chat, owner, new_title, expected, start) as (
+  const result: unknown = await db.execute(sql`with args (chat, owner, given, expected, start) as (
 values (${chatId}, ${userId}, ${title ?? null}, ${expectedVersion ?? null}::int, ${start}::int)
 ), tail (o, id, role, parts, metadata, digest) as not materialized (
 ${length > 0 ? sql`values ${sql.join(tail, sql`,`)}` : sql`select 0, null, null, null, null, ''::bytea where false`}
@@ -55,19 +58,19 @@ ${length > 0 ? sql`values ${sql.join(tail, sql`,`)}` : sql`select 0, null, null,
 select chats.*, xmin v, ${ownedBy(chats, sql`owner`)} owned from ${chats}, args where id = chat
 ), stored as (
 select count(*) total, sha256(coalesce(string_agg(int4send("order") || digest, '' order by "order") filter (where "order" < start), '')) = decode(${prefixDigest(rows.slice(0, start))}, 'base64') ok
-from ${messages}, args where chat_id = chat
+from ${messages}, cur, args where chat_id = cur.id and owned
 ), changed as (
-select t.id from args cross join tail t left join ${messages} m on chat_id = chat and m.id = t.id
+select t.id from tail t left join cur c on owned left join ${messages} m on chat_id = c.id and m.id = t.id
 where ("order", m.digest) is distinct from (o, t.digest)
 ), state as (
-select *, ok and total = ${rows.length}::int and owned and title = coalesce(new_title, title) and not exists (table changed) same
+select *, ok and total = ${rows.length} and owned and title = coalesce(given, title) and not exists (table changed) same
 from stored, args left join cur on true
 ), updated as (
-update ${chats} c set title = coalesce(new_title, c.title), version = c.version + 1, updated_at = greatest(c.updated_at, now())
-from state s where c.id = chat and c.xmin = v and owned and ok and not same and c.version = coalesce(expected, c.version)
+update ${chats} c set title = coalesce(given, c.title), version = c.version + 1, updated_at = greatest(c.updated_at, now())
+from state where c.id = chat and c.xmin = v and owned and ok and not same and c.version = coalesce(expected, c.version)
 returning c.*
 ), created as (
-insert into ${chats} (id, user_id, title) select chat, owner, coalesce(new_title, '') from state where ok and v is null and coalesce(expected, 0) = 0
+insert into ${chats} (id, user_id, title) select chat, owner, coalesce(given, '') from state where ok and v is null and coalesce(expected, 0) = 0
 on conflict do nothing returning *
 ), saved as (
 table updated union all table created
@@ -78,7 +81,7 @@ insert into ${messages} (chat_id, id, "order", role, parts, metadata)
 select chat, id, o, role, parts::json, metadata::json from tail, args where id in (table changed) and exists (table saved)
 on conflict (chat_id, id) do update set "order" = excluded."order", role = excluded.role, parts = excluded.parts, metadata = excluded.metadata
 )
-select case when exists (table saved) or same then 'done' when not owned then 'forbidden'
+select case when s is not null or same then 'done' when not owned then 'forbidden'
 when c.version is distinct from coalesce(expected, c.version) then 'conflict' end outcome, total, coalesce(to_json(s), to_json(c)) chat
 from state c left join saved s on true`);
   const { outcome, total, chat } = onlyRow<Verdict>(result);
