@@ -14,6 +14,8 @@ export default defineConfig({
   test: {
     include: ["test/*.test.ts"],
     globalSetup: fileURLToPath(new URL("test/postgres.ts", import.meta.url)),
+    // Tests mostly wait for Postgres: on two cores, one worker leaves half of the machine idle.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
