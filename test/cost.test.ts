@@ -1,16 +1,23 @@
-import { randomUUID } from "node:crypto";
+import { hash, randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createChatStore, migrate } from "../src/index.ts";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { createChatStore, migrate, type Turn } from "../src/index.ts";
 import { conversation, say } from "./conversations.ts";
 import { countingProxy } from "./counting-proxy.ts";
 import { createDatabase } from "./databases.ts";
 
+vi.mock("node:crypto", async (load) => {
+  const crypto = await load<typeof import("node:crypto")>();
+  return { ...crypto, hash: vi.fn(crypto.hash) };
+});
+
 /** Bodies of 2 KB: too large to be carried along with a save that turns out to need only the last. */
 const size = 2_000;
 const body = Buffer.byteLength(JSON.stringify(conversation(1, size)[0]?.parts));
+
+const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
 
 describe("what a save costs, with node-postgres and messages of 2 KB", () => {
   let proxy: Awaited<ReturnType<typeof countingProxy>>;
@@ -191,6 +198,40 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
       .catch(() => {});
     return statements;
   };
+
+  test.each([10, 1_000])(
+    "a turn in a chat of %i serialises, hashes and sends what it adds, and nothing else",
+    async (length) => {
+      const ids = newIds();
+      await store().upsertChat({ ...ids, messages: conversation(length, size) });
+      const [question, answer] = added(2) as [UIMessage, UIMessage];
+      const stringify = vi.spyOn(JSON, "stringify");
+      const hashing = vi.mocked(hash);
+      const workOf = async (work: () => Promise<unknown>) => {
+        stringify.mockClear();
+        hashing.mockClear();
+        const traffic = await proxy.count(work);
+        const serialised = stringify.mock.results.map(({ value }) => String(value).length);
+        const hashed = hashing.mock.calls.map(([, data]) => (typeof data === "string" ? data.length : data.byteLength));
+        return { ...traffic, serialised: sum(serialised), hashed: sum(hashed) };
+      };
+
+      let turn: Turn | undefined;
+      const start = await workOf(async () => {
+        turn = await store().startTurn({ ...ids, message: question });
+      });
+      const end = await workOf(async () => turn?.persist.onEnd({ responseMessage: { ...answer, role: "assistant" } }));
+      stringify.mockRestore();
+
+      expect(start).toMatchObject({ statements: 2, roundTrips: 2 });
+      expect(end).toMatchObject({ statements: 1, roundTrips: 1 });
+      for (const { hashed, serialised } of [start, end]) {
+        expect(serialised).toBeLessThan(body + 200);
+        // The body, what goes with it, and the 20 bytes that stand for each message before.
+        expect(hashed).toBeLessThan(body + 200 + 20 * (length + 1));
+      }
+    },
+  );
 
   describe("reading", () => {
     test("getChat and getChats are one statement each", async () => {

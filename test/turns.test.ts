@@ -257,6 +257,32 @@ describe.each(databases)("a turn on $name", ({ open }) => {
     await expectStoredAsShown(chat, 2);
   });
 
+  test.each([
+    ["the client sees an error after the answer", false],
+    ["nothing is thrown into the void when the client has gone", true],
+  ])("when the question is edited elsewhere while its answer streams, %s", async (_, leaves) => {
+    let goOn = () => {};
+    const rest = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    replies = [model([words("To the ", "old question.")], () => rest as Promise<never>)];
+    const chat = newChat();
+    const answered = chat.sendMessage({ text: "Old question" });
+    await expect.poll(() => textsOf(chat.messages)[1]).toBe("To the old question.");
+    const edited: UIMessage = {
+      ...(chat.messages[0] ?? expect.fail()),
+      parts: [{ type: "text", text: "New question" }],
+    };
+    await store.startTurn({ userId: "u", chatId: chat.id, message: edited });
+
+    if (leaves) await chat.stop();
+    goOn();
+    await answered;
+    await server.idle();
+    expect(chat.status).toBe(leaves ? "ready" : "error");
+    expect((await storedAt(2, chat))?.messages).toEqual([edited]);
+  });
+
   describe("with another one in between", () => {
     const answer = (words: string): UIMessage => say("assistant", words);
     const start = (chatId: string, message: UIMessage) => store.startTurn({ userId: "u", chatId, message });
