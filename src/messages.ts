@@ -16,7 +16,7 @@ export interface MessageRow {
   role: string;
   parts: string;
   metadata: string | null;
-  /** 16 bytes in base64 that stand for everything above; see {@link digestOf}. */
+  /** 16 bytes in hex that stand for everything above; see {@link digestOf}. */
   digest: string;
 }
 
@@ -54,8 +54,10 @@ export function withParts({ id, role, metadata }: MessageRow, parts: readonly un
 /** The bytes that the generated column `digest` holds once the message is stored (its expression is in schema.ts). */
 function digestOf({ id, role, parts, metadata }: Omit<MessageRow, "digest">): string {
   const rest = `${Buffer.byteLength(id)}:${id}${Buffer.byteLength(role)}:${role}${metadata ?? ""}`;
-  const bytes = hash("sha256", Buffer.concat([hash("sha256", parts, "buffer"), Buffer.from(rest)]), "buffer");
-  return bytes.toString("base64", 0, 16);
+  const bytes = Buffer.allocUnsafe(32 + Buffer.byteLength(rest));
+  bytes.write(hash("sha256", parts, "binary"), "binary");
+  bytes.write(rest, 32);
+  return hash("sha256", bytes, "hex").slice(0, 32);
 }
 
 /** What has to happen to the stored messages of a chat for them to become `rows`, in that order. */

@@ -32,7 +32,7 @@ export async function saveDifference(tx: ChatDatabase, { chats, messages }: Chat
   const stored = locked.version === 1 ? null : { ...locked, version: locked.version - 1 };
   const storedMessages = stored
     ? await tx
-        .select({ id: messages.id, order: messages.order, digest: sql<string>`encode(${messages.digest}, 'base64')` })
+        .select({ id: messages.id, order: messages.order, digest: sql<string>`encode(${messages.digest}, 'hex')` })
         .from(messages)
         .where(eq(messages.chatId, chatId))
     : [];

@@ -1,6 +1,7 @@
 import { hash } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { ChatConflictError, ChatOwnershipError } from "./errors.ts";
+import { execute, parseChat } from "./execute.ts";
 import type { MessageRow, Save } from "./messages.ts";
 import { type ChatTables, ownedBy } from "./schema.ts";
 import type { Chat, ChatDatabase } from "./types.ts";
@@ -25,12 +26,11 @@ import type { Chat, ChatDatabase } from "./types.ts";
  *
  * | part | what it holds |
  * | --- | --- |
- * | args | what is saved: `given` is the title or null, `start` the order of the tail's first message |
+ * | args | never read: it names the parameters, once, in the order in which Drizzle then numbers them ($1, $2, …) |
  * | tail | the messages that the statement carries |
  * | cur | the chat as the snapshot sees it, and whether it is `owned` by this user |
- * | stored | the `total` of its messages, and whether those before the tail are as expected (`ok`) |
- * | changed | ids of the tail's messages that are not stored just so |
- * | state | all of this in one row, and whether everything is the `same` already |
+ * | stored | the `total` of its messages, how many are the tail's and `kept` as they are, and whether those before are `ok` |
+ * | state | cur and stored in one row, and whether everything is the `same` already |
  * | updated, created, saved | the chat's row after the save, if it happened |
  * | dropped, written | the messages' side of it |
  */
@@ -46,74 +46,71 @@ export async function saveTail(
     // No json parameters: a driver that is told of one would serialise the text once more.
     .map(
       (row, index) =>
-        sql`(${start + index}::int,${row.id},${row.role},${row.parts},${row.metadata},decode(${row.digest},'base64'))`,
+        sql`(${start + index}::int,${row.id},${row.role},${row.parts},${row.metadata},decode(${row.digest},'hex'))`,
     );
+  // Where messages are expected before the tail, there is a chat or the tail does not fit.
+  const mayCreate = start === 0;
 
-  // Without prepared-statement names (poolers) this text travels with every save, hence its terseness.
-  const result: unknown = await db.execute(sql`with args (chat, owner, given, expected, start) as (
-values (${chatId}, ${userId}, ${title ?? null}, ${expectedVersion ?? null}::int, ${start}::int)
+  // Without prepared-statement names (poolers) this text is sent, parsed and planned with every save. Hence its terseness.
+  const [verdict] = await execute<Verdict>(
+    db,
+    sql`with args as (
+select ${chatId}::text, ${userId}::text, ${title ?? null}::text, ${expectedVersion ?? null}::int, ${start}::int, ${rows.length}::int
 ), tail (o, id, role, parts, metadata, digest) as not materialized (
 ${length > 0 ? sql`values ${sql.join(tail, sql`,`)}` : sql`select 0, null, null, null, null, ''::bytea where false`}
 ), cur as (
-select chats.*, xmin v, ${ownedBy(chats, sql`owner`)} owned from ${chats}, args where id = chat
+select *, xmin v, ${ownedBy(chats, sql`$2`)} owned from ${chats} where id = $1
 ), stored as (
-select count(*) total, sha256(coalesce(string_agg(int4send("order") || digest, '' order by "order") filter (where "order" < start), '')) = decode(${prefixDigest(rows.slice(0, start))}, 'base64') ok
-from ${messages}, cur, args where chat_id = cur.id and owned
-), changed as (
-select t.id from tail t left join cur c on owned left join ${messages} m on chat_id = c.id and m.id = t.id
-where ("order", m.digest) is distinct from (o, t.digest)
+select count(*)::int total, count(*) filter (where (id, "order", digest) in (select id, o, digest from tail)) kept,
+sha256(coalesce(string_agg(int4send("order") || digest, '' order by "order") filter (where "order" < $5), '')) = decode(${prefixDigest(rows.slice(0, start))}, 'hex') ok
+from ${messages} where chat_id = (select id from cur where owned)
 ), state as (
-select *, ok and total = ${rows.length} and owned and title = coalesce(given, title) and not exists (table changed) same
-from stored, args left join cur on true
+select *, owned and ok and total = $6 and kept = $6 - $5 and title = coalesce($3, title) same from stored left join cur on true
 ), updated as (
-update ${chats} c set title = coalesce(given, c.title), version = c.version + 1, updated_at = greatest(c.updated_at, now())
-from state where c.id = chat and c.xmin = v and owned and ok and not same and c.version = coalesce(expected, c.version)
-returning c.*
-), created as (
-insert into ${chats} (id, user_id, title) select chat, owner, coalesce(given, '') from state where ok and v is null and coalesce(expected, 0) = 0
+update ${chats} set title = coalesce($3, title), version = version + 1, updated_at = greatest(updated_at, now())
+where id = $1 and xmin = (select v from state where owned and ok and not same) and version = coalesce($4, version)
+returning *
+), ${
+      mayCreate
+        ? sql`created as (
+insert into ${chats} (id, user_id, title) select $1, $2, coalesce($3, '') from state where v is null and coalesce($4, 0) = 0
 on conflict do nothing returning *
-), saved as (
-table updated union all table created
+), `
+        : sql``
+    }saved as (
+table updated${mayCreate ? sql` union all table created` : sql``}
 ), dropped as (
-delete from ${messages} using args where chat_id = chat and "order" >= start and exists (table saved) and id not in (select id from tail)
+delete from ${messages} where chat_id = $1 and "order" >= $5 and exists (table saved) and id not in (select id from tail)
 ), written as (
-insert into ${messages} (chat_id, id, "order", role, parts, metadata)
-select chat, id, o, role, parts::json, metadata::json from tail, args where id in (table changed) and exists (table saved)
+insert into ${messages} as m (chat_id, id, "order", role, parts, metadata)
+select $1, id, o, role, parts::json, metadata::json from tail where exists (table saved)
 on conflict (chat_id, id) do update set "order" = excluded."order", role = excluded.role, parts = excluded.parts, metadata = excluded.metadata
+where (m."order", m.digest) is distinct from (excluded."order", excluded.digest)
 )
 select case when s is not null or same then 'done' when not owned then 'forbidden'
-when c.version is distinct from coalesce(expected, c.version) then 'conflict' end outcome, total, coalesce(to_json(s), to_json(c)) chat
-from state c left join saved s on true`);
-  const { outcome, total, chat } = onlyRow<Verdict>(result);
-  if (outcome === "forbidden") throw new ChatOwnershipError({ chatId });
-  if (outcome === "conflict" && expectedVersion !== undefined) {
+when c.version is distinct from coalesce($4, c.version) then 'conflict' end outcome, total, coalesce(to_json(s), to_json(c))::text chat
+from state c left join saved s on true`,
+  );
+  const chat = verdict?.chat ? parseChat(verdict.chat) : undefined;
+  if (verdict?.outcome === "forbidden") throw new ChatOwnershipError({ chatId });
+  if (verdict?.outcome === "conflict" && expectedVersion !== undefined) {
     throw new ChatConflictError({ chatId, expectedVersion, actualVersion: chat?.version ?? null });
   }
-  if (!chat || !outcome) return { chat: undefined, total: Number(total) };
-  const { id, version, created_at, updated_at } = chat;
-  return {
-    chat: { id, userId, title: chat.title, version, createdAt: new Date(created_at), updatedAt: new Date(updated_at) },
-    total: Number(total),
-  };
+  return { chat: verdict?.outcome === "done" ? chat : undefined, total: verdict?.total ?? 0 };
 }
 
 interface Verdict {
   outcome: "done" | "forbidden" | "conflict" | null;
-  /** A bigint, which some drivers give as text. */
-  total: number | string;
-  chat: { id: string; title: string; version: number; created_at: string; updated_at: string } | null;
+  total: number;
+  chat: string | null;
 }
-
-/** `execute` gives what the driver gives: an array with postgres.js, an object that has one with the others. */
-const onlyRow = <Row>(result: unknown) =>
-  (Array.isArray(result) ? result : (result as { rows: unknown[] }).rows)[0] as Row;
 
 /** What `stored.ok` compares with: one digest over the order and digest of each message before the tail. */
 function prefixDigest(rows: readonly MessageRow[]): string {
   const bytes = Buffer.alloc(rows.length * 20);
   rows.forEach((row, order) => {
     bytes.writeInt32BE(order, order * 20);
-    bytes.write(row.digest, order * 20 + 4, "base64");
+    bytes.write(row.digest, order * 20 + 4, "hex");
   });
-  return hash("sha256", bytes, "base64");
+  return hash("sha256", bytes, "hex");
 }

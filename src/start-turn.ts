@@ -40,7 +40,7 @@ export async function startTurn<M extends UIMessage>(
 
   async function saveQuestion(): Promise<{ chat: Chat; rows: MessageRow[] }> {
     for (let attempt = 1; ; attempt++) {
-      const stored = await loadChat(db, tables, ids);
+      const stored = await loadChat(db, tables, ids, { digests: true });
       const rows = putQuestion(stored?.rows ?? [], sent);
       const save = { ...ids, title: stored ? undefined : title, rows, expectedVersion: stored?.chat.version ?? 0 };
       try {
@@ -66,7 +66,7 @@ export async function startTurn<M extends UIMessage>(
       } catch (error) {
         if (!ChatConflictError.isInstance(error) || attempt === maxAttempts) throw error;
       }
-      const stored = await loadChat(db, tables, ids);
+      const stored = await loadChat(db, tables, ids, { digests: true });
       present = { version: stored?.chat.version ?? 0, rows: stored?.rows ?? [] };
     }
   }
