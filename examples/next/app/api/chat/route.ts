@@ -1,0 +1,65 @@
+import {
+  consumeStream,
+  convertToModelMessages,
+  createUIMessageStreamResponse,
+  streamText,
+  toUIMessageStream,
+  type UIMessage,
+} from "ai";
+import { ChatConflictError, ChatOwnershipError, InvalidChatError } from "drizzle-chat-store";
+import { z } from "zod";
+import { model } from "@/lib/model";
+import { getStore } from "@/lib/store";
+import { currentUserId } from "@/lib/user";
+
+/** What this application's page sends. Add files here, and the answers to tool calls, once yours has them. */
+const question = z.object({
+  id: z.string(),
+  message: z.object({
+    id: z.string(),
+    role: z.literal("user"),
+    parts: z.array(z.object({ type: z.literal("text"), text: z.string() })).min(1),
+  }),
+});
+
+export async function POST(request: Request) {
+  try {
+    const { id, message } = question.parse(await request.json());
+    const store = await getStore();
+    const turn = await store.startTurn({ userId: await currentUserId(), chatId: id, message, title: titleOf(message) });
+    const result = streamText({
+      model,
+      messages: await convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),
+    });
+    return createUIMessageStreamResponse({
+      stream: toUIMessageStream({ stream: result.stream, ...turn.persist }),
+      // Reads to the end even if the browser has gone, so that the whole answer is stored.
+      consumeSseStream: consumeStream,
+    });
+  } catch (error) {
+    return refusal(error);
+  }
+}
+
+/** The beginning of the first question, on one line. */
+function titleOf(message: UIMessage): string {
+  const text = message.parts.map((part) => (part.type === "text" ? part.text : "")).join(" ");
+  // A message can hold NUL and half a character, but a title is a Postgres text, which cannot.
+  const line = text
+    .replace(/[\s\p{Cc}]+/gu, " ")
+    .trim()
+    .toWellFormed();
+  const characters = Array.from(line);
+  return characters.length > 60 ? `${characters.slice(0, 59).join("").trimEnd()}…` : line;
+}
+
+function refusal(error: unknown): Response {
+  const refuse = (status: number, message: string) => Response.json({ error: message }, { status });
+  if (error instanceof SyntaxError) return refuse(400, "The request's body is not JSON.");
+  if (error instanceof z.ZodError) return refuse(400, z.prettifyError(error));
+  if (InvalidChatError.isInstance(error)) return refuse(400, error.message);
+  // The same as for a chat that does not exist would be.
+  if (ChatOwnershipError.isInstance(error)) return refuse(404, "There is no such chat.");
+  if (ChatConflictError.isInstance(error)) return refuse(409, error.message);
+  throw error;
+}

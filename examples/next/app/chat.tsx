@@ -1,0 +1,250 @@
+"use client";
+
+import { useChat } from "@ai-sdk/react";
+import { DefaultChatTransport, type UIMessage } from "ai";
+import { useRouter } from "next/navigation";
+import {
+  type ComponentProps,
+  type KeyboardEvent,
+  type ReactNode,
+  type RefObject,
+  type SubmitEvent,
+  useEffect,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
+import Markdown from "react-markdown";
+import remarkGfm from "remark-gfm";
+
+const transport = new DefaultChatTransport<UIMessage>({
+  // The server has the rest of the conversation.
+  prepareSendMessagesRequest: ({ id, messages }) => ({ body: { id, message: messages.at(-1) } }),
+});
+
+const suggestions = ["Why is it called PostgreSQL?", "And the elephant?", "How do I query my chats in SQL?"];
+
+export interface ChatProps {
+  id: string;
+  title: string | undefined;
+  /** The messages as the server has them. */
+  messages: UIMessage[];
+  /** The last question was asked a moment ago, and its answer is not stored yet. */
+  answering: boolean;
+}
+
+export function Chat({ id, title, messages: stored, answering }: ChatProps) {
+  const router = useRouter();
+  const box = useRef<HTMLTextAreaElement>(null);
+  const [editedId, setEditedId] = useState<string>();
+  const { messages, setMessages, sendMessage, regenerate, status, error } = useChat({
+    id,
+    messages: stored,
+    transport,
+    throttle: 50,
+  });
+
+  // The list shows a new chat when its answer begins, and the new order when it ends. Whoever leaves before the end and
+  // comes back does not see a copy from before the question.
+  useEffect(() => {
+    if (status !== "streaming") return;
+    router.refresh();
+    return () => router.refresh();
+  }, [status, router]);
+
+  // Whoever comes back before the answer is complete sees it once it is stored: the server has gone on with it.
+  const [waiting, setWaiting] = useState(answering);
+  useEffect(() => {
+    if (!waiting) return;
+    if (!answering) {
+      setMessages(stored);
+      setWaiting(false);
+      return;
+    }
+    const timer = setInterval(() => router.refresh(), 1_000);
+    return () => clearInterval(timer);
+  }, [waiting, answering, stored, setMessages, router]);
+
+  useEffect(() => {
+    if (stored.length === 0) box.current?.focus();
+  }, [stored.length]);
+
+  const busy = waiting || status === "submitted" || status === "streaming";
+
+  function ask(text: string) {
+    void sendMessage({ text });
+    box.current?.focus();
+  }
+
+  function closeEditor() {
+    setEditedId(undefined);
+    box.current?.focus();
+  }
+
+  return (
+    <main>
+      <title>{title || "Chat"}</title>
+      <div className="scroll">
+        <div className="column">
+          <h1 className={messages.length > 0 ? "visually-hidden" : undefined}>
+            {title || "What would you like to know?"}
+          </h1>
+          {messages.length === 0 && (
+            <div className="suggestions">
+              {suggestions.map((text) => (
+                <button key={text} type="button" onClick={() => ask(text)}>
+                  {text}
+                </button>
+              ))}
+            </div>
+          )}
+          <div role="log" aria-label="Conversation" aria-live="polite" aria-busy={busy}>
+            {messages.map((message) => (
+              <article key={message.id} aria-label={message.role} className={message.role}>
+                {message.id === editedId ? (
+                  <MessageForm
+                    label="Edit message"
+                    text={textOf(message)}
+                    onSend={(text) => {
+                      closeEditor();
+                      void sendMessage({ text, messageId: message.id });
+                    }}
+                    onCancel={closeEditor}
+                  >
+                    <button type="button" onClick={closeEditor}>
+                      Cancel
+                    </button>
+                    <button type="submit">Save</button>
+                  </MessageForm>
+                ) : (
+                  <>
+                    <div className="text">
+                      {message.role === "user" ? textOf(message) : <Answer>{textOf(message)}</Answer>}
+                    </div>
+                    <div className="actions">
+                      {message.role === "user" && (
+                        <IconButton
+                          label="Edit"
+                          icon={icons.edit}
+                          disabled={busy}
+                          onClick={() => setEditedId(message.id)}
+                        />
+                      )}
+                      {message === messages.at(-1) && !busy && (
+                        <IconButton label="Regenerate" icon={icons.regenerate} onClick={() => regenerate()} />
+                      )}
+                    </div>
+                  </>
+                )}
+              </article>
+            ))}
+          </div>
+          {error && (
+            <p role="alert">
+              The answer did not arrive.{" "}
+              <button type="button" onClick={() => regenerate()}>
+                Try again
+              </button>
+            </p>
+          )}
+        </div>
+      </div>
+      <div className="column">
+        <MessageForm label="Message" box={box} onSend={busy ? undefined : ask}>
+          <IconButton label="Send" icon={icons.send} type="submit" disabled={busy} />
+        </MessageForm>
+      </div>
+    </main>
+  );
+}
+
+interface MessageFormProps {
+  label: string;
+  text?: string;
+  box?: RefObject<HTMLTextAreaElement | null>;
+  /** Undefined while nothing can be sent. What is being written stays. */
+  onSend: ((text: string) => void) | undefined;
+  onCancel?: () => void;
+  /** The buttons. */
+  children: ReactNode;
+}
+
+function MessageForm({ label, text, box, onSend, onCancel, children }: MessageFormProps) {
+  const hydrated = useHydrated();
+
+  function send(event: SubmitEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const written = String(new FormData(event.currentTarget).get("text")).trim();
+    if (!written || !onSend) return;
+    event.currentTarget.reset();
+    onSend(written);
+  }
+
+  function onKeyDown(event: KeyboardEvent<HTMLTextAreaElement>) {
+    if (event.key === "Escape") onCancel?.();
+    // While an input method composes, Enter picks a character.
+    if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
+    event.preventDefault();
+    event.currentTarget.form?.requestSubmit();
+  }
+
+  return (
+    <form className="message-form" onSubmit={send}>
+      <textarea
+        ref={box ?? focusAtEnd}
+        name="text"
+        rows={1}
+        aria-label={label}
+        placeholder={label}
+        defaultValue={text}
+        readOnly={!hydrated}
+        onKeyDown={onKeyDown}
+        autoComplete="off"
+      />
+      {children}
+    </form>
+  );
+}
+
+function focusAtEnd(box: HTMLTextAreaElement | null) {
+  box?.focus();
+  box?.setSelectionRange(box.value.length, box.value.length);
+}
+
+/** False until React listens: what is typed and entered before would be lost. */
+function useHydrated() {
+  return useSyncExternalStore(
+    () => () => {},
+    () => true,
+    () => false,
+  );
+}
+
+/** No raw HTML, which is react-markdown's default; and no images, whose addresses could carry a chat's words away. */
+function Answer({ children }: { children: string }) {
+  return (
+    <Markdown remarkPlugins={[remarkGfm]} disallowedElements={["img"]}>
+      {children}
+    </Markdown>
+  );
+}
+
+function textOf({ parts }: UIMessage): string {
+  return parts.map((part) => (part.type === "text" ? part.text : "")).join("");
+}
+
+const icons = {
+  edit: "M4 20h4L19 9l-4-4L4 16v4M13 7l4 4",
+  regenerate: "M20 11a8 8 0 1 0-2.3 6.7M20 5v6h-6",
+  send: "M12 20V5M5 12l7-7 7 7",
+};
+
+function IconButton({ label, icon, ...props }: { label: string; icon: string } & ComponentProps<"button">) {
+  return (
+    <button type="button" className="icon" aria-label={label} title={label} {...props}>
+      <svg viewBox="0 0 24 24" aria-hidden="true">
+        <path d={icon} />
+      </svg>
+    </button>
+  );
+}

@@ -1,0 +1,27 @@
+import { randomUUID } from "node:crypto";
+import { InvalidChatError } from "drizzle-chat-store";
+import { notFound, redirect } from "next/navigation";
+import { getStore } from "@/lib/store";
+import { currentUserId } from "@/lib/user";
+import { Shell } from "./shell";
+
+/** How long after its question an answer can still be on its way. */
+const answerTakes = 60_000;
+
+export default async function Page({ searchParams }: { searchParams: Promise<{ chatId?: string | string[] }> }) {
+  const { chatId } = await searchParams;
+  // A new chat has its id before its first question, so that the address never changes under an answer.
+  if (typeof chatId !== "string" || chatId === "") redirect(`/?chatId=${randomUUID()}`);
+
+  const userId = await currentUserId();
+  const store = await getStore();
+  const [chats, chat] = await Promise.all([store.getChats({ userId }), store.getChat({ userId, chatId })]).catch(
+    (error: unknown) => (InvalidChatError.isInstance(error) ? notFound() : Promise.reject(error)),
+  );
+  // Somebody else's chat is null too, and looks like a new one.
+  const messages = chat?.messages ?? [];
+  const answering =
+    chat !== null && messages.at(-1)?.role === "user" && Date.now() - chat.updatedAt.getTime() < answerTakes;
+
+  return <Shell chats={chats} stored={{ id: chatId, title: chat?.title, messages, answering }} />;
+}

@@ -1,0 +1,31 @@
+"use client";
+
+import { generateId } from "ai";
+import type { Chat as ChatInList } from "drizzle-chat-store";
+import { useSearchParams } from "next/navigation";
+import { type SubmitEvent, useState } from "react";
+import { Chat, type ChatProps } from "./chat";
+import { Sidebar } from "./sidebar";
+
+/** The list, and the chat in the address. A new one is shown at once: the server learns of it by its first question. */
+export function Shell({ chats, stored }: { chats: ChatInList[]; stored: ChatProps }) {
+  const addressed = useSearchParams().get("chatId");
+  const [newId, setNewId] = useState<string>();
+  if (newId === stored.id) setNewId(undefined);
+  const isNew = newId !== undefined && newId === addressed;
+  const chat = isNew ? { id: newId, title: undefined, messages: [], answering: false } : stored;
+
+  function startNewChat(event: SubmitEvent) {
+    event.preventDefault();
+    const id = generateId();
+    setNewId(id);
+    window.history.pushState(null, "", `/?chatId=${id}`);
+  }
+
+  return (
+    <>
+      <Sidebar chats={chats} chatId={chat.id} onNewChat={startNewChat} />
+      <Chat key={chat.id} {...chat} />
+    </>
+  );
+}

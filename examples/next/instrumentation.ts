@@ -1,0 +1,7 @@
+/** Runs once when the server starts: the database is open and migrated before the first request. */
+export async function register() {
+  if (process.env.NEXT_RUNTIME === "nodejs") {
+    const { getStore } = await import("./lib/store");
+    await getStore();
+  }
+}

@@ -1,0 +1,458 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import axe, { type AxeResults } from "axe-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import * as app from "./next-app.ts";
+
+const desktop = { width: 1280, height: 800 };
+const phone = { width: 390, height: 844 };
+const screenshots = join(import.meta.dirname, "../../.data/screenshots");
+
+let server: Awaited<ReturnType<typeof app.start>>;
+let browser: Browser;
+/** A browser with cookies of its own is a user. */
+let user: BrowserContext;
+let complaints: string[];
+
+beforeAll(async () => {
+  await app.build();
+  mkdirSync(screenshots, { recursive: true });
+  server = await app.start();
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+  });
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+beforeEach(async () => {
+  complaints = [];
+  user = await newUser();
+});
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
+  expect(complaints, "errors and warnings in the browser's console").toEqual([]);
+});
+
+async function newUser(options: Parameters<Browser["newContext"]>[0] = {}) {
+  const context = await browser.newContext({ viewport: desktop, colorScheme: "light", ...options });
+  context.setDefaultTimeout(15_000);
+  context.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) complaints.push(`${message.text()} ${message.location().url}`);
+  });
+  context.on("weberror", (error) => complaints.push(String(error.error())));
+  return context;
+}
+
+async function open(path = "/", context = user) {
+  const page = await context.newPage();
+  await page.goto(new URL(path, server.url).href);
+  return page;
+}
+
+const messageBox = (page: Page) => page.getByRole("textbox", { name: "Message", exact: true });
+const log = (page: Page) => page.getByRole("log");
+const messages = (page: Page, role?: "user" | "assistant") =>
+  log(page).getByRole("article", role && { name: role, exact: true });
+const chatLinks = (page: Page) => page.getByRole("navigation", { name: "Chats" }).getByRole("link");
+const pathOf = (page: Page) => page.url().slice(server.url.length);
+
+const textsOf = async (page: Page) => (await messages(page).allInnerTexts()).map((text) => text.trim());
+const isBusy = async (page: Page) => (await log(page).getAttribute("aria-busy")) === "true";
+
+async function send(page: Page, text: string) {
+  await messageBox(page).fill(text);
+  await messageBox(page).press("Enter");
+  await expect.poll(() => isBusy(page)).toBe(true);
+}
+
+/** The log is idle, and ends with an answer. */
+async function answered(page: Page, count: number) {
+  // In one look, which no other chat can come between.
+  const look = () =>
+    page.evaluate<{ isBusy: boolean; roles: string[] }>(`({
+      isBusy: document.querySelector("[role=log]").ariaBusy === "true",
+      roles: [...document.querySelectorAll("[role=log] article")].map(({ ariaLabel }) => ariaLabel),
+    })`);
+  const roles = Array.from({ length: count }, (_, index) => (index % 2 === 0 ? "user" : "assistant"));
+  await expect.poll(look, { timeout: 15_000 }).toEqual({ isBusy: false, roles });
+  return textsOf(page);
+}
+
+async function ask(page: Page, text: string) {
+  const before = await messages(page).count();
+  await send(page, text);
+  return answered(page, before + 2);
+}
+
+async function newChat(page: Page) {
+  const before = page.url();
+  await page.getByRole("button", { name: "New chat" }).click();
+  await expect.poll(() => page.url()).not.toBe(before);
+  await expect.poll(() => messages(page).count()).toBe(0);
+}
+
+async function firstWords(page: Page) {
+  await expect.poll(async () => (await messages(page, "assistant").last().innerText()).length).toBeGreaterThan(20);
+  return messages(page, "assistant").last().innerText();
+}
+
+async function expectAccessible(page: Page) {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate<AxeResults>("axe.run(document)");
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(", ")}`)).toEqual([]);
+}
+
+async function expectFits(page: Page, { width, height }: { width: number; height: number }) {
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(width);
+  const box = await messageBox(page).boundingBox();
+  if (!box) expect.fail("The message box is not shown.");
+  expect(box.x).toBeGreaterThanOrEqual(0);
+  expect(box.x + box.width).toBeLessThanOrEqual(width);
+  expect(box.y + box.height).toBeLessThanOrEqual(height);
+}
+
+describe("a conversation", () => {
+  test("a question appears at once, and its reply word by word", async () => {
+    const page = await open();
+    const started = Date.now();
+    await send(page, "What is the capital of Sweden?");
+    expect(await textsOf(page)).toContain("What is the capital of Sweden?");
+    const lengths = new Set<number>();
+    while (await isBusy(page)) {
+      if ((await messages(page).count()) > 1) lengths.add((await messages(page).last().innerText()).length);
+    }
+    expect(lengths.size).toBeGreaterThan(5);
+    expect(Date.now() - started).toBeLessThan(8_000);
+    const [question, answer] = await answered(page, 2);
+    expect(question).toBe("What is the capital of Sweden?");
+    expect(answer).toContain("I am a mock model");
+    expect(await messages(page, "assistant").locator("strong").innerText()).toBe("mock model");
+  });
+
+  test("only the last message is sent", async () => {
+    const page = await open();
+    await ask(page, "One");
+    const request = page.waitForRequest("**/api/chat");
+    await ask(page, "Two");
+    const body: unknown = (await request).postDataJSON();
+    expect(body).toEqual({
+      id: new URL(page.url()).searchParams.get("chatId"),
+      message: { id: expect.any(String), role: "user", parts: [{ type: "text", text: "Two" }] },
+    });
+  });
+
+  test("goes on with a second message, and is all there after a reload", async () => {
+    const page = await open();
+    await ask(page, "First question");
+    const texts = await ask(page, "Second question");
+    expect(texts[3]).toContain("question 2 of our chat");
+    await page.reload();
+    expect(await answered(page, 4)).toEqual(texts);
+    expect((await ask(page, "Third question"))[5]).toContain("question 3 of our chat");
+  });
+
+  test("Shift+Enter makes a line, and nothing is sent while a reply streams or when there is nothing to send", async () => {
+    const page = await open();
+    await messageBox(page).fill("   ");
+    await messageBox(page).press("Enter");
+    expect(await messages(page).count()).toBe(0);
+    await messageBox(page).fill("One line");
+    await messageBox(page).press("Shift+Enter");
+    await messageBox(page).pressSequentially("and another");
+    await page.getByRole("button", { name: "Send" }).click();
+    await messageBox(page).fill("Too early");
+    await messageBox(page).press("Enter");
+    expect((await answered(page, 2))[0]).toBe("One line\nand another");
+    expect(await messageBox(page).inputValue()).toBe("Too early");
+  });
+
+  test("the same conversation gets the same answers", async () => {
+    const [one, two] = [await open(), await open("/", await newUser())];
+    for (const question of ["Hello?", "Still there?"]) {
+      const [texts, others] = await Promise.all([ask(one, question), ask(two, question)]);
+      expect(texts).toEqual(others);
+    }
+  });
+
+  test("HTML is text, and images are not loaded", async () => {
+    const page = await open();
+    const texts = await ask(page, "<b>bold</b> <img src=x> ![](https://example.com/x.png) <script>alert(1)</script>");
+    expect(texts[1]).toContain("<b>bold</b> <img src=x>");
+    expect(await log(page).locator("b, img, script").count()).toBe(0);
+  });
+
+  test("regenerate replaces the answer", async () => {
+    const page = await open();
+    const texts = await ask(page, "Again, please");
+    await page.getByRole("button", { name: "Regenerate" }).click();
+    await expect.poll(() => isBusy(page)).toBe(true);
+    expect((await firstWords(page)).length).toBeLessThan(texts[1]?.length ?? 0);
+    expect(await messages(page).count()).toBe(2);
+    expect(await answered(page, 2)).toEqual(texts);
+    await page.reload();
+    expect(await answered(page, 2)).toEqual(texts);
+  });
+
+  test("an edited question is answered anew, and cuts what followed it", async () => {
+    const page = await open();
+    await ask(page, "Firts");
+    await ask(page, "Second");
+    await messages(page, "user").first().getByRole("button", { name: "Edit" }).click();
+    const editor = page.getByRole("textbox", { name: "Edit message" });
+    expect(await editor.inputValue()).toBe("Firts");
+    await editor.press("Escape");
+    expect(await editor.count()).toBe(0);
+
+    await messages(page, "user").first().getByRole("button", { name: "Edit" }).click();
+    await editor.fill("First");
+    await editor.press("Enter");
+    await expect.poll(() => isBusy(page)).toBe(true);
+    const texts = await answered(page, 2);
+    expect(texts[0]).toBe("First");
+    expect(texts[1]).toContain("question 1 of our chat");
+    await page.reload();
+    expect(await answered(page, 2)).toEqual(texts);
+  });
+
+  test("a failed request says so, and can be tried again", async () => {
+    const page = await open();
+    await page.route("**/api/chat", (route) => route.abort());
+    await messageBox(page).fill("Can you hear me?");
+    await messageBox(page).press("Enter");
+    const alert = page.getByRole("main").getByRole("alert");
+    await alert.waitFor();
+    await expectAccessible(page);
+    await page.unroute("**/api/chat");
+    await alert.getByRole("button", { name: "Try again" }).click();
+    expect((await answered(page, 2))[1]).toContain("Can you hear me?");
+    expect(await alert.count()).toBe(0);
+    // The browser's own line about the aborted request.
+    complaints = complaints.filter((text) => !text.includes("ERR_FAILED"));
+  });
+});
+
+describe("the list of chats", () => {
+  test("has each chat once, titled by its first question, newest activity first, without a reload", async () => {
+    const page = await open();
+    expect(await chatLinks(page).count()).toBe(0);
+    const long = "A question that is a good deal longer than any title in a list of chats has a right to be";
+    const asked = ["Apples", "Pears", long];
+    for (const question of asked) {
+      await newChat(page);
+      await ask(page, question);
+    }
+    const title = "A question that is a good deal longer than any title in a l…";
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual([title, "Pears", "Apples"]);
+    expect(await page.title()).toBe(title);
+
+    await chatLinks(page).last().click();
+    await expect.poll(() => page.title()).toBe("Apples");
+    expect((await answered(page, 2))[0]).toBe("Apples");
+    expect(pathOf(page)).toBe(await chatLinks(page).last().getAttribute("href"));
+    expect(pathOf(page)).toMatch(/^\/\?chatId=./);
+    expect(await page.locator("[aria-current=page]").innerText()).toBe("Apples");
+
+    await ask(page, "More apples");
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Apples", title, "Pears"]);
+
+    await page.getByRole("link", { name: "Pears" }).click();
+    await expect.poll(async () => (await textsOf(page))[0]).toBe("Pears");
+    await page.goBack();
+    await expect.poll(async () => (await textsOf(page))[2]).toBe("More apples");
+    expect(await messages(page).count()).toBe(4);
+  });
+
+  test("a new chat is in it while its first answer still streams", async () => {
+    const page = await open();
+    await send(page, "Quickly");
+    await chatLinks(page).waitFor();
+    expect(await isBusy(page)).toBe(true);
+    expect(await chatLinks(page).innerText()).toBe("Quickly");
+    await answered(page, 2);
+  });
+});
+
+describe("an answer nobody waited for is there, whole:", () => {
+  const question = "What if I leave?";
+  let whole: string[];
+  beforeEach(async () => {
+    whole = await ask(await open(), question);
+  });
+
+  test("the window was closed", async () => {
+    const page = await open();
+    await send(page, question);
+    const said = await firstWords(page);
+    expect(said.length).toBeLessThan(whole[1]?.length ?? 0);
+    const path = pathOf(page);
+    await page.close();
+    expect(await answered(await open(path), 2)).toEqual(whole);
+  });
+
+  test("the page was reloaded, and shows it without another reload", async () => {
+    const page = await open();
+    await send(page, question);
+    await firstWords(page);
+    await page.reload();
+    expect(await textsOf(page)).toEqual([question]);
+    expect(await isBusy(page)).toBe(true);
+    expect(await answered(page, 2)).toEqual(whole);
+    expect(await ask(page, "And now?")).toHaveLength(4);
+  });
+
+  test("another chat was looked at meanwhile", async () => {
+    const page = await open();
+    await send(page, question);
+    await firstWords(page);
+    const path = pathOf(page);
+    const shownPath = () => page.locator("[aria-current=page]").getAttribute("href");
+    await expect.poll(() => chatLinks(page).count()).toBe(2);
+    await chatLinks(page).last().click();
+    await expect.poll(shownPath).not.toBe(path);
+    expect(await answered(page, 2)).toEqual(whole);
+    await page.goBack();
+    await expect.poll(shownPath).toBe(path);
+    expect(await answered(page, 2)).toEqual(whole);
+    await page.reload();
+    expect(await answered(page, 2)).toEqual(whole);
+  });
+});
+
+test.each(["SIGTERM", "SIGKILL"] as const)("chats and users survive a restart of the server by %s", async (signal) => {
+  const page = await open();
+  const texts = await ask(page, "Will you remember me?");
+  const path = pathOf(page);
+  await page.close();
+  await server.restart(signal);
+  const again = await open(path);
+  expect(await answered(again, 2)).toEqual(texts);
+  expect(await chatLinks(again).allInnerTexts()).toEqual(["Will you remember me?"]);
+  expect(await ask(again, "So you do")).toHaveLength(4);
+});
+
+describe("two users", () => {
+  test("see nothing of each other, not even by the address of a chat", async () => {
+    const page = await open();
+    const texts = await ask(page, "My secret is 4711");
+    const stranger = await newUser();
+    const response = await stranger.request.get(page.url());
+    expect(await response.text()).not.toContain("4711");
+
+    const other = await open(pathOf(page), stranger);
+    expect(await messages(other).count()).toBe(0);
+    expect(await chatLinks(other).count()).toBe(0);
+    expect(await other.title()).toBe(await (await open("/", await newUser())).title());
+
+    await messageBox(other).fill("Let me in");
+    await messageBox(other).press("Enter");
+    await other.getByRole("main").getByRole("alert").waitFor();
+    expect(complaints.splice(0)).toEqual([expect.stringContaining("404")]);
+    await page.reload();
+    expect(await answered(page, 2)).toEqual(texts);
+  });
+
+  test("a cookie that was not signed here is nobody's", async () => {
+    const page = await open();
+    await ask(page, "Mine");
+    const [cookie] = await user.cookies();
+    if (!cookie) expect.fail("There is no cookie.");
+    expect(cookie).toMatchObject({ httpOnly: true, sameSite: "Lax" });
+    const forger = await newUser();
+    await forger.addCookies([{ ...cookie, value: `${cookie.value.split(".")[0]}.forged` }]);
+    expect(await chatLinks(await open(pathOf(page), forger)).count()).toBe(0);
+  });
+
+  test.each(["a".repeat(300), "%00"])("an address that cannot be a chat's is not found: %.5s", async (chatId) => {
+    const response = await user.request.get(`${server.url}/?chatId=${chatId}`);
+    expect(response.status()).toBe(404);
+  });
+});
+
+describe("what does not come from the page is refused:", () => {
+  const text = [{ type: "text", text: "Hi" }];
+  test.each([
+    ["no JSON", "{"],
+    ["null", "null"],
+    ["no message", '{"id":"x"}'],
+    ["a number for an id", JSON.stringify({ id: 7, message: { id: "1", role: "user", parts: text } })],
+    ["an empty id", JSON.stringify({ id: "", message: { id: "1", role: "user", parts: text } })],
+    ["the assistant's words", JSON.stringify({ id: "x", message: { id: "1", role: "assistant", parts: text } })],
+    ["unknown parts", JSON.stringify({ id: "x", message: { id: "1", role: "user", parts: [null] } })],
+  ])("%s", async (_, data) => {
+    const headers = { "content-type": "application/json" };
+    const response = await user.request.post(`${server.url}/api/chat`, { headers, data: Buffer.from(data) });
+    expect(response.status()).toBe(400);
+    expect(await response.json()).toEqual({ error: expect.any(String) });
+  });
+});
+
+describe.each(["light", "dark"] as const)("in %s", (colorScheme) => {
+  test.each([
+    ["a desktop", desktop],
+    ["a phone", phone],
+  ])("on %s it fits, and has no accessibility violations", async (device, viewport) => {
+    const context = await newUser({ viewport, colorScheme, hasTouch: viewport === phone });
+    const page = await open("/", context);
+    const check = async (name: string) => {
+      await expectFits(page, viewport);
+      await expectAccessible(page);
+      await page.screenshot({ path: join(screenshots, `${device.slice(2)}-${colorScheme}-${name}.png`) });
+    };
+    await check("new");
+    for (const question of ["How do I query my chats in SQL?", "M".repeat(200)]) {
+      await ask(page, question);
+      await newChat(page);
+    }
+    await ask(page, "Why is it called PostgreSQL?");
+    await send(page, "And the elephant?");
+    await firstWords(page);
+    await check("streaming");
+    await answered(page, 4);
+    await check("answered");
+    await messages(page, "user").first().getByRole("button", { name: "Edit" }).click();
+    await check("editing");
+    for (const [name, title] of [
+      ["long", "MMM"],
+      ["code", "How do I"],
+    ] as const) {
+      await page.getByRole("link", { name: title }).click();
+      await expect.poll(async () => (await textsOf(page))[0]).toContain(title);
+      await check(name);
+    }
+  });
+});
+
+test("a keyboard is enough", async () => {
+  const page = await open();
+  await ask(page, "Tea");
+  await page.reload();
+  await messageBox(page).waitFor();
+  const reached: string[] = [];
+  for (let presses = 0; presses < 6; presses++) {
+    await page.keyboard.press("Tab");
+    const focused = page.locator(":focus");
+    reached.push((await focused.getAttribute("aria-label")) ?? (await focused.innerText()));
+  }
+  expect(reached).toEqual(["New chat", "Tea", "Edit", "Regenerate", "Message", "Send"]);
+});
+
+test.runIf(process.env.UPDATE_SCREENSHOT)("the README's screenshot", async () => {
+  user = await newUser({ viewport: { width: 1120, height: 700 } });
+  const page = await open();
+  for (const question of [
+    "A packing list for two days in Lisbon",
+    "Name three rivers",
+    "How do I query my chats in SQL?",
+  ]) {
+    await ask(page, question);
+    await newChat(page);
+  }
+  await ask(page, "Why is it called PostgreSQL?");
+  await ask(page, "And the elephant?");
+  await page.mouse.move(0, 0);
+  await page.screenshot({ path: join(app.folder, "screenshot.png") });
+});
