@@ -62,7 +62,7 @@ export interface StartTurnInput<M extends UIMessage = UIMessage> {
   /** Who asks, from your own session. */
   userId: string;
   chatId: string;
-  /** Used only if this turn creates the chat. */
+  /** Used only if this turn creates the chat. Cut from a question, it wants `toWellFormed()`: half an emoji is refused. */
   title?: string | undefined;
   /**
    * The one message the browser sends: a new question, a stored one (edited, or to be answered anew), or the last
