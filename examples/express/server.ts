@@ -1,0 +1,102 @@
+import { once } from "node:events";
+import {
+  consumeStream,
+  convertToModelMessages,
+  createUIMessageStream,
+  pipeUIMessageStreamToResponse,
+  streamText,
+  toUIMessageStream,
+} from "ai";
+import express, { type Request, type RequestHandler, type Response } from "express";
+import { z } from "zod";
+import { answerWithError, describe, HttpError, log, noSuchChat } from "./errors.ts";
+import { chatModel } from "./model.ts";
+import { chatRequest, titleOf } from "./question.ts";
+import { openStore } from "./store.ts";
+
+const host = process.env.HOST || "127.0.0.1";
+const app = express().disable("x-powered-by");
+const server = app.listen(Number(process.env.PORT || 3000), host);
+// The port comes first, because it keeps a second process from opening the same embedded database. Early requests wait.
+const opened = once(server, "listening").then(openStore);
+app.use(async (_request, _response, next) => {
+  await opened;
+  next();
+});
+const { store, place, close } = await opened;
+
+/** Stands in for your login, which takes the user from a session and never from what a client can make up. */
+const userIdOf = (request: Request) => request.get("x-user-id") ?? "";
+const signedIn: RequestHandler = (request, _response, next) => {
+  if (!userIdOf(request)) throw new HttpError(401, "Who are you? Expected the header x-user-id.");
+  next();
+};
+
+app.get("/api/chats", signedIn, async (request, response) => {
+  const limit = request.query.limit === undefined ? undefined : Number(request.query.limit);
+  response.json(await store.getChats({ userId: userIdOf(request), limit }));
+});
+
+app.get("/api/chats/:id", signedIn, async (request, response) => {
+  const chat = await store.getChat({ userId: userIdOf(request), chatId: String(request.params.id) });
+  if (!chat) throw noSuchChat();
+  response.json(chat);
+});
+
+/** Answers that are being generated and saved, also those whose clients have gone. */
+const turns = new Set<Promise<void>>();
+
+app.post("/api/chat", signedIn, express.json({ limit: "1mb" }), (request, response) => {
+  const turn = takeTurn(request, response).finally(() => turns.delete(turn));
+  turns.add(turn);
+  return turn;
+});
+
+async function takeTurn(request: Request, response: Response) {
+  const body = chatRequest.safeParse(request.body);
+  if (!body.success) throw new HttpError(400, z.prettifyError(body.error));
+  const { id, message } = body.data;
+  const turn = await store.startTurn({ userId: userIdOf(request), chatId: id, message, title: titleOf(message) });
+  const result = streamText({
+    model: chatModel(),
+    messages: await convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),
+    onError: ({ error }) => log(error),
+  });
+  let consumed: Promise<void> | undefined;
+  const piped = pipeUIMessageStreamToResponse({
+    response,
+    stream: createUIMessageStream({
+      execute: ({ writer }) => writer.merge(toUIMessageStream({ stream: result.stream, ...turn.persist })),
+      // It is too late for a status, so that the client is told in the stream.
+      onError: (error) => describe(error).message,
+    }),
+    // Reads to the end even if the client does not, so that the whole answer is stored.
+    consumeSseStream: ({ stream }) => {
+      consumed = consumeStream({ stream });
+    },
+  });
+  await Promise.all([piped, consumed]);
+}
+
+app.use(() => {
+  throw new HttpError(404, "There is nothing at this address.");
+});
+app.use(answerWithError);
+
+const address = server.address();
+const port = typeof address === "object" && address?.port;
+console.log(`Listening on http://${host}:${port}, with chats in ${place}.`);
+
+let stopping = false;
+async function stop() {
+  // npm passes Ctrl-C on to a process that already got it from the terminal.
+  if (stopping) return;
+  stopping = true;
+  const closed = once(server.close(), "close");
+  while (turns.size > 0) await Promise.allSettled(turns);
+  // Clients may hold on to their connections for longer than one likes to wait.
+  setTimeout(() => server.closeAllConnections(), 500).unref();
+  await closed;
+  await close();
+}
+process.on("SIGINT", stop).on("SIGTERM", stop);
