@@ -30,14 +30,14 @@ export function table(results: readonly Result[], { markdown }: { markdown: bool
     .join("\n");
 }
 
-/** What the README promises, and whether it was so. */
+/** What this package aims for, and whether it was so. */
 export function check(results: readonly Result[], listBuffers: number) {
   const find = (verb: string, messages: number, network = "loopback") => {
     const found = results.find((one) => one.verb === verb && one.messages === messages && one.network === network);
     const { ours, tutorial, floor } = found ?? { ours: Number.NaN, tutorial: null, floor: Number.NaN };
     return { gain: (tutorial ?? Number.NaN) / ours, price: ours / floor };
   };
-  const promises: [what: string, found: number, sign: ">=" | "<=", limit: number][] = [
+  const aims: [what: string, found: number, sign: ">=" | "<=", limit: number][] = [
     ["save to 100 messages, delete+insert ÷ ours", find("save", 100).gain, ">=", 4],
     ["save to 1,000 messages, delete+insert ÷ ours", find("save", 1_000).gain, ">=", 6],
     ["save to 100 messages, 1 ms each way, ours ÷ by hand", find("save", 100, "1 ms each way").price, "<=", 1.5],
@@ -45,10 +45,10 @@ export function check(results: readonly Result[], listBuffers: number) {
     ["load 1,000 messages, ours ÷ by hand", find("load", 1_000).price, "<=", 1.7],
     ["buffers touched by the first page of 5,000 chats", listBuffers, "<=", 30],
   ];
-  return promises.map(([what, found, sign, limit]) => ({
+  return aims.map(([what, found, sign, limit]) => ({
     what,
     found,
-    promised: `${sign} ${limit}`,
-    kept: sign === ">=" ? found >= limit : found <= limit,
+    aim: `${sign} ${limit}`,
+    reached: sign === ">=" ? found >= limit : found <= limit,
   }));
 }
