@@ -43,15 +43,15 @@ async function append(db: ChatDatabase, tables: ChatTables, save: Save): Promise
 
 /**
  * The last message, and those before it that together cost next to nothing to carry along: often that is the question to
- * the last answer. 150 stands for what goes with each body.
+ * the last answer. 155 bytes go with each body.
  */
 function likelyTail(rows: readonly MessageRow[]): number {
-  let budget = 400;
+  let budget = 350;
   const carried = rows
     .slice(0, -1)
     .toReversed()
     .findIndex(({ parts, metadata }) => {
-      budget -= 150 + parts.length + (metadata?.length ?? 0);
+      budget -= 155 + parts.length + (metadata?.length ?? 0);
       return budget < 0;
     });
   return carried === -1 ? rows.length : carried + 1;

@@ -139,6 +139,14 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     expect(long.bytesSent - short.bytesSent).toBeLessThan(10);
   });
 
+  test("also where short messages before it are carried along", async () => {
+    const ids = newIds();
+    await store().upsertChat({ ...ids, messages: conversation(20) });
+    const { roundTrips, bytesSent } = await costOf(ids, conversation(21));
+    expect(roundTrips).toBe(1);
+    expect(bytesSent).toBeLessThanOrEqual(JSON.stringify(conversation(21).at(-1)?.parts).length + 2_600);
+  });
+
   test("after a file of 5 MB was added, the next message costs what it costs without", async () => {
     const ids = newIds();
     const file: UIMessage = {
