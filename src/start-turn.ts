@@ -103,7 +103,16 @@ function putAnswer(present: readonly MessageRow[], question: MessageRow | undefi
   if (!question || at === -1) return undefined;
   if (answer.id === question.id) return present.with(at, answer);
   if (present[at]?.digest !== question.digest) return undefined;
-  return present.toSpliced(at + 1, present[at + 1]?.role === "assistant" ? 1 : 0, answer);
+  const answered = present.toSpliced(at + 1, present[at + 1]?.role === "assistant" ? 1 : 0, answer);
+  if (answered.filter(({ id }) => id === answer.id).length > 1) {
+    throw new InvalidChatError([
+      {
+        path: ["responseMessage", "id"],
+        message: "is the id of another message of this chat; expected a new one, as persist.generateMessageId gives",
+      },
+    ]);
+  }
+  return answered;
 }
 
 const refusal = (field: "id" | "role", message: string) =>

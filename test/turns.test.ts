@@ -405,6 +405,16 @@ describe.each(databases)("a turn on $name", ({ open }) => {
       expect(await texts(chatId)).toEqual(["a", "to a", "b", "to b"]);
     });
 
+    test("an answer under the id of another message is refused, and changes nothing", async () => {
+      const chatId = randomUUID();
+      await finish(await start(chatId, say("user", "a")), say("assistant", "to a", "constant id"));
+      const turn = await start(chatId, say("user", "b"));
+      await expect(finish(turn, say("assistant", "to b", "constant id"))).rejects.toMatchObject({
+        issues: [{ path: ["responseMessage", "id"] }],
+      });
+      expect(await texts(chatId)).toEqual(["a", "to a", "b"]);
+    });
+
     test("onEnd and onFinish are one save, however often they are called", async () => {
       const chatId = randomUUID();
       const { persist } = await start(chatId, say("user", "a"));
