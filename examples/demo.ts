@@ -63,23 +63,11 @@ async function open() {
 /** What a route handler does with a question. */
 async function takeTurn(question: string, answer: string) {
   say(userId, question);
-  const chat = await store.getChat({ userId, chatId });
-  const asked: UIMessage = { id: generateId(), role: "user", parts: [{ type: "text", text: question }] };
-  const messages = [...(chat?.messages ?? []), asked];
+  const message: UIMessage = { id: generateId(), role: "user", parts: [{ type: "text", text: question }] };
+  const turn = await store.startTurn({ userId, chatId, message, title: question });
 
-  // Before the model is called, so that the question is not lost if the model fails.
-  await store.upsertChat({ userId, chatId, title: chat ? undefined : question, messages });
-
-  const result = streamText({ model: modelThatSays(answer), messages: await convertToModelMessages(messages) });
-  const stream = toUIMessageStream({
-    stream: result.stream,
-    originalMessages: messages,
-    generateMessageId: generateId,
-    onEnd: async ({ messages }) => {
-      const saved = await store.upsertChat({ userId, chatId, messages });
-      say("saved", `${messages.length} messages, version ${saved.version}`);
-    },
-  });
+  const result = streamText({ model: modelThatSays(answer), messages: await convertToModelMessages(turn.messages) });
+  const stream = toUIMessageStream({ stream: result.stream, ...turn.persist });
 
   process.stdout.write(beside("assistant"));
   for await (const chunk of stream) {
@@ -87,6 +75,9 @@ async function takeTurn(question: string, answer: string) {
     if (chunk.type === "text-end") process.stdout.write("\n");
     if (chunk.type === "error") throw new Error(chunk.errorText);
   }
+
+  const saved = await store.getChat({ userId, chatId });
+  say("saved", `${saved?.messages.length} messages, version ${saved?.version}`);
 }
 
 async function intrude(stranger: { userId: string; chatId: string }) {

@@ -102,7 +102,8 @@ export interface Turn<M extends UIMessage = UIMessage> {
  * session and never from the request's body, and sees that user's chats only.
  *
  * Besides the errors named at each method, all throw {@link InvalidChatError} for input that is not valid and
- * {@link ChatStoreError} when the database refuses. What they throw leaves your own transaction as it was.
+ * {@link ChatStoreError} when the database refuses. In a transaction of your own the named ones leave it usable; a statement
+ * that the database refused has aborted it, as any other would.
  */
 export interface ChatStore<M extends UIMessage = UIMessage> {
   /**

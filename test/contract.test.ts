@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ChatConflictError, ChatOwnershipError, type ChatStore, migrate } from "../src/index.ts";
+import { ChatConflictError, ChatOwnershipError, type ChatStore, InvalidChatError, migrate } from "../src/index.ts";
 import { conversation, say } from "./conversations.ts";
 import { databases, inModes, modes, type TestDatabase } from "./databases.ts";
 
@@ -346,6 +346,7 @@ describe.each(inModes(databases, modes.slice(0, 2)))("a chat store on $name, $mo
         await expect(inside.upsertChat({ ...mine, messages: [], expectedVersion: 7 })).rejects.toThrow(
           ChatConflictError,
         );
+        await expect(inside.upsertChat({ ...mine, chatId: "", messages: [] })).rejects.toThrow(InvalidChatError);
         await inside.upsertChat({ ...mine, messages: conversation(2), expectedVersion: 1 });
       });
       expect(await store.getChat(mine)).toMatchObject({ version: 2, messages: conversation(2) });
