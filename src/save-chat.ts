@@ -1,3 +1,4 @@
+import { appendMessages } from "./append-messages.ts";
 import { ChatStoreError } from "./errors.ts";
 import { chunks, type MessageRow, type Save } from "./messages.ts";
 import { saveDifference, Unchanged } from "./save-difference.ts";
@@ -8,8 +9,9 @@ import type { Chat, ChatDatabase } from "./types.ts";
 
 /**
  * Makes the stored conversation the given one. Most saves add to its end, so one statement tries just that, carrying the
- * last message and a digest of all before it; what it finds to be otherwise is left to a transaction that locks the chat
- * and writes the difference. Both cost what changed, not what is there.
+ * last message and a digest of all before it. Where it finds more than that to be different, another statement puts a new
+ * end in place of the old; and what differs before the end is left to a transaction that locks the chat and writes the
+ * difference. All cost what changed, not what is there.
  */
 export async function saveChat(
   db: ChatDatabase,
@@ -19,7 +21,7 @@ export async function saveChat(
 ): Promise<Chat> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const saved = portable ? undefined : await append(db, tables, save);
+      const saved = portable ? undefined : await saveEnd(db, tables, save);
       return saved ?? (await rewrite(db, tables, save, { portable }));
     } catch (error) {
       // 40001: under REPEATABLE READ or SERIALIZABLE another writer came first. A caller's own transaction is lost then.
@@ -31,27 +33,35 @@ export async function saveChat(
 const maxAttempts = 10;
 const isTransaction = (db: ChatDatabase) => "rollback" in db;
 
-/** The common save. Undefined when the difference is not just at the end, or another writer came in between. */
-async function append(db: ChatDatabase, tables: ChatTables, save: Save): Promise<Chat | undefined> {
-  const guess = likelyTail(save.rows);
-  const { chat, total } = await saveTail(db, tables, save, guess);
-  // Fewer messages are stored than expected: those missing may be all that is new.
-  const missing = save.rows.length - total;
-  if (chat || missing <= guess || chunks(save.rows.slice(-missing)).length > 1) return chat;
-  return (await saveTail(db, tables, save, missing)).chat;
+/** The common saves. Undefined when the difference is not just at the end, or another writer came in between. */
+async function saveEnd(db: ChatDatabase, tables: ChatTables, save: Save): Promise<Chat | undefined> {
+  const { rows, stored = 0 } = save;
+  let length = likelyTail(rows);
+  // A chat that is carried whole may be a new one, which cannot be appended to.
+  if (length < rows.length && stored < rows.length) {
+    const { chat, total } = await appendMessages(db, tables, save, length);
+    if (chat) return chat;
+    const missing = rows.length - total;
+    if (missing > length) {
+      if (chunks(rows.slice(-missing)).length > 1) return undefined;
+      if (total > 0) return (await appendMessages(db, tables, save, missing)).chat;
+      length = missing;
+    }
+  }
+  return saveTail(db, tables, save, length);
 }
 
 /**
  * The last message, and those before it that together cost next to nothing to carry along: often that is the question to
- * the last answer. 155 bytes go with each body.
+ * the last answer. 200 bytes go with each body.
  */
 function likelyTail(rows: readonly MessageRow[]): number {
-  let budget = 350;
+  let budget = 1_200;
   const carried = rows
     .slice(0, -1)
     .toReversed()
     .findIndex(({ parts, metadata }) => {
-      budget -= 155 + parts.length + (metadata?.length ?? 0);
+      budget -= 200 + parts.length + (metadata?.length ?? 0);
       return budget < 0;
     });
   return carried === -1 ? rows.length : carried + 1;
@@ -80,7 +90,7 @@ async function rewrite(
 /** For drivers without transactions: all messages in the one statement, until no other writer comes in between. */
 async function replaceAll(db: ChatDatabase, tables: ChatTables, save: Save): Promise<Chat> {
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-    const { chat } = await saveTail(db, tables, save, save.rows.length);
+    const chat = await saveTail(db, tables, save, save.rows.length);
     if (chat) return chat;
   }
   throw new ChatStoreError(

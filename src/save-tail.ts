@@ -1,17 +1,15 @@
-import { hash } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { ChatConflictError, ChatOwnershipError } from "./errors.ts";
 import { execute, parseChat } from "./execute.ts";
-import type { MessageRow, Save } from "./messages.ts";
+import { prefixDigest, type Save } from "./messages.ts";
 import { type ChatTables, ownedBy } from "./schema.ts";
 import type { Chat, ChatDatabase } from "./types.ts";
 
 /**
- * Saves a chat whose first messages are stored already, in one statement that carries only the last `length` of them and
- * one digest over all before.
+ * Saves a chat whose first messages are stored already, whatever the end that is there now, in one statement that carries
+ * only the last `length` of them and one digest over all before. Creates the chat if `length` is all of them.
  *
- * @returns no `chat` if nothing was done: what is stored before the tail differs, or another writer came in between.
- * `total` is the number of messages that the statement saw.
+ * @returns undefined if nothing was done: what is stored before the tail differs, or another writer came in between.
  * @throws {ChatOwnershipError}
  * @throws {ChatConflictError}
  *
@@ -39,7 +37,7 @@ export async function saveTail(
   { chats, messages }: ChatTables,
   { userId, chatId, title, expectedVersion, rows }: Save,
   length: number,
-): Promise<{ chat: Chat | undefined; total: number }> {
+): Promise<Chat | undefined> {
   const start = rows.length - length;
   const tail = rows
     .slice(start)
@@ -61,7 +59,7 @@ ${length > 0 ? sql`values ${sql.join(tail, sql`,`)}` : sql`select 0, null, null,
 ), cur as (
 select *, xmin v, ${ownedBy(chats, sql`$2`)} owned from ${chats} where id = $1
 ), stored as (
-select count(*)::int total, count(*) filter (where (id, "order", digest) in (select id, o, digest from tail)) kept,
+select count(*) total, count(*) filter (where (id, "order", digest) in (select id, o, digest from tail)) kept,
 sha256(coalesce(string_agg(int4send("order") || digest, '' order by "order") filter (where "order" < $5), '')) = decode(${prefixDigest(rows.slice(0, start))}, 'hex') ok
 from ${messages} where chat_id = (select id from cur where owned)
 ), state as (
@@ -88,7 +86,7 @@ on conflict (chat_id, id) do update set "order" = excluded."order", role = exclu
 where (m."order", m.digest) is distinct from (excluded."order", excluded.digest)
 )
 select case when s is not null or same then 'done' when not owned then 'forbidden'
-when c.version is distinct from coalesce($4, c.version) then 'conflict' end outcome, total, coalesce(to_json(s), to_json(c))::text chat
+when c.version is distinct from coalesce($4, c.version) then 'conflict' end outcome, coalesce(to_json(s), to_json(c))::text chat
 from state c left join saved s on true`,
   );
   const chat = verdict?.chat ? parseChat(verdict.chat) : undefined;
@@ -96,21 +94,10 @@ from state c left join saved s on true`,
   if (verdict?.outcome === "conflict" && expectedVersion !== undefined) {
     throw new ChatConflictError({ chatId, expectedVersion, actualVersion: chat?.version ?? null });
   }
-  return { chat: verdict?.outcome === "done" ? chat : undefined, total: verdict?.total ?? 0 };
+  return verdict?.outcome === "done" ? chat : undefined;
 }
 
 interface Verdict {
   outcome: "done" | "forbidden" | "conflict" | null;
-  total: number;
   chat: string | null;
-}
-
-/** What `stored.ok` compares with: one digest over the order and digest of each message before the tail. */
-function prefixDigest(rows: readonly MessageRow[]): string {
-  const bytes = Buffer.alloc(rows.length * 20);
-  rows.forEach((row, order) => {
-    bytes.writeInt32BE(order, order * 20);
-    bytes.write(row.digest, order * 20 + 4, "hex");
-  });
-  return hash("sha256", bytes, "hex");
 }

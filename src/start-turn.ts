@@ -42,7 +42,8 @@ export async function startTurn<M extends UIMessage>(
     for (let attempt = 1; ; attempt++) {
       const stored = await loadChat(db, tables, ids, { digests: true });
       const rows = putQuestion(stored?.rows ?? [], sent);
-      const save = { ...ids, title: stored ? undefined : title, rows, expectedVersion: stored?.chat.version ?? 0 };
+      const known = { stored: stored?.rows.length, expectedVersion: stored?.chat.version ?? 0 };
+      const save = { ...ids, title: stored ? undefined : title, rows, ...known };
       try {
         return { chat: await saveChat(db, tables, save, options), rows };
       } catch (error) {
@@ -61,7 +62,8 @@ export async function startTurn<M extends UIMessage>(
         throw new ChatConflictError({ chatId, expectedVersion: chat.version, actualVersion: present.version || null });
       }
       try {
-        await saveChat(db, tables, { ...ids, rows: answered, expectedVersion: present.version }, options);
+        const known = { stored: present.rows.length, expectedVersion: present.version };
+        await saveChat(db, tables, { ...ids, rows: answered, ...known }, options);
         return;
       } catch (error) {
         if (!ChatConflictError.isInstance(error) || attempt === maxAttempts) throw error;

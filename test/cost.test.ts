@@ -86,22 +86,22 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     [
       "replace the last under its id",
       (m) => [...m.slice(0, -1), say("user", "other", m.at(-1)?.id)],
-      [1, "0-1-0", () => "0-1-0"],
+      [2, "0-1-0", () => "0-1-0"],
     ],
-    ["regenerate the last", (m) => [...m.slice(0, -1), ...added(1)], [1, "0-1-0", () => "1-0-1"]],
-    ["resend unchanged", (m) => m, [1, "0-0-0", () => "0-0-0"]],
+    ["regenerate the last", (m) => [...m.slice(0, -1), ...added(1)], [2, "0-1-0", () => "1-0-1"]],
+    ["resend unchanged", (m) => m, [2, "0-0-0", () => "0-0-0"]],
     [
       "cut in half and edit",
       (m) => [...m.slice(0, m.length / 2), say("user", "edited", m[m.length / 2]?.id)],
-      [1, "0-1-0", (n) => `0-1-${n / 2 - 1}`],
+      [2, "0-1-0", (n) => `0-1-${n / 2 - 1}`],
     ],
     [
       "edit in the middle",
       (m) => m.with(m.length / 2, say("user", "edited", m[m.length / 2]?.id)),
-      [7, "0-2-0", () => "0-1-0"],
+      [8, "0-2-0", () => "0-1-0"],
     ],
-    ["remove the first", (m) => m.slice(1), [8, "0-2-0", (n) => `0-${n - 1}-1`]],
-    ["turn around", (m) => m.toReversed(), [7, "0-2-0", (n) => `0-${n}-0`]],
+    ["remove the first", (m) => m.slice(1), [9, "0-2-0", (n) => `0-${n - 1}-1`]],
+    ["turn around", (m) => m.toReversed(), [8, "0-2-0", (n) => `0-${n}-0`]],
     ["empty", () => [], [1, "0-1-0", (n) => `0-0-${n}`]],
   ];
   test.each(changes.flatMap((change) => [10, 1_000].map((length) => [length, ...change] as const)))(
@@ -240,6 +240,24 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
       }
     },
   );
+
+  test("a turn knows what is stored: to regenerate or to edit costs it no more than to append", async () => {
+    const ids = newIds();
+    await store().upsertChat({ ...ids, messages: conversation(100, size) });
+    const asked = [conversation(99, size).at(-1), say("user", "Edited", "m50"), say("user", "Edited", "m50")];
+    for (const message of asked as UIMessage[]) {
+      let turn: Turn | undefined;
+      const start = await proxy.count(async () => {
+        turn = await store().startTurn({ ...ids, message });
+      });
+      expect(start).toMatchObject({ statements: 2, roundTrips: 2 });
+      const [answer] = added(1) as [UIMessage];
+      const end = await proxy.count(async () =>
+        turn?.persist.onEnd({ responseMessage: { ...answer, role: "assistant" } }),
+      );
+      expect(end).toMatchObject({ statements: 1, roundTrips: 1 });
+    }
+  });
 
   describe("reading", () => {
     test("getChat and getChats are one statement each", async () => {

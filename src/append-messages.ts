@@ -1,0 +1,48 @@
+import { sql } from "drizzle-orm";
+import { execute, parseChat } from "./execute.ts";
+import { prefixDigest, type Save } from "./messages.ts";
+import { type ChatTables, ownedBy } from "./schema.ts";
+import type { Chat, ChatDatabase } from "./types.ts";
+
+/**
+ * Adds what is missing to the end of a chat, in one statement that carries the last `length` messages, and for each of them
+ * one digest over all before it. They are the ones that may be missing; the chat must hold the others, and nothing else.
+ *
+ * @returns no `chat` if nothing was done, for whatever reason. `total` is the number of messages that the statement saw:
+ * 0 if there is no such chat of this user.
+ *
+ * Safe beside other writers for the reason given at `saveTail`: `updated` matches only the row version of the snapshot.
+ * Less than `saveTail` can do, and for that Postgres parses and plans it in a fraction of the time.
+ */
+export async function appendMessages(
+  db: ChatDatabase,
+  { chats, messages }: ChatTables,
+  { userId, chatId, title, expectedVersion, rows }: Save,
+  length: number,
+): Promise<{ chat: Chat | undefined; total: number }> {
+  const start = rows.length - length;
+  const added = rows.slice(start).map((row, index) => ({ ...row, order: start + index }));
+  const fits = added.map(({ order }) => sql`(${order}::int,decode(${prefixDigest(rows.slice(0, order))},'hex'))`);
+  const values = added.map((row) => sql`(${row.order}::int,${row.id},${row.role},${row.parts},${row.metadata})`);
+
+  const [result] = await execute<{ total: number; chat: string | null }>(
+    db,
+    sql`with cur as (
+select id, xmin v from ${chats} where id = ${chatId} and ${ownedBy(chats, userId)}
+), stored as (
+select count(*)::int total, sha256(coalesce(string_agg(int4send("order") || digest, '' order by "order"), '')) prefix
+from ${messages} where chat_id = (select id from cur)
+), updated as (
+update ${chats} set title = coalesce(${title ?? null}, title), version = version + 1, updated_at = greatest(updated_at, now())
+where id = $1 and xmin = (select v from cur, stored where (total, prefix) in (${sql.join(fits, sql`,`)}))
+and version = coalesce(${expectedVersion ?? null}::int, version)
+returning *
+), written as (
+insert into ${messages} (chat_id, id, "order", role, parts, metadata)
+select u.id, a.id, o, role, parts::json, metadata::json
+from updated u, stored, (values ${sql.join(values, sql`,`)}) a (o, id, role, parts, metadata) where o >= total
+)
+select total, to_json(u)::text chat from stored left join updated u on true`,
+  );
+  return { chat: result?.chat ? parseChat(result.chat) : undefined, total: result?.total ?? 0 };
+}
