@@ -1,9 +1,15 @@
 import { and, desc, sql } from "drizzle-orm";
 import { getChatsInput, parseInput } from "./input.ts";
+import { asUser } from "./row-level-security.ts";
 import { type ChatTables, ownedBy } from "./schema.ts";
-import type { Chat, ChatDatabase, GetChatsInput } from "./types.ts";
+import type { Chat, ChatDatabase, GetChatsInput, StoreSettings } from "./types.ts";
 
-export async function getChats(db: ChatDatabase, { chats }: ChatTables, input: GetChatsInput): Promise<Chat[]> {
+export async function getChats(
+  db: ChatDatabase,
+  { chats }: ChatTables,
+  input: GetChatsInput,
+  settings: StoreSettings,
+): Promise<Chat[]> {
   const { userId, limit, before } = parseInput(getChatsInput, input);
 
   // A row comparison, so that the index serves it and chats saved within the same millisecond are not skipped.
@@ -11,10 +17,12 @@ export async function getChats(db: ChatDatabase, { chats }: ChatTables, input: G
     before &&
     sql`(${chats.updatedAt}, ${chats.id}) < (${sql.param(before.updatedAt, chats.updatedAt)}::timestamptz, ${before.id}::text)`;
 
-  const page = db
-    .select()
-    .from(chats)
-    .where(and(ownedBy(chats, userId), afterPrevious))
-    .orderBy(desc(chats.updatedAt), desc(chats.id));
-  return limit === undefined ? page : page.limit(limit);
+  return asUser(db, userId, settings, async (db) => {
+    const page = db
+      .select()
+      .from(chats)
+      .where(and(ownedBy(chats, userId), afterPrevious))
+      .orderBy(desc(chats.updatedAt), desc(chats.id));
+    return limit === undefined ? page : page.limit(limit);
+  });
 }

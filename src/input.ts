@@ -72,6 +72,23 @@ export const getChatsInput = object({
 
 export const startTurnInput = object({ userId, chatId, title, message });
 
+const schema = text({ min: 1, max: 63, hint: "the name of a Postgres schema" })
+  .refine((name) => Buffer.byteLength(name) <= 63, {
+    error: ({ input }) =>
+      `expected at most 63 bytes, of which Postgres would ignore the rest, found ${describe(input)}`,
+  })
+  .refine((name) => name !== "public" && !name.startsWith("pg_") && name !== "information_schema", {
+    error: "expected a schema for these tables alone, found one of the application's or of Postgres's own",
+  })
+  .optional();
+const flag = z
+  .boolean({ error: ({ input }) => `expected true, false or nothing, found ${describe(input)}` })
+  .optional();
+
+export const chatStoreOptions = object({ schema, portable: flag, rowLevelSecurity: flag });
+
+export const migrateOptions = object({ schema });
+
 /** What `persist.onEnd` is given. */
 export const answerInput = object({ responseMessage: message });
 

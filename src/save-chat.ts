@@ -1,11 +1,11 @@
 import { appendMessages } from "./append-messages.ts";
-import { ChatStoreError } from "./errors.ts";
+import { ChatOwnershipError, ChatStoreError } from "./errors.ts";
 import { chunks, type MessageRow, type Save } from "./messages.ts";
 import { saveDifference, Unchanged } from "./save-difference.ts";
 import { saveTail } from "./save-tail.ts";
 import type { ChatTables } from "./schema.ts";
 import { sqlStateOf } from "./sqlstate.ts";
-import type { Chat, ChatDatabase } from "./types.ts";
+import type { Chat, ChatDatabase, StoreSettings } from "./types.ts";
 
 /**
  * Makes the stored conversation the given one. Most saves add to its end, so one statement tries just that, carrying the
@@ -17,12 +17,12 @@ export async function saveChat(
   db: ChatDatabase,
   tables: ChatTables,
   save: Save,
-  { portable }: { portable: boolean },
+  settings: StoreSettings,
 ): Promise<Chat> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const saved = portable ? undefined : await saveEnd(db, tables, save);
-      return saved ?? (await rewrite(db, tables, save, { portable }));
+      const saved = settings.portable ? undefined : await saveEnd(db, tables, save, settings);
+      return saved ?? (await rewrite(db, tables, save, settings));
     } catch (error) {
       // 40001: under REPEATABLE READ or SERIALIZABLE another writer came first. A caller's own transaction is lost then.
       if (sqlStateOf(error) !== "40001" || isTransaction(db) || attempt === maxAttempts) throw error;
@@ -34,7 +34,12 @@ const maxAttempts = 10;
 const isTransaction = (db: ChatDatabase) => "rollback" in db;
 
 /** The common saves. Undefined when the difference is not just at the end, or another writer came in between. */
-async function saveEnd(db: ChatDatabase, tables: ChatTables, save: Save): Promise<Chat | undefined> {
+async function saveEnd(
+  db: ChatDatabase,
+  tables: ChatTables,
+  save: Save,
+  { rowLevelSecurity }: StoreSettings,
+): Promise<Chat | undefined> {
   const { rows, stored = 0 } = save;
   let length = likelyTail(rows);
   // A chat that is carried whole may be a new one, which cannot be appended to.
@@ -48,6 +53,8 @@ async function saveEnd(db: ChatDatabase, tables: ChatTables, save: Save): Promis
       length = missing;
     }
   }
+  // A policy does not see a chat that the same statement creates, and refuses its messages.
+  if (rowLevelSecurity && length === rows.length) return undefined;
   return saveTail(db, tables, save, length);
 }
 
@@ -67,12 +74,9 @@ function likelyTail(rows: readonly MessageRow[]): number {
   return carried === -1 ? rows.length : carried + 1;
 }
 
-async function rewrite(
-  db: ChatDatabase,
-  tables: ChatTables,
-  save: Save,
-  { portable }: { portable: boolean },
-): Promise<Chat> {
+const insufficientPrivilege = "42501";
+
+async function rewrite(db: ChatDatabase, tables: ChatTables, save: Save, settings: StoreSettings): Promise<Chat> {
   let begun = false;
   try {
     return await db.transaction((tx) => {
@@ -81,8 +85,10 @@ async function rewrite(
     });
   } catch (error) {
     if (error instanceof Unchanged) return error.chat;
+    // The policy hides other users' chats, until the upsert hits upon one.
+    if (settings.rowLevelSecurity && sqlStateOf(error) === insufficientPrivilege) throw new ChatOwnershipError(save);
     // A driver over HTTP has no transactions. (If it was the connection that failed, so will the next statement.)
-    if (begun || portable) throw error;
+    if (begun || settings.portable) throw error;
     return replaceAll(db, tables, save);
   }
 }

@@ -5,10 +5,11 @@ import { ChatConflictError, InvalidChatError } from "./errors.ts";
 import { answerInput, parseInput, startTurnInput } from "./input.ts";
 import { loadChat } from "./load-chat.ts";
 import { type MessageRow, toMessage, toRow } from "./messages.ts";
+import { asUser } from "./row-level-security.ts";
 import { saveChat } from "./save-chat.ts";
 import type { ChatTables } from "./schema.ts";
 import { withTypedErrors } from "./typed-errors.ts";
-import type { Chat, ChatDatabase, StartTurnInput, Turn } from "./types.ts";
+import type { Chat, ChatDatabase, StartTurnInput, StoreSettings, Turn } from "./types.ts";
 
 /** Every conflict means that another turn got on. So many of one chat's turns may do so in between before one gives up. */
 const maxAttempts = 50;
@@ -17,19 +18,20 @@ export async function startTurn<M extends UIMessage>(
   db: ChatDatabase,
   tables: ChatTables,
   input: StartTurnInput<M>,
-  options: { portable: boolean },
+  settings: StoreSettings,
 ): Promise<Turn<M>> {
   const { userId, chatId, title, message } = parseInput(startTurnInput, input);
   const ids = { userId, chatId };
   const sent = toRow(message, ["message"]);
 
   // Before a token is generated: what a person has asked is not lost with the answer.
-  const { chat, rows } = await saveQuestion();
+  const { chat, rows } = await asUser(db, userId, settings, saveQuestion);
   const messages = rows.map((row) => toMessage<M>(row));
 
   let saved: Promise<void> | undefined;
   const onEnd = ({ responseMessage }: { responseMessage: M }) => {
-    saved ??= withTypedErrors("startTurn", tables, saveAnswer(responseMessage));
+    const saving = () => asUser(db, userId, settings, (db) => saveAnswer(db, responseMessage));
+    saved ??= withTypedErrors("startTurn", tables, saving());
     return saved;
   };
   return {
@@ -38,21 +40,21 @@ export async function startTurn<M extends UIMessage>(
     persist: { originalMessages: messages, generateMessageId: () => randomUUID(), onEnd, onFinish: onEnd },
   };
 
-  async function saveQuestion(): Promise<{ chat: Chat; rows: MessageRow[] }> {
+  async function saveQuestion(db: ChatDatabase): Promise<{ chat: Chat; rows: MessageRow[] }> {
     for (let attempt = 1; ; attempt++) {
       const stored = await loadChat(db, tables, ids, { digests: true });
       const rows = putQuestion(stored?.rows ?? [], sent);
       const known = { stored: stored?.rows.length, expectedVersion: stored?.chat.version ?? 0 };
       const save = { ...ids, title: stored ? undefined : title, rows, ...known };
       try {
-        return { chat: await saveChat(db, tables, save, options), rows };
+        return { chat: await saveChat(db, tables, save, settings), rows };
       } catch (error) {
         if (!ChatConflictError.isInstance(error) || attempt === maxAttempts) throw error;
       }
     }
   }
 
-  async function saveAnswer(responseMessage: M): Promise<void> {
+  async function saveAnswer(db: ChatDatabase, responseMessage: M): Promise<void> {
     const answer = toRow(parseInput(answerInput, { responseMessage }).responseMessage, ["responseMessage"]);
     // On what this turn knows, of which nothing is serialised again. Only when overtaken, on what is stored by then.
     let present: { version: number; rows: readonly MessageRow[] } = { version: chat.version, rows };
@@ -63,7 +65,7 @@ export async function startTurn<M extends UIMessage>(
       }
       try {
         const known = { stored: present.rows.length, expectedVersion: present.version };
-        await saveChat(db, tables, { ...ids, rows: answered, ...known }, options);
+        await saveChat(db, tables, { ...ids, rows: answered, ...known }, settings);
         return;
       } catch (error) {
         if (!ChatConflictError.isInstance(error) || attempt === maxAttempts) throw error;

@@ -1,6 +1,7 @@
 import type { UIMessage } from "ai";
 import { getChat } from "./get-chat.ts";
 import { getChats } from "./get-chats.ts";
+import { chatStoreOptions, parseInput } from "./input.ts";
 import { chatTables, defaultSchema } from "./schema.ts";
 import { startTurn } from "./start-turn.ts";
 import { withTypedErrors } from "./typed-errors.ts";
@@ -11,17 +12,20 @@ import { upsertChat } from "./upsert-chat.ts";
  * Binds the store to a Drizzle database, or to a transaction, which it then takes part in. It holds no state and no
  * connection of its own, so one may be made wherever it is needed. Run {@link migrate} once before.
  *
+ * @throws {InvalidChatError} an option is not valid.
  * @typeParam M - your application's `UIMessage`; what is stored as M is given back as M.
  */
 export function createChatStore<M extends UIMessage = UIMessage>(
   db: ChatDatabase,
-  { schema = defaultSchema, portable = false }: ChatStoreOptions = {},
+  options: ChatStoreOptions = {},
 ): ChatStore<M> {
+  const { schema = defaultSchema, portable = false, rowLevelSecurity = false } = parseInput(chatStoreOptions, options);
   const tables = chatTables(schema);
+  const settings = { portable, rowLevelSecurity };
   return Object.freeze<ChatStore<M>>({
-    upsertChat: (input) => withTypedErrors("upsertChat", tables, upsertChat(db, tables, input, { portable })),
-    getChat: (input) => withTypedErrors("getChat", tables, getChat<M>(db, tables, input)),
-    getChats: (input) => withTypedErrors("getChats", tables, getChats(db, tables, input)),
-    startTurn: (input) => withTypedErrors("startTurn", tables, startTurn<M>(db, tables, input, { portable })),
+    upsertChat: (input) => withTypedErrors("upsertChat", tables, upsertChat(db, tables, input, settings)),
+    getChat: (input) => withTypedErrors("getChat", tables, getChat<M>(db, tables, input, settings)),
+    getChats: (input) => withTypedErrors("getChats", tables, getChats(db, tables, input, settings)),
+    startTurn: (input) => withTypedErrors("startTurn", tables, startTurn<M>(db, tables, input, settings)),
   });
 }

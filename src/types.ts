@@ -151,7 +151,15 @@ export interface ChatStoreOptions {
    * snapshot, such as Citus. Default false.
    */
   portable?: boolean | undefined;
+  /**
+   * The tables have the policies that `npx drizzle-chat-store sql --rls` prints: every call then runs in a transaction that
+   * tells them whose it is. Three more round trips each. Default false.
+   */
+  rowLevelSecurity?: boolean | undefined;
 }
+
+/** The options that the verbs themselves need to know. */
+export type StoreSettings = { [Name in "portable" | "rowLevelSecurity"]: boolean };
 
 export interface MigrateOptions {
   /** The Postgres schema to put the tables in. Default `"chat_store"`. Created if it does not exist. */

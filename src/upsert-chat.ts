@@ -1,17 +1,18 @@
 import type { UIMessage } from "ai";
 import { parseInput, upsertChatInput } from "./input.ts";
 import { toRow } from "./messages.ts";
+import { asUser } from "./row-level-security.ts";
 import { saveChat } from "./save-chat.ts";
 import type { ChatTables } from "./schema.ts";
-import type { Chat, ChatDatabase, UpsertChatInput } from "./types.ts";
+import type { Chat, ChatDatabase, StoreSettings, UpsertChatInput } from "./types.ts";
 
 export async function upsertChat<M extends UIMessage>(
   db: ChatDatabase,
   tables: ChatTables,
   input: UpsertChatInput<M>,
-  { portable }: { portable: boolean },
+  settings: StoreSettings,
 ): Promise<Chat> {
   const { messages, ...save } = parseInput(upsertChatInput, input);
   const rows = messages.map((message, index) => toRow(message, ["messages", index]));
-  return saveChat(db, tables, { ...save, rows }, { portable });
+  return asUser(db, save.userId, settings, (db) => saveChat(db, tables, { ...save, rows }, settings));
 }

@@ -67,7 +67,7 @@ export const nodePostgres = (connectionString: string) => {
   return { db: drizzlePg(pool), end: () => pool.end() };
 };
 
-const postgresJs = (url: string) => {
+export const postgresJs = (url: string) => {
   const client = postgres(url, { max: 20, onnotice: () => {} });
   return { db: drizzlePostgresJs(client), end: () => client.end() };
 };

@@ -1,0 +1,39 @@
+import { sql } from "drizzle-orm";
+import type { ChatDatabase } from "./types.ts";
+
+/** The setting that tells the policies whose chats a transaction may see. Reserved for it: Postgres needs no declaration. */
+const setting = "chat_store.user_id";
+
+/**
+ * Does `work` as the user whose chats the policies below let through, where the store is told that there are such.
+ * In a transaction, because the setting must end with it: a connection goes back to a pool that serves all users.
+ */
+export async function asUser<T>(
+  db: ChatDatabase,
+  userId: string,
+  { rowLevelSecurity }: { rowLevelSecurity: boolean },
+  work: (db: ChatDatabase) => Promise<T>,
+): Promise<T> {
+  if (!rowLevelSecurity) return work(db);
+  return db.transaction(async (tx) => {
+    await tx.execute(sql`select set_config(${setting}, ${userId}, true)`);
+    return work(tx);
+  });
+}
+
+/**
+ * The policies, as SQL for a schema named by a quoted identifier. They hold for every role but the tables' owner, superusers
+ * and roles with BYPASSRLS. Without the setting there are no chats, as nothing equals null.
+ */
+export const policies = (schema: string): string[] => {
+  // After a transaction that had the setting, a connection has it as "". A subquery is evaluated once, not for each row.
+  const isTheirs = `user_id = (select nullif(current_setting('${setting}', true), ''))`;
+  return [
+    `alter table ${schema}."chats" enable row level security`,
+    `create policy "chats_owner" on ${schema}."chats" using (${isTheirs}) with check (${isTheirs})`,
+    `alter table ${schema}."messages" enable row level security`,
+    `create policy "messages_owner" on ${schema}."messages"
+  using (exists (select from ${schema}."chats" where id = chat_id and ${isTheirs}))
+  with check (exists (select from ${schema}."chats" where id = chat_id and ${isTheirs}))`,
+  ];
+};

@@ -1,0 +1,102 @@
+import { randomUUID } from "node:crypto";
+import { TransactionRollbackError } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ChatOwnershipError, type ChatStore, createChatStore } from "../src/index.ts";
+import { conversation, say } from "./conversations.ts";
+import type { TestDatabase } from "./databases.ts";
+import { underRowLevelSecurity } from "./row-level-security.ts";
+
+const kinds = underRowLevelSecurity.flatMap((kind) => [false, true].map((portable) => ({ ...kind, portable })));
+
+describe.each(kinds)("under row-level security on $name, portable: $portable", ({ open, portable }) => {
+  let database: TestDatabase;
+  let store: ChatStore;
+  beforeAll(async () => {
+    database = await open();
+    store = createChatStore(database.db, { portable, rowLevelSecurity: true });
+  });
+  afterAll(() => database.close());
+
+  const newIds = () => ({ userId: randomUUID(), chatId: randomUUID() });
+  /** As a superuser sees it, whom no policy binds. */
+  const everything = () =>
+    database.query(
+      "select *, c.xmin::text, m.xmin::text from chat_store.chats c left join chat_store.messages m on chat_id = c.id",
+    );
+
+  test("a turn goes through, from the question to the answer", async () => {
+    const ids = newIds();
+    await store.upsertChat({ ...ids, messages: conversation(4, 2_000) });
+    const turn = await store.startTurn({ ...ids, message: say("user", "And then?") });
+    await turn.persist.onEnd({ responseMessage: say("assistant", "The tide turned.") });
+    expect((await store.getChat(ids))?.messages).toHaveLength(6);
+    expect(await store.getChats(ids)).toMatchObject([{ id: ids.chatId, version: 3 }]);
+  });
+
+  test("a stranger is refused as without it, and changes nothing", async () => {
+    const ids = newIds();
+    await store.upsertChat({ ...ids, messages: conversation(4, 2_000) });
+    const before = await everything();
+    const stranger = { userId: randomUUID(), chatId: ids.chatId };
+    expect(await store.getChat(stranger)).toBeNull();
+    expect(await store.getChats(stranger)).toEqual([]);
+    for (const messages of [[], conversation(4, 2_000), conversation(5, 2_000), [say("user", "other")]]) {
+      for (const expectedVersion of [undefined, 1]) {
+        await expect(store.upsertChat({ ...stranger, messages, expectedVersion })).rejects.toThrow(ChatOwnershipError);
+      }
+    }
+    await expect(store.startTurn({ ...stranger, message: say("user", "Hi") })).rejects.toThrow(ChatOwnershipError);
+    expect(await everything()).toEqual(before);
+  });
+
+  test("the refusal leaves a transaction of the caller usable", async () => {
+    const [ids, mine] = [newIds(), newIds()];
+    await store.upsertChat({ ...ids, messages: conversation(2) });
+    await database.db.transaction(async (tx) => {
+      const inside = createChatStore(tx, { portable, rowLevelSecurity: true });
+      await expect(inside.upsertChat({ ...mine, chatId: ids.chatId, messages: [] })).rejects.toThrow(
+        ChatOwnershipError,
+      );
+      await inside.upsertChat({ ...mine, messages: conversation(1) });
+    });
+    expect((await store.getChat(mine))?.messages).toEqual(conversation(1));
+  });
+
+  test("a statement of the application that forgets the owner reads and changes that user's chats only", async () => {
+    const [mine, theirs] = [newIds(), newIds()];
+    for (const ids of [mine, theirs]) await store.upsertChat({ ...ids, messages: conversation(3) });
+    const run = (text: string) => database.db.execute(text);
+    const rowsOf = (result: unknown) => (Array.isArray(result) ? result : (result as { rows: unknown[] }).rows);
+
+    const attempt = database.db.transaction(async (tx) => {
+      await createChatStore(tx, { rowLevelSecurity: true }).getChats(mine);
+      expect(rowsOf(await tx.execute("select distinct user_id from chat_store.chats"))).toEqual([
+        { user_id: mine.userId },
+      ]);
+      expect(rowsOf(await tx.execute("select distinct chat_id from chat_store.messages"))).toEqual([
+        { chat_id: mine.chatId },
+      ]);
+      expect(rowsOf(await tx.execute("delete from chat_store.messages returning chat_id"))).toHaveLength(3);
+      expect(rowsOf(await tx.execute("delete from chat_store.chats returning id"))).toEqual([{ id: mine.chatId }]);
+      tx.rollback();
+    });
+    await expect(attempt).rejects.toThrow(TransactionRollbackError);
+    // Outside of the store's transactions a connection is nobody's, also one that was somebody's before.
+    expect(rowsOf(await run("select from chat_store.chats"))).toEqual([]);
+    expect(rowsOf(await run("select from chat_store.messages"))).toEqual([]);
+    await expect(run("insert into chat_store.chats (id, user_id, title) values ('x', '', '')")).rejects.toMatchObject({
+      cause: { code: "42501" },
+    });
+  });
+
+  test("a store that was not told sees nothing and saves nothing", async () => {
+    const ids = newIds();
+    await store.upsertChat({ ...ids, messages: conversation(1) });
+    const untold = createChatStore(database.db, { portable });
+    expect(await untold.getChat(ids)).toBeNull();
+    await expect(untold.upsertChat({ ...newIds(), messages: [] })).rejects.toMatchObject({
+      code: "QUERY_FAILED",
+      message: expect.stringContaining("42501"),
+    });
+  });
+});

@@ -1,0 +1,41 @@
+import { randomUUID } from "node:crypto";
+import { drizzle } from "drizzle-orm/node-postgres";
+import pg from "pg";
+import { inject } from "vitest";
+import { migrate } from "../src/index.ts";
+import { policies } from "../src/row-level-security.ts";
+import { nodePostgres, openWith, postgresJs, type TestDatabase } from "./databases.ts";
+
+/** Tables that have been migrated by their owner and given the policies; opened as a role that does not own them. */
+async function open(connect: typeof nodePostgres | typeof postgresJs): Promise<TestDatabase> {
+  const role = `application_${randomUUID().replaceAll("-", "")}`;
+  let ownersUrl = "";
+  const database = await openWith((url) => {
+    ownersUrl = url;
+    // Connects when it is first used, by when there is such a role.
+    return connect(`${url}?options=${encodeURIComponent(`-c role=${role}`)}`);
+  });
+
+  const owner = new pg.Client(ownersUrl);
+  await owner.connect();
+  await migrate(drizzle(owner));
+  for (const statement of policies(`"chat_store"`)) await owner.query(statement);
+  await owner.query(`create role ${role}`);
+  await owner.query(`grant usage on schema chat_store to ${role}`);
+  await owner.query(`grant select on chat_store.migrations to ${role}`);
+  await owner.query(`grant select, insert, update, delete on chat_store.chats, chat_store.messages to ${role}`);
+  await owner.end();
+
+  const close = async () => {
+    await database.close();
+    const admin = new pg.Client(inject("postgresUrl"));
+    await admin.connect();
+    await admin.query(`drop role ${role}`).finally(() => admin.end());
+  };
+  return { ...database, close };
+}
+
+export const underRowLevelSecurity = [
+  { name: "node-postgres", open: () => open(nodePostgres) },
+  { name: "postgres.js", open: () => open(postgresJs) },
+];
