@@ -1,10 +1,10 @@
 import { defineConfig } from "tsup";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/schema.ts"],
+  entry: ["src/index.ts", "src/schema.ts", "src/cli.ts"],
   format: "esm",
   target: "es2022",
-  dts: true,
+  dts: { entry: ["src/index.ts", "src/schema.ts"] },
   clean: true,
   // The SQL travels inside the JavaScript: a path to a file beside it would not survive the application's bundler.
   loader: { ".sql": "text" },

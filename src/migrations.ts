@@ -1,4 +1,5 @@
 import chats from "../migrations/0000_chats.sql";
+import { defaultSchema } from "./schema.ts";
 
 export interface Migration {
   /** Position in the list, from 1. What the ledger counts. */
@@ -13,3 +14,9 @@ export const migrations: readonly Migration[] = Object.entries({ "0000_chats": c
   name,
   statements: text.split("--> statement-breakpoint").map((statement) => statement.trim()),
 }));
+
+/** The statements of a migration for a Postgres schema of any name. */
+export const statementsIn = (schemaName: string, { statements }: Migration): string[] =>
+  statements.map((statement) => statement.replaceAll(`"${defaultSchema}"`, quoteIdentifier(schemaName)));
+
+export const quoteIdentifier = (name: string) => `"${name.replaceAll('"', '""')}"`;

@@ -1,0 +1,236 @@
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { ConnectError, connect } from "./connect.ts";
+import { describeDiagnosis, diagnose } from "./doctor.ts";
+import { ChatStoreError } from "./errors.ts";
+import { applyMigrations } from "./migrate.ts";
+import { migrationScript } from "./migration-script.ts";
+import { migrations, quoteIdentifier } from "./migrations.ts";
+import { defaultSchema } from "./schema.ts";
+import { sqlStateOf } from "./sqlstate.ts";
+import { describeStatus, statusOf } from "./status.ts";
+import type { ChatDatabase } from "./types.ts";
+
+const help = `Usage: npx drizzle-chat-store <command> [options]
+
+Commands
+  migrate   apply the migrations that are pending, in one transaction
+  status    show which migrations are applied, pending, or newer than this package
+  sql       print the SQL of the migrations; needs no database
+  doctor    compare the tables with what this package expects; changes nothing
+
+Options
+  --url <url>       the database, as postgres://…  Default: the variable DATABASE_URL
+  --schema <name>   the Postgres schema of the tables  Default: ${defaultSchema}
+  --from <version>  for sql: the version the database is at  Default: 0, no tables yet
+  --json            print one JSON document
+  --version         print the version of this package
+  --help            print this
+
+Exit codes
+  0  done, or all is well
+  1  status: a migration is pending or newer; doctor: there are differences
+  2  the command line is wrong
+  3  it failed: no driver, no connection, or the database refused
+
+It connects with the driver of your application, pg or postgres, as found from the
+current folder. PGlite runs inside your application: call migrate(db) there.`;
+
+type ExitCode = 0 | 1 | 2 | 3;
+
+interface Surroundings {
+  /** The value of DATABASE_URL. */
+  databaseUrl: string | undefined;
+  /** Where to look for the application's driver. */
+  folder: string;
+  print(text: string): void;
+  printError(text: string): void;
+}
+
+interface Settings {
+  url: string | undefined;
+  folder: string;
+  schemaName: string;
+  fromVersion: number;
+  /** Tells a person what is being done. */
+  say(text: string): void;
+}
+
+/** What a command has to say: to people, and to programs. */
+interface Answer {
+  text: string;
+  json: object;
+  isFine: boolean;
+}
+
+const commands: Record<string, (settings: Settings) => Answer | Promise<Answer>> = {
+  async migrate({ schemaName, say, ...settings }) {
+    const applied: { version: number; name: string }[] = [];
+    await withDatabase(settings, (db) =>
+      applyMigrations(db, schemaName, ({ version, name }) => {
+        say(`Applying ${name}`);
+        applied.push({ version, name });
+      }),
+    );
+    const version = migrations.length;
+    const since = applied.length > 0 ? "now" : "already";
+    return {
+      text: `Schema ${quoteIdentifier(schemaName)} is ${since} at version ${version}, the newest.`,
+      json: { schema: schemaName, version, applied },
+      isFine: true,
+    };
+  },
+
+  async status({ schemaName, ...settings }) {
+    const status = await withDatabase(settings, (db) => statusOf(db, schemaName));
+    return {
+      text: describeStatus(status, schemaName),
+      json: { schema: schemaName, ...status },
+      isFine: status.state === "current" || status.state === "unmanaged",
+    };
+  },
+
+  sql({ schemaName, fromVersion }) {
+    if (fromVersion > migrations.length) {
+      throw new UsageError(`There is no version ${fromVersion}: the newest is ${migrations.length}.`);
+    }
+    const text = migrationScript(schemaName, fromVersion);
+    return { text, json: { schema: schemaName, from: fromVersion, to: migrations.length, sql: text }, isFine: true };
+  },
+
+  async doctor({ schemaName, ...settings }) {
+    const diagnosis = await withDatabase(settings, (db) => diagnose(db, schemaName));
+    const isFine = diagnosis.differences.length === 0;
+    return {
+      text: describeDiagnosis(diagnosis, schemaName),
+      json: { schema: schemaName, healthy: isFine, ...diagnosis },
+      isFine,
+    };
+  },
+};
+
+/** Runs one command and gives its exit code. */
+export async function runCommandLine(
+  args: string[],
+  { databaseUrl, folder, print, printError }: Surroundings,
+): Promise<ExitCode> {
+  const inJson = args.includes("--json");
+  try {
+    const { positionals, values } = parse(args);
+    if (values.help || values.version) {
+      print(values.help ? help : packageVersion());
+      return 0;
+    }
+    const command = commandNamed(positionals);
+    if (values.from !== undefined && command !== commands.sql) throw new UsageError("--from is for the command sql.");
+    const { text, json, isFine } = await command({
+      url: values.url ?? databaseUrl,
+      folder,
+      schemaName: schemaNamed(values.schema ?? defaultSchema),
+      fromVersion: versionNumbered(values.from ?? "0"),
+      say: inJson ? () => {} : print,
+    });
+    print(inJson ? JSON.stringify(json, null, 2) : text);
+    return isFine ? 0 : 1;
+  } catch (error) {
+    const { code, message, exitCode } = explain(error);
+    if (inJson) print(JSON.stringify({ error: { code, message } }, null, 2));
+    else printError(message);
+    return exitCode;
+  }
+}
+
+class UsageError extends Error {}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        url: { type: "string" },
+        schema: { type: "string" },
+        from: { type: "string" },
+        json: { type: "boolean" },
+        version: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+  } catch (error) {
+    // Its first sentence says what is wrong; what follows is about positionals that begin with a dash.
+    throw new UsageError(error instanceof Error ? error.message.replace(/(\.\s|\n).*$/s, ".") : String(error));
+  }
+}
+
+function commandNamed([name, ...others]: string[]) {
+  const names = Object.keys(commands).join(", ");
+  if (name === undefined) throw new UsageError(`Expected a command: ${names}.`);
+  if (others.length > 0) throw new UsageError(`Expected one command, found ${others.length + 1}.`);
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (!command) throw new UsageError(`There is no command ${name}. Expected one of: ${names}.`);
+  return command;
+}
+
+function schemaNamed(name: string): string {
+  if (name === "") throw new UsageError("--schema is empty. Expected the name of a Postgres schema.");
+  if (name === "public")
+    throw new UsageError("--schema cannot be public, because Drizzle refuses that as a schema's name.");
+  return name;
+}
+
+function versionNumbered(text: string): number {
+  if (!/^\d+$/.test(text))
+    throw new UsageError("--from is not a version. Expected a whole number, as status shows it.");
+  return Number(text);
+}
+
+async function withDatabase<Result>(
+  { url, folder }: Pick<Settings, "url" | "folder">,
+  work: (db: ChatDatabase) => Promise<Result>,
+): Promise<Result> {
+  if (!url) throw new UsageError("No database is given. Set DATABASE_URL, or pass --url.");
+  if (!/^postgres(ql)?:\/\//.test(url))
+    throw new UsageError("The database's URL is not of Postgres: it does not begin with postgres: or postgresql:.");
+  const { db, close } = await connect(url, folder);
+  try {
+    return await work(db);
+  } finally {
+    await close();
+  }
+}
+
+function explain(error: unknown): { code: string; message: string; exitCode: ExitCode } {
+  if (error instanceof UsageError) {
+    const message = `${withoutUrls(error.message)}\nFor help: npx drizzle-chat-store --help`;
+    return { code: "USAGE", message, exitCode: 2 };
+  }
+  if (error instanceof ConnectError) return { code: error.code, message: withoutUrls(error.message), exitCode: 3 };
+  const root = rootOf(error);
+  const isOurs = ChatStoreError.isInstance(error);
+  const sentences = [isOurs ? error.message : "The command failed."];
+  if (root !== error || !isOurs) sentences.push(reasonOf(root));
+  return { code: isOurs ? error.code : "QUERY_FAILED", message: withoutUrls(sentences.join("\n")), exitCode: 3 };
+}
+
+/** The driver's own error. What Drizzle wraps around it repeats the whole statement. */
+function rootOf(error: unknown): unknown {
+  while (error instanceof Error && error.cause !== undefined) error = error.cause;
+  return error;
+}
+
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const state = sqlStateOf(error);
+  if (state) return `Postgres says: ${message} (${state})`;
+  // Drivers and Node put host and port into the messages of errors that have a code.
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return code ? `The connection failed (${code}).` : message;
+}
+
+// A mistyped command may have put the database's URL, with its password, into a message of ours or of parseArgs.
+const withoutUrls = (message: string) => message.replaceAll(/\w+:\/\/\S*[^\s.]/g, "<url>");
+
+function packageVersion(): string {
+  const manifest: { version: string } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return manifest.version;
+}

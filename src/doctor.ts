@@ -1,0 +1,112 @@
+import expectedCatalog from "../migrations/catalog.json" with { type: "json" };
+import { type Catalog, readCatalog } from "./catalog.ts";
+import { type AppliedMigration, inspect } from "./ledger.ts";
+import { migrations, quoteIdentifier } from "./migrations.ts";
+import type { ChatDatabase } from "./types.ts";
+
+export interface Diagnosis {
+  /** Where the tables or the ledger are not as this version of the package expects. */
+  differences: Difference[];
+  /** What others have added to the tables. */
+  additions: { object: string; found: string }[];
+  /** False when the tables were not made by `migrate`. */
+  ledger: boolean;
+}
+
+interface Difference {
+  kind: "missing" | "changed" | "unexpected";
+  /** Such as `column messages.digest` or `migration 1`. */
+  object: string;
+  expected?: string;
+  found?: string;
+  advice?: string;
+}
+
+/** Compares what is in the database with what this version of the package expects. Changes nothing. */
+export async function diagnose(db: ChatDatabase, schemaName: string): Promise<Diagnosis> {
+  return db.transaction(
+    async (tx) => {
+      const { applied } = await inspect(tx, schemaName);
+      const { differences, additions } = compareTables(await readCatalog(tx, schemaName));
+      return { differences: [...compareLedger(applied), ...differences], additions, ledger: applied !== null };
+    },
+    { isolationLevel: "repeatable read", accessMode: "read only" },
+  );
+}
+
+function compareTables(found: Catalog): Pick<Diagnosis, "differences" | "additions"> {
+  // Of a table that is missing, so is all that belongs to it: one line says that.
+  const isOfMissingTable = (object: string) => {
+    const table = /^\w+ (\w+)\./.exec(object)?.[1];
+    return table !== undefined && !(`table ${table}` in found);
+  };
+  const isRequiredColumn = ({ object, found }: Difference) =>
+    object.startsWith("column ") && found?.endsWith(" not null");
+
+  const differences: Difference[] = [];
+  const additions: Diagnosis["additions"] = [];
+  for (const difference of compare(expectedCatalog, found)) {
+    const { kind, object, found = "" } = difference;
+    if (kind !== "unexpected") {
+      if (!isOfMissingTable(object)) differences.push(difference);
+    } else if (isRequiredColumn(difference)) {
+      const advice = "No save gives it a value, so every save fails: let it be null, or give it a default.";
+      differences.push({ ...difference, advice });
+    } else {
+      additions.push({ object, found });
+    }
+  }
+  return { differences, additions };
+}
+
+function compareLedger(applied: readonly AppliedMigration[] | null): Difference[] {
+  if (!applied) return [];
+  const asCatalog = (list: readonly { version: number; name: string }[]): Catalog =>
+    Object.fromEntries(list.map(({ version, name }) => [`migration ${version}`, name]));
+  const advice = {
+    missing: { advice: "It is pending: run migrate." },
+    unexpected: { advice: "This version of the package does not know it: update the package." },
+    changed: {},
+  };
+  return compare(asCatalog(migrations), asCatalog(applied)).map((difference) => ({
+    ...difference,
+    ...advice[difference.kind],
+  }));
+}
+
+function compare(expected: Catalog, found: Catalog): Difference[] {
+  const objects = [...new Set([...Object.keys(expected), ...Object.keys(found)])];
+  return objects.flatMap((object): Difference[] => {
+    const [wanted, actual] = [expected[object], found[object]];
+    if (wanted === actual) return [];
+    if (actual === undefined) return [{ kind: "missing", object, expected: wanted ?? "" }];
+    if (wanted === undefined) return [{ kind: "unexpected", object, found: actual }];
+    return [{ kind: "changed", object, expected: wanted, found: actual }];
+  });
+}
+
+export function describeDiagnosis({ differences, additions, ledger }: Diagnosis, schemaName: string): string {
+  const schema = `Schema ${quoteIdentifier(schemaName)}`;
+  const paragraphs = [
+    differences.length === 0
+      ? `${schema} is as this version of drizzle-chat-store expects it.`
+      : `${schema} has ${differences.length === 1 ? "1 difference" : `${differences.length} differences`} ` +
+        "from what this version of drizzle-chat-store expects.",
+    ...differences.map(({ kind, object, expected, found, advice }) =>
+      [
+        `${kind.padEnd(10)}  ${object}`,
+        ...(expected === undefined ? [] : [`  expected  ${expected}`]),
+        ...(found === undefined ? [] : [`  found     ${found}`]),
+        ...(advice === undefined ? [] : [`  ${advice}`]),
+      ].join("\n"),
+    ),
+  ];
+  if (additions.length > 0) {
+    const lines = additions.map(({ object, found }) => `  ${object}: ${found}`);
+    paragraphs.push(["Added by others:", ...lines].join("\n"));
+  }
+  if (!ledger) {
+    paragraphs.push("There is no ledger: nothing has been migrated, or your own migrations make the tables.");
+  }
+  return paragraphs.join("\n\n");
+}

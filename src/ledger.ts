@@ -1,0 +1,59 @@
+import { sql } from "drizzle-orm";
+import { integer, pgSchema, text, timestamp } from "drizzle-orm/pg-core";
+import { type Migration, quoteIdentifier } from "./migrations.ts";
+import type { ChatDatabase } from "./types.ts";
+
+export interface AppliedMigration {
+  version: number;
+  name: string;
+  appliedAt: Date;
+}
+
+export interface Installation {
+  schemaExists: boolean;
+  /** Whether there are chats, whoever created the table. */
+  tablesExist: boolean;
+  /** What the ledger holds, oldest first; `null` when there is no ledger. */
+  applied: AppliedMigration[] | null;
+}
+
+/** What is there in a Postgres schema: the tables, and which migrations they have had. */
+export async function inspect(db: ChatDatabase, schemaName: string): Promise<Installation> {
+  const [catalog] = await db
+    .select({
+      chats: sql<string | null>`to_regclass(quote_ident(nspname) || '.chats')::text`,
+      ledger: sql<string | null>`to_regclass(quote_ident(nspname) || '.migrations')::text`,
+    })
+    .from(sql`pg_catalog.pg_namespace`)
+    .where(sql`nspname = ${schemaName}`);
+  const ledger = ledgerIn(schemaName);
+  return {
+    schemaExists: catalog !== undefined,
+    tablesExist: Boolean(catalog?.chats),
+    applied: catalog?.ledger ? await db.select().from(ledger).orderBy(ledger.version) : null,
+  };
+}
+
+/** The statements that write migrations into the ledger, which they create if it is not there. */
+export const recordStatements = (schemaName: string, applied: readonly Migration[]): string[] => {
+  const ledger = `${quoteIdentifier(schemaName)}."migrations"`;
+  return [
+    `create table if not exists ${ledger} (
+  version integer primary key,
+  name text not null,
+  applied_at timestamptz(3) not null default now()
+)`,
+    `insert into ${ledger} (version, name) values ${applied.map(({ version, name }) => `(${version}, '${name}')`).join(", ")}`,
+  ];
+};
+
+/** Whoever migrates holds the advisory lock of this name until the end of the transaction. */
+export const lockName = (schemaName: string) => `drizzle-chat-store ${schemaName}`;
+
+/** Apart from Drizzle's own ledger, which the application's migrations share and where the older of two would be skipped. */
+const ledgerIn = (schemaName: string) =>
+  pgSchema(schemaName).table("migrations", {
+    version: integer("version").primaryKey(),
+    name: text("name").notNull(),
+    appliedAt: timestamp("applied_at", { withTimezone: true, precision: 3 }).notNull().defaultNow(),
+  });

@@ -1,0 +1,31 @@
+import { lockName, recordStatements } from "./ledger.ts";
+import { migrations, statementsIn } from "./migrations.ts";
+
+/**
+ * The SQL that brings a database from one version to the newest, as `migrate` would, for whoever runs it by other means:
+ * in one transaction, and with the lines in the ledger by which `migrate` knows later that it is done.
+ */
+export function migrationScript(schemaName: string, fromVersion: number): string {
+  const pending = migrations.slice(fromVersion);
+  if (pending.length === 0) return `-- Nothing to do: version ${fromVersion} is the newest.`;
+  return [
+    `-- drizzle-chat-store, from version ${fromVersion} to version ${migrations.length}.`,
+    "begin;",
+    "",
+    "-- A migrate that starts meanwhile waits.",
+    `select pg_advisory_xact_lock(hashtextextended('${lockName(schemaName).replaceAll("'", "''")}', 0));`,
+    ...pending.flatMap((migration) => [
+      `\n-- ${migration.name}`,
+      // Somebody may have created the schema beforehand, and migrate allows for that too.
+      ...statementsIn(schemaName, migration).map((statement) =>
+        terminated(statement.replace(/^CREATE SCHEMA /, "CREATE SCHEMA IF NOT EXISTS ")),
+      ),
+    ]),
+    "\n-- The ledger, in which migrate looks up what is applied.",
+    ...recordStatements(schemaName, pending).map(terminated),
+    "",
+    "commit;",
+  ].join("\n");
+}
+
+const terminated = (statement: string) => (statement.endsWith(";") ? statement : `${statement};`);

@@ -1,0 +1,18 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import { readCatalog } from "../src/catalog.ts";
+import { migrate } from "../src/index.ts";
+import { databases } from "./databases.ts";
+
+describe.each(databases)("the catalog on $name", ({ open }) => {
+  test.each(["chat_store", `it's a "schema"`])(
+    "after migrate into schema %s is migrations/catalog.json",
+    async (schema) => {
+      const { db, close } = await open();
+      onTestFinished(close);
+      await migrate(db, { schema });
+      const catalog = await db.transaction((tx) => readCatalog(tx, schema));
+      // `npm run generate` writes the file.
+      await expect(`${JSON.stringify(catalog, null, 2)}\n`).toMatchFileSnapshot("../migrations/catalog.json");
+    },
+  );
+});

@@ -1,0 +1,324 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import catalog from "../migrations/catalog.json" with { type: "json" };
+import { describeDiagnosis, diagnose } from "../src/doctor.ts";
+import { createChatStore, migrate } from "../src/index.ts";
+import { databases, nodePostgres, openWith, type TestDatabase } from "./databases.ts";
+
+const openMigrated = async (open: () => Promise<TestDatabase>) => {
+  const database = await open();
+  onTestFinished(database.close);
+  await migrate(database.db);
+  return database;
+};
+
+const diagnosisOf = async ({ db }: TestDatabase, schema = "chat_store") =>
+  describeDiagnosis(await diagnose(db, schema), schema);
+
+const healthy = 'Schema "chat_store" is as this version of drizzle-chat-store expects it.';
+
+describe.each(databases)("doctor on $name", ({ open }) => {
+  test("finds nothing on a healthy database, whatever the schema is called and with chats in it", async () => {
+    const database = await openMigrated(open);
+    await createChatStore(database.db).upsertChat({ userId: "u", chatId: "c", messages: [] });
+    expect(await diagnosisOf(database)).toBe(healthy);
+    const schema = `it's a "schema"`;
+    await migrate(database.db, { schema });
+    expect(await diagnose(database.db, schema)).toEqual({ differences: [], additions: [], ledger: true });
+  });
+
+  test("finds a database without the tables", async () => {
+    const database = await openMigrated(open);
+    expect(await diagnosisOf(database, "elsewhere")).toBe(`\
+Schema "elsewhere" has 2 differences from what this version of drizzle-chat-store expects.
+
+missing     table chats
+  expected  ordinary table
+
+missing     table messages
+  expected  ordinary table
+
+There is no ledger: nothing has been migrated, or your own migrations make the tables.`);
+  });
+});
+
+const damages: { what: string; sql: string; found: string }[] = [
+  {
+    what: "a dropped index",
+    sql: "drop index chat_store.chats_user_idx",
+    found: `
+missing     index chats.chats_user_idx
+  expected  btree (user_id, updated_at, id)`,
+  },
+  {
+    what: "an index on other columns",
+    sql: `drop index chat_store.chats_user_idx;
+      create index chats_user_idx on chat_store.chats (user_id, updated_at desc nulls last)`,
+    found: `
+changed     index chats.chats_user_idx
+  expected  btree (user_id, updated_at, id)
+  found     btree (user_id, updated_at DESC NULLS LAST)`,
+  },
+  {
+    what: "an index for some rows only, and unique",
+    sql: `drop index chat_store.chats_user_idx;
+      create unique index chats_user_idx on chat_store.chats (user_id, updated_at, id) where version > 1`,
+    found: `
+changed     index chats.chats_user_idx
+  expected  btree (user_id, updated_at, id)
+  found     unique btree (user_id, updated_at, id) WHERE version > 1`,
+  },
+  {
+    what: "an index that could not be built",
+    sql: "update pg_index set indisvalid = false where indexrelid = 'chat_store.chats_user_idx'::regclass",
+    found: `
+changed     index chats.chats_user_idx
+  expected  btree (user_id, updated_at, id)
+  found     btree (user_id, updated_at, id) (invalid)`,
+  },
+  {
+    what: "an index that is still being built",
+    sql: "update pg_index set indisready = false where indexrelid = 'chat_store.messages_chat_id_id_pk'::regclass",
+    found: `
+changed     constraint messages.messages_chat_id_id_pk
+  expected  PRIMARY KEY (chat_id, id)
+  found     PRIMARY KEY (chat_id, id) (invalid)`,
+  },
+  {
+    what: "a changed column type",
+    sql: `alter table chat_store.messages alter "order" type bigint`,
+    found: `
+changed     column messages.order
+  expected  integer not null
+  found     bigint not null`,
+  },
+  {
+    what: "json made jsonb",
+    sql: "alter table chat_store.messages alter metadata type jsonb, drop digest",
+    found: `
+missing     column messages.digest
+  expected  ${catalog["column messages.digest"]}
+
+changed     column messages.metadata
+  expected  json
+  found     jsonb`,
+  },
+  {
+    what: "a changed precision",
+    sql: "alter table chat_store.chats alter updated_at type timestamptz",
+    found: `
+changed     column chats.updated_at
+  expected  timestamp(3) with time zone not null default now()
+  found     timestamp with time zone not null default now()`,
+  },
+  {
+    what: "a changed collation",
+    sql: `alter table chat_store.chats alter title type text collate "C"`,
+    found: `
+changed     column chats.title
+  expected  text not null
+  found     text collate "C" not null`,
+  },
+  {
+    what: "a column that may be null now",
+    sql: "alter table chat_store.chats alter user_id drop not null",
+    found: `
+changed     column chats.user_id
+  expected  text not null
+  found     text`,
+  },
+  {
+    what: "a missing generated column",
+    sql: "alter table chat_store.messages drop digest",
+    found: `
+missing     column messages.digest
+  expected  ${catalog["column messages.digest"]}`,
+  },
+  {
+    what: "a generated column that has become an ordinary one",
+    sql: "alter table chat_store.messages alter digest drop expression",
+    found: `
+changed     column messages.digest
+  expected  ${catalog["column messages.digest"]}
+  found     bytea not null`,
+  },
+  {
+    what: "a generated column that computes something else",
+    sql: `alter table chat_store.messages drop digest;
+      alter table chat_store.messages add digest bytea not null generated always as (sha256(parts::text::bytea)) stored`,
+    found: `
+changed     column messages.digest
+  expected  ${catalog["column messages.digest"]}
+  found     bytea not null generated always as (sha256(parts::text::bytea)) stored`,
+  },
+  {
+    what: "a dropped column",
+    sql: "alter table chat_store.chats drop title",
+    found: `
+missing     column chats.title
+  expected  text not null`,
+  },
+  {
+    what: "a renamed column, which is one missing and one that no save fills",
+    sql: "alter table chat_store.chats rename title to name",
+    found: `
+missing     column chats.title
+  expected  text not null
+
+unexpected  column chats.name
+  found     text not null
+  No save gives it a value, so every save fails: let it be null, or give it a default.`,
+  },
+  {
+    what: "a changed default",
+    sql: "alter table chat_store.chats alter version set default 0",
+    found: `
+changed     column chats.version
+  expected  integer not null default 1
+  found     integer not null default 0`,
+  },
+  {
+    what: "a dropped default",
+    sql: "alter table chat_store.messages alter created_at drop default",
+    found: `
+changed     column messages.created_at
+  expected  timestamp(3) with time zone not null default now()
+  found     timestamp(3) with time zone not null`,
+  },
+  {
+    what: "a dropped check",
+    sql: "alter table chat_store.chats drop constraint chats_version_check",
+    found: `
+missing     constraint chats.chats_version_check
+  expected  CHECK (version >= 1)`,
+  },
+  {
+    what: "a dropped primary key",
+    sql: "alter table chat_store.messages drop constraint messages_chat_id_id_pk",
+    found: `
+missing     constraint messages.messages_chat_id_id_pk
+  expected  PRIMARY KEY (chat_id, id)`,
+  },
+  {
+    what: "a foreign key that does something else on delete",
+    sql: `alter table chat_store.messages drop constraint messages_chat_id_chats_id_fk;
+      alter table chat_store.messages add constraint messages_chat_id_chats_id_fk
+        foreign key (chat_id) references chat_store.chats (id) on delete restrict`,
+    found: `
+changed     constraint messages.messages_chat_id_chats_id_fk
+  expected  FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE
+  found     FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE RESTRICT`,
+  },
+  {
+    what: "a foreign key that has not been checked, to a table elsewhere",
+    sql: `alter table chat_store.messages drop constraint messages_chat_id_chats_id_fk;
+      create table public.chats (id text primary key);
+      alter table chat_store.messages add constraint messages_chat_id_chats_id_fk
+        foreign key (chat_id) references public.chats (id) on delete cascade not valid`,
+    found: `
+changed     constraint messages.messages_chat_id_chats_id_fk
+  expected  FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE
+  found     FOREIGN KEY (chat_id) REFERENCES public.chats(id) ON DELETE CASCADE NOT VALID`,
+  },
+  {
+    what: "a missing table, but not one by one what belonged to it",
+    sql: "drop table chat_store.messages",
+    found: `
+missing     table messages
+  expected  ordinary table`,
+  },
+  {
+    what: "a table that does not survive a crash",
+    sql: "alter table chat_store.messages set unlogged",
+    found: `
+changed     table messages
+  expected  ordinary table
+  found     unlogged ordinary table`,
+  },
+  {
+    what: "a partitioned table",
+    sql: `alter table chat_store.messages drop constraint messages_chat_id_chats_id_fk;
+      drop table chat_store.chats;
+      create table chat_store.chats (id text primary key, user_id text not null, title text not null,
+        version integer not null default 1 constraint chats_version_check check (version >= 1),
+        created_at timestamptz(3) not null default now(), updated_at timestamptz(3) not null default now()) partition by hash (id);
+      create index chats_user_idx on chat_store.chats (user_id, updated_at, id);
+      alter table chat_store.messages add constraint messages_chat_id_chats_id_fk
+        foreign key (chat_id) references chat_store.chats (id) on delete cascade`,
+    found: `
+changed     table chats
+  expected  ordinary table
+  found     partitioned table`,
+  },
+  {
+    what: "an extra migration",
+    sql: "insert into chat_store.migrations (version, name) values (99, '0098_from_the_future')",
+    found: `
+unexpected  migration 99
+  found     0098_from_the_future
+  This version of the package does not know it: update the package.`,
+  },
+  {
+    what: "a migration of another name",
+    sql: "update chat_store.migrations set name = '0000_other' where version = 1",
+    found: `
+changed     migration 1
+  expected  0000_chats
+  found     0000_other`,
+  },
+  {
+    what: "a migration that is pending according to the ledger",
+    sql: "delete from chat_store.migrations where version = 1",
+    found: `
+missing     migration 1
+  expected  0000_chats
+  It is pending: run migrate.`,
+  },
+];
+
+describe("doctor finds", () => {
+  test.each(damages)("$what", async ({ sql, found }) => {
+    const database = await openMigrated(() => openWith(nodePostgres));
+    await database.query(sql);
+    const [summary, ...paragraphs] = (await diagnosisOf(database)).split("\n\n");
+    expect(`\n${paragraphs.join("\n\n")}`).toBe(found);
+    const count = paragraphs.length === 1 ? "1 difference" : `${paragraphs.length} differences`;
+    expect(summary).toBe(`Schema "chat_store" has ${count} from what this version of drizzle-chat-store expects.`);
+  });
+});
+
+describe("doctor accepts", () => {
+  test("what others have added to the tables, and lists it", async () => {
+    const database = await openMigrated(() => openWith(nodePostgres));
+    await database.query(`
+      alter table chat_store.chats add tenant text, add pinned boolean not null default false,
+        add number bigint generated always as identity, add constraint "short: title" check (length(title) < 100);
+      create index "by USING title" on chat_store.chats using hash (title);
+      create function chat_store.touch() returns trigger language plpgsql as 'begin return new; end';
+      create trigger touch before update on chat_store.chats for each row execute function chat_store.touch();
+      alter table chat_store.chats enable row level security;
+      create policy own on chat_store.chats for select using (user_id = current_user) ;
+      create table chat_store.votes (chat_id text, message_id text,
+        foreign key (chat_id, message_id) references chat_store.messages on delete cascade)`);
+    expect(await diagnosisOf(database)).toBe(`\
+${healthy}
+
+Added by others:
+  column chats.number: bigint not null generated always as identity
+  column chats.pinned: boolean not null default false
+  column chats.tenant: text
+  constraint chats.short: title: CHECK (length(title) < 100)
+  index chats.by USING title: hash (title)
+  policy chats.own: permissive for select using (user_id = CURRENT_USER)
+  row level security chats: enabled
+  trigger chats.touch: BEFORE UPDATE ON chats FOR EACH ROW EXECUTE FUNCTION touch()`);
+  });
+
+  test("tables without a ledger, as an application's own migrations make them", async () => {
+    const database = await openMigrated(() => openWith(nodePostgres));
+    await database.query("drop table chat_store.migrations");
+    expect(await diagnose(database.db, "chat_store")).toEqual({ differences: [], additions: [], ledger: false });
+    expect(await diagnosisOf(database)).toBe(
+      `${healthy}\n\nThere is no ledger: nothing has been migrated, or your own migrations make the tables.`,
+    );
+  });
+});
