@@ -190,7 +190,7 @@ async function withDatabase<Result>(
 ): Promise<Result> {
   if (!url) throw new UsageError("No database is given. Set DATABASE_URL, or pass --url.");
   if (!/^postgres(ql)?:\/\//.test(url))
-    throw new UsageError("The database's URL is not of Postgres: it does not begin with postgres: or postgresql:.");
+    throw new UsageError("The database's URL does not begin with postgres: or postgresql:.");
   const { db, close } = await connect(url, folder);
   try {
     return await work(db);

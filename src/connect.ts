@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { sqlStateOf } from "./sqlstate.ts";
 import type { ChatDatabase } from "./types.ts";
 
@@ -18,7 +19,8 @@ export class ConnectError extends Error {
   }
 }
 
-const patience = 10; // seconds
+/** In seconds, by the name that Postgres's own tools have for it in a URL. */
+const connectTimeout = (url: string) => Number(new URL(url).searchParams.get("connect_timeout")) || 10;
 
 // Drizzle's part comes from beside the driver, which it imports itself.
 const drivers = [
@@ -27,7 +29,7 @@ const drivers = [
     open: async (require: NodeJS.Require, url: string): Promise<Connection> => {
       const pg: typeof import("pg") = require("pg");
       const { drizzle }: typeof import("drizzle-orm/node-postgres") = require("drizzle-orm/node-postgres");
-      const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: patience * 1000 });
+      const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: connectTimeout(url) * 1000 });
       // A connection that breaks off is also reported here, and would end the process: the query rejects anyway.
       client.on("error", () => {});
       await client.connect();
@@ -39,9 +41,14 @@ const drivers = [
     open: async (require: NodeJS.Require, url: string): Promise<Connection> => {
       const postgres: typeof import("postgres") = require("postgres");
       const { drizzle }: typeof import("drizzle-orm/postgres-js") = require("drizzle-orm/postgres-js");
-      const client = postgres(url, { max: 1, connect_timeout: patience, onnotice: () => {}, prepare: false });
+      const seconds = connectTimeout(url);
+      const client = postgres(url, { max: 1, connect_timeout: seconds, onnotice: () => {}, prepare: false });
+      // Its own timeout is for one attempt, and it begins another whenever the server hangs up.
+      const timeout = setTimeout(seconds * 1000, undefined, { ref: false }).then(() => {
+        throw new Error("timeout expired");
+      });
       try {
-        await client`select 1`;
+        await Promise.race([client`select 1`, timeout]);
       } catch (error) {
         await client.end({ timeout: 0 });
         throw error;
@@ -88,7 +95,7 @@ function reasonOf(error: unknown): string {
     ENOTFOUND: "the URL's host is not known",
     EAI_AGAIN: "the URL's host could not be looked up",
     ETIMEDOUT: "the URL's host did not answer",
-    CONNECT_TIMEOUT: `no answer within ${patience} seconds`,
+    CONNECT_TIMEOUT: "timeout expired",
     "28P01": "the user or the password is wrong",
     "28000": "the server does not let this user in from here",
     "3D000": "there is no such database on the server",

@@ -1,0 +1,314 @@
+import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import pg from "pg";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { runCommandLine } from "../src/command-line.ts";
+import { createDatabase } from "./databases.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Runs a command as a terminal would, and gives what it leaves there. */
+async function run(args: string[], { databaseUrl, folder = root }: { databaseUrl?: string; folder?: string } = {}) {
+  const printed: string[] = [];
+  const errors: string[] = [];
+  const exitCode = await runCommandLine(args, {
+    databaseUrl,
+    folder,
+    print: (text) => printed.push(text),
+    printError: (text) => errors.push(text),
+  });
+  const withoutTimes = (lines: string[]) => lines.join("\n").replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>");
+  return { exitCode, stdout: withoutTimes(printed), stderr: withoutTimes(errors) };
+}
+
+const openDatabase = async () => {
+  const { url, drop } = await createDatabase();
+  const client = new pg.Client(url);
+  await client.connect();
+  onTestFinished(async () => {
+    await client.end();
+    await drop();
+  });
+  return { url, query: async (text: string) => (await client.query(text)).rows };
+};
+
+/** The folder of an application that has installed one driver, beside drizzle-orm. */
+const folderWith = async (driver: string) => {
+  const folder = await mkdtemp(join(tmpdir(), "drizzle-chat-store-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  await mkdir(join(folder, "node_modules"));
+  for (const name of [driver, "drizzle-orm"]) {
+    await symlink(join(root, "node_modules", name), join(folder, "node_modules", name));
+  }
+  return folder;
+};
+
+describe.each(["pg", "postgres"])("with the driver %s", (driver) => {
+  test("a database's life: pending, migrated, current, damaged", async () => {
+    const { url: databaseUrl, query } = await openDatabase();
+    const folder = await folderWith(driver);
+    const here = (...args: string[]) => run(args, { databaseUrl, folder });
+
+    expect(await here("status")).toEqual({
+      exitCode: 1,
+      stdout: 'Schema "chat_store" is at version 0, and version 1 is pending: run migrate.\n  pending    1  0000_chats',
+      stderr: "",
+    });
+    expect(await here("migrate")).toEqual({
+      exitCode: 0,
+      stdout: 'Applying 0000_chats\nSchema "chat_store" is now at version 1, the newest.',
+      stderr: "",
+    });
+    expect(await here("status")).toEqual({
+      exitCode: 0,
+      stdout: 'Schema "chat_store" is up to date, at version 1.\n  applied    1  0000_chats  <time>',
+      stderr: "",
+    });
+    expect(await here("migrate")).toEqual({
+      exitCode: 0,
+      stdout: 'Schema "chat_store" is already at version 1, the newest.',
+      stderr: "",
+    });
+    expect(await here("doctor")).toEqual({
+      exitCode: 0,
+      stdout: 'Schema "chat_store" is as this version of drizzle-chat-store expects it.',
+      stderr: "",
+    });
+    await query("drop index chat_store.chats_user_idx");
+    expect(await here("doctor")).toEqual({
+      exitCode: 1,
+      stdout: `\
+Schema "chat_store" has 1 difference from what this version of drizzle-chat-store expects.
+
+missing     index chats.chats_user_idx
+  expected  btree (user_id, updated_at, id)`,
+      stderr: "",
+    });
+    const connections = "select count(*)::int from pg_stat_activity where datname = current_database()";
+    await expect.poll(() => query(connections)).toEqual([{ count: 1 }]);
+  });
+
+  test("the same as JSON, one document each", async () => {
+    const { url, query } = await openDatabase();
+    const folder = await folderWith(driver);
+    const here = async (...args: string[]) => {
+      const { exitCode, stdout, stderr } = await run([...args, "--json", "--url", url, "--schema", "assistant"], {
+        folder,
+      });
+      expect(stderr).toBe("");
+      return { exitCode, ...JSON.parse(stdout) };
+    };
+    const [first, schema] = [{ version: 1, name: "0000_chats" }, "assistant"];
+    const applied = [{ ...first, appliedAt: "<time>" }];
+
+    const none = { applied: [], pending: [], newer: [] };
+    expect(await here("status")).toEqual({ exitCode: 1, schema, state: "pending", ...none, pending: [first] });
+    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 1, applied: [first] });
+    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 1, applied: [] });
+    expect(await here("status")).toEqual({ exitCode: 0, schema, state: "current", ...none, applied });
+    const healthy = { schema, healthy: true, differences: [], additions: [], ledger: true };
+    expect(await here("doctor")).toEqual({ exitCode: 0, ...healthy });
+
+    await query(`insert into assistant.migrations values (2, '0001_from_the_future');
+      alter table assistant.chats add note text, alter title drop not null`);
+    const newer = [{ version: 2, name: "0001_from_the_future", appliedAt: "<time>" }];
+    expect(await here("status")).toEqual({ exitCode: 1, schema, state: "newer", ...none, applied, newer });
+    expect(await here("doctor")).toEqual({
+      exitCode: 1,
+      ...healthy,
+      healthy: false,
+      differences: [
+        {
+          kind: "unexpected",
+          object: "migration 2",
+          found: "0001_from_the_future",
+          advice: "This version of the package does not know it: update the package.",
+        },
+        { kind: "changed", object: "column chats.title", expected: "text not null", found: "text" },
+      ],
+      additions: [{ object: "column chats.note", found: "text" }],
+    });
+    expect(await here("migrate")).toEqual({
+      exitCode: 3,
+      error: {
+        code: "MIGRATION_FAILED",
+        message: expect.stringMatching(/^The tables .* newer than version 1 .* Nothing was changed\.$/),
+      },
+    });
+  });
+
+  test("says why it could not connect, and repeats nothing of the URL", async () => {
+    const { url } = await openDatabase();
+    const folder = await folderWith(driver);
+    const failing = async (edit: (url: URL) => void) => {
+      const wrong = new URL(url);
+      edit(wrong);
+      const { exitCode, stdout, stderr } = await run(["status"], { databaseUrl: wrong.href, folder });
+      expect([exitCode, stdout]).toEqual([3, ""]);
+      for (const part of [wrong.href, wrong.host, wrong.pathname.slice(1), "ada", "secret"]) {
+        expect(stderr).not.toContain(part);
+      }
+      return stderr;
+    };
+    const asAda = { username: "ada", password: "secret" };
+    expect(await failing((url) => Object.assign(url, { ...asAda, port: "1" }))).toBe(
+      "Could not connect to the database: nothing listens at the host and port of the URL (ECONNREFUSED).",
+    );
+    expect(await failing((url) => Object.assign(url, { ...asAda, hostname: "nowhere.invalid" }))).toMatch(
+      /^Could not connect to the database: the URL's host .* \((ENOTFOUND|EAI_AGAIN)\)\.$/,
+    );
+    expect(await failing((url) => Object.assign(url, { pathname: "/absent" }))).toBe(
+      "Could not connect to the database: there is no such database on the server (3D000).",
+    );
+    expect(await failing((url) => Object.assign(url, asAda))).toMatch(
+      /^Could not connect to the database: the (user or the password is wrong \(28P01\)|server does not let this user in from here \(28000\))\.$/,
+    );
+
+    // Not a Postgres server: it hangs up.
+    const sockets = new Set<Socket>();
+    const server = createServer(
+      (socket) => sockets.add(socket.on("error", () => {})) && socket.end("HTTP/1.1 400\r\n\r\n"),
+    );
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    const address = server.address();
+    const port = typeof address === "object" && address ? String(address.port) : "";
+    expect(
+      await failing((url) =>
+        Object.assign(url, { ...asAda, hostname: "127.0.0.1", port, search: "connect_timeout=1" }),
+      ),
+    ).toMatch(/^Could not connect to the database: (Connection terminated unexpectedly|timeout expired)\.$/);
+  });
+});
+
+describe("migrate", () => {
+  test("from two terminals at once: one applies, the other finds it done", async () => {
+    const { url: databaseUrl } = await openDatabase();
+    const answers = await Promise.all([run(["migrate"], { databaseUrl }), run(["migrate"], { databaseUrl })]);
+    expect(answers.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    expect(answers.map(({ stdout }) => stdout).sort()).toEqual([
+      'Applying 0000_chats\nSchema "chat_store" is now at version 1, the newest.',
+      'Schema "chat_store" is already at version 1, the newest.',
+    ]);
+  });
+
+  test("that the database refuses says what it says", async () => {
+    const { url: databaseUrl, query } = await openDatabase();
+    await query("create schema chat_store; create table chat_store.messages (of_somebody_else text)");
+    expect(await run(["migrate"], { databaseUrl })).toEqual({
+      exitCode: 3,
+      stdout: "Applying 0000_chats",
+      stderr:
+        'Migration 0000_chats failed in Postgres schema "chat_store" with SQLSTATE 42P07. The driver\'s error is the cause of this one. ' +
+        "A table of that name is there already: if your own migrations create the tables, do not call migrate. Nothing was changed.\n" +
+        'Postgres says: relation "messages" already exists (42P07)',
+    });
+  });
+});
+
+describe("sql", () => {
+  test.each(["chat_store", `it's a "schema"`])("prints what brings schema %s where migrate would", async (schema) => {
+    const { url: databaseUrl, query } = await openDatabase();
+    const { exitCode, stdout, stderr } = await run(["sql", "--schema", schema]);
+    expect([exitCode, stderr]).toEqual([0, ""]);
+    await query(stdout);
+    const there = (command: string) => run([command, "--schema", schema], { databaseUrl });
+    expect(await there("status")).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("up to date") });
+    expect(await there("doctor")).toMatchObject({ exitCode: 0 });
+    expect(await there("migrate")).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("already") });
+    // A second time it changes nothing, and the transaction it opened is over.
+    await expect(query(stdout)).rejects.toThrow("already exists");
+    await query("rollback");
+    expect(await there("doctor")).toMatchObject({ exitCode: 0 });
+  });
+
+  test("runs also where the schema is there already", async () => {
+    const { url: databaseUrl, query } = await openDatabase();
+    await query("create schema chat_store");
+    await query((await run(["sql"])).stdout);
+    expect(await run(["doctor"], { databaseUrl })).toMatchObject({ exitCode: 0 });
+  });
+
+  test("waits for a migrate that is under way", async () => {
+    const { url: databaseUrl, query } = await openDatabase();
+    const other = new pg.Client(databaseUrl);
+    await other.connect();
+    onTestFinished(() => other.end());
+    const script = (await run(["sql"])).stdout;
+    await query("begin; select pg_advisory_xact_lock(hashtextextended('drizzle-chat-store chat_store', 0))");
+    let isDone = false;
+    const running = other.query(script).finally(() => {
+      isDone = true;
+    });
+    const waiting = "select count(*)::int from pg_locks where locktype = 'advisory' and not granted";
+    await expect.poll(() => query(waiting)).toEqual([{ count: 1 }]);
+    expect(isDone).toBe(false);
+    await query("commit");
+    await running;
+    expect(await run(["doctor"], { databaseUrl })).toMatchObject({ exitCode: 0 });
+  });
+
+  test("from the newest version on is nothing", async () => {
+    const { stdout, exitCode } = await run(["sql", "--from", "1"]);
+    expect([stdout, exitCode]).toEqual(["-- Nothing to do: version 1 is the newest.", 0]);
+    const { stdout: json } = await run(["sql", "--json"]);
+    expect(JSON.parse(json)).toEqual({ schema: "chat_store", from: 0, to: 1, sql: (await run(["sql"])).stdout });
+  });
+});
+
+describe("status", () => {
+  test("of tables that migrate has not made leaves them to whoever did", async () => {
+    const { url: databaseUrl, query } = await openDatabase();
+    await run(["migrate"], { databaseUrl });
+    await query("drop table chat_store.migrations");
+    expect(await run(["status"], { databaseUrl })).toEqual({
+      exitCode: 0,
+      stdout:
+        'Schema "chat_store" has the tables but no ledger, so they were not made by migrate. ' +
+        "If your own migrations make them, all is well: doctor compares the tables.",
+      stderr: "",
+    });
+  });
+});
+
+describe("a mistake on the command line", () => {
+  const mistakes: [string[], string][] = [
+    [[], "Expected a command: migrate, status, sql, doctor."],
+    [["toString"], "There is no command toString. Expected one of: migrate, status, sql, doctor."],
+    [["status", "doctor"], "Expected one command, found 2."],
+    [["status", "--nope"], "Unknown option '--nope'."],
+    [["status", "--url"], "Option '--url <value>' argument missing"],
+    [["status", "--from", "1"], "--from is for the command sql."],
+    [["sql", "--from", "one"], "--from is not a version. Expected a whole number, as status shows it."],
+    [["sql", "--from", "99"], "There is no version 99: the newest is 1."],
+    [["status", "--schema", ""], "--schema is empty. Expected the name of a Postgres schema."],
+    [["sql", "--schema", "public"], "--schema cannot be public, because Drizzle refuses that as a schema's name."],
+    [["status"], "No database is given. Set DATABASE_URL, or pass --url."],
+    [["status", "--url", "mysql://u:secret@h/d"], "The database's URL does not begin with postgres: or postgresql:."],
+    [["postgres://u:secret@h/d"], "There is no command <url>. Expected one of: migrate, status, sql, doctor."],
+    [["status", "--postgres://u:secret@h/d"], "Unknown option '--<url>."],
+  ];
+  test.each(mistakes)("%j is a sentence, and where to find help", async (args, sentence) => {
+    const help = "For help: npx drizzle-chat-store --help";
+    expect(await run(args)).toEqual({ exitCode: 2, stdout: "", stderr: `${sentence}\n${help}` });
+    const { exitCode, stdout, stderr } = await run(["--json", ...args]);
+    expect([exitCode, stderr, JSON.parse(stdout)]).toEqual([
+      2,
+      "",
+      { error: { code: "USAGE", message: `${sentence}\n${help}` } },
+    ]);
+  });
+});
+
+test("--help wins over whatever else is there, and fits a terminal", async () => {
+  const { exitCode, stdout, stderr } = await run(["status", "--help"]);
+  expect([exitCode, stderr]).toEqual([0, ""]);
+  for (const word of ["migrate", "status", "sql", "doctor", "--url", "--schema", "--from", "--json", "PGlite"]) {
+    expect(stdout).toContain(word);
+  }
+  expect(await run(["-h"])).toEqual({ exitCode, stdout, stderr });
+  expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
+});

@@ -1,0 +1,106 @@
+import { execFile } from "node:child_process";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { drizzle } from "drizzle-orm/node-postgres";
+import { migrate as migrateOwn } from "drizzle-orm/node-postgres/migrator";
+import pg from "pg";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import catalog from "../migrations/catalog.json" with { type: "json" };
+import { readCatalog } from "../src/catalog.ts";
+import { diagnose } from "../src/doctor.ts";
+import { createChatStore, migrate } from "../src/index.ts";
+import { conversation } from "./conversations.ts";
+import { createDatabase } from "./databases.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Applications that make our tables in their own drizzle-kit migrations, as the README shows. */
+const applications = [
+  { name: "re-exports", schema: "chat_store", source: 'export * from "drizzle-chat-store/schema";\n' },
+  {
+    name: "another-name",
+    schema: "assistant",
+    source: `import { chatTables } from "drizzle-chat-store/schema";
+import { foreignKey, pgTable, text } from "drizzle-orm/pg-core";
+
+export const { schema, chats, messages } = chatTables("assistant");
+
+export const votes = pgTable(
+  "votes",
+  { chatId: text().notNull(), messageId: text().notNull() },
+  (vote) => [
+    foreignKey({ columns: [vote.chatId, vote.messageId], foreignColumns: [messages.chatId, messages.id] }).onDelete("cascade"),
+  ],
+);
+`,
+  },
+];
+
+describe.each(applications)("drizzle-kit of an application that $name", ({ name, schema, source }) => {
+  // Inside this package, so that its name leads to what is built.
+  const folder = join(root, ".data", `own-migrations-${name}`);
+  const kit = async (args: string[], databaseUrl?: string) => {
+    const bin = join(root, "node_modules", "drizzle-kit", "bin.cjs");
+    const env = { ...process.env, DATABASE_URL: databaseUrl };
+    return (await promisify(execFile)(process.execPath, [bin, ...args], { cwd: folder, env })).stdout;
+  };
+
+  beforeAll(async () => {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, "schema.ts"), source);
+    await writeFile(
+      join(folder, "drizzle.config.ts"),
+      `import { defineConfig } from "drizzle-kit";
+
+export default defineConfig({
+  dialect: "postgresql",
+  schema: "./schema.ts",
+  schemaFilter: ["public", "${schema}"],
+  dbCredentials: { url: process.env.DATABASE_URL! },
+});
+`,
+    );
+    return () => rm(folder, { recursive: true });
+  });
+
+  const openDatabase = async () => {
+    const { url, drop } = await createDatabase();
+    const pool = new pg.Pool({ connectionString: url });
+    pool.on("error", () => {});
+    onTestFinished(async () => {
+      await pool.end();
+      await drop();
+    });
+    return { url, db: drizzle(pool) };
+  };
+
+  const expectHealthy = async (db: ReturnType<typeof drizzle>) => {
+    expect(await db.transaction((tx) => readCatalog(tx, schema))).toEqual(catalog);
+    expect(await diagnose(db, schema)).toEqual({ differences: [], additions: [], ledger: false });
+    const store = createChatStore(db, { schema });
+    await store.upsertChat({ userId: "u", chatId: "c", messages: conversation(3) });
+    expect((await store.getChat({ userId: "u", chatId: "c" }))?.messages).toEqual(conversation(3));
+  };
+
+  test("generates exactly the tables that migrate makes, and migrate then leaves them alone", async () => {
+    const { db } = await openDatabase();
+    await kit(["generate"]);
+    await migrateOwn(db, { migrationsFolder: join(folder, "drizzle") });
+    await expectHealthy(db);
+    expect(await kit(["generate"])).toContain("No schema changes");
+
+    await expect(migrate(db, { schema })).rejects.toThrow(
+      /if your own migrations create the tables, do not call migrate/,
+    );
+    await expectHealthy(db);
+  });
+
+  // Once: drizzle-kit 0.31 may read the columns of a composite key in another order than they have, and replace the key.
+  test("pushes exactly the tables that migrate makes", async () => {
+    const { db, url } = await openDatabase();
+    await kit(["push", "--force"], url);
+    await expectHealthy(db);
+  });
+});
