@@ -1,5 +1,6 @@
 import { sql } from "drizzle-orm";
 import { MigrationError } from "./errors.ts";
+import { migrateOptions, parseInput } from "./input.ts";
 import { type AppliedMigration, inspect, lockName, recordStatements } from "./ledger.ts";
 import { type Migration, migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 import { defaultSchema } from "./schema.ts";
@@ -15,9 +16,11 @@ import type { ChatDatabase, MigrateOptions } from "./types.ts";
  *
  * @throws {MigrationError} a statement failed (the driver's error is the `cause`), or the database was migrated by a
  * newer version of this package.
+ * @throws {InvalidChatError} the name of the schema is not valid.
  */
 export async function migrate(db: ChatDatabase, options: MigrateOptions = {}): Promise<void> {
-  await applyMigrations(db, options.schema ?? defaultSchema);
+  const { schema = defaultSchema } = parseInput(migrateOptions, options);
+  await applyMigrations(db, schema);
 }
 
 /** What {@link migrate} does, announcing each migration before it is applied. */

@@ -17,6 +17,7 @@ export const migrations: readonly Migration[] = Object.entries({ "0000_chats": c
 
 /** The statements of a migration for a Postgres schema of any name. */
 export const statementsIn = (schemaName: string, { statements }: Migration): string[] =>
-  statements.map((statement) => statement.replaceAll(`"${defaultSchema}"`, quoteIdentifier(schemaName)));
+  // A function, or "$&" in a name would be taken for a pattern.
+  statements.map((statement) => statement.replaceAll(`"${defaultSchema}"`, () => quoteIdentifier(schemaName)));
 
 export const quoteIdentifier = (name: string) => `"${name.replaceAll('"', '""')}"`;

@@ -186,7 +186,9 @@ describe("input that is not valid", () => {
     ["a NUL", { schema: "a\0b" }],
   ])("neither createChatStore nor migrate accepts as a schema %s", async (_, options) => {
     const refusal = { code: "INVALID_CHAT", issues: [{ path: ["schema"] }] };
-    expect(() => createChatStore(database.db, options as never)).toThrow(expect.objectContaining({ code: "INVALID_CHAT" }));
+    expect(() => createChatStore(database.db, options as never)).toThrow(
+      expect.objectContaining({ code: "INVALID_CHAT" }),
+    );
     await expect(migrate(database.db, options as never)).rejects.toMatchObject(refusal);
   });
 

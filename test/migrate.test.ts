@@ -74,7 +74,7 @@ describe.each(databases)("migrate on $name", (kind) => {
 
   test("puts a second installation into a schema of another name, beside the first", async () => {
     const database = await openWith(kind);
-    const schema = `it's a "schema"`;
+    const schema = `it's a "schema" for $& and $1`;
     await migrate(database.db);
     await migrate(database.db, { schema });
     const [first, second] = [createChatStore(database.db), createChatStore(database.db, { schema })];
