@@ -7,6 +7,7 @@ export {
   type InvalidChatIssue,
   MigrationError,
 } from "./errors.ts";
+export { isRetryable } from "./is-retryable.ts";
 export { migrate } from "./migrate.ts";
 export { createChatStore } from "./store.ts";
 export type {

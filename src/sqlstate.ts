@@ -4,8 +4,11 @@
  */
 export function sqlStateOf(error: unknown): string | undefined {
   for (let depth = 0; depth < 5 && typeof error === "object" && error !== null; depth++) {
-    if ("code" in error && typeof error.code === "string" && /^[0-9A-Z]{5}$/.test(error.code)) return error.code;
+    if ("code" in error && typeof error.code === "string" && isSqlState(error.code)) return error.code;
     error = "cause" in error ? error.cause : undefined;
   }
   return undefined;
 }
+
+/** Node's EPIPE has five capital letters too. All of Postgres's own have a digit. */
+const isSqlState = (code: string) => /^(?=.*\d)[0-9A-Z]{5}$/.test(code);
