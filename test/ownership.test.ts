@@ -1,0 +1,239 @@
+import { randomUUID } from "node:crypto";
+import type { UIMessage } from "ai";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Chat, ChatOwnershipError, type ChatStore, createChatStore, migrate } from "../src/index.ts";
+import { type CapturedDatabase, openCaptured } from "./captured.ts";
+import { conversation, say } from "./conversations.ts";
+import { databases, inModes, modes, type TestDatabase } from "./databases.ts";
+import { snapshot } from "./snapshot.ts";
+
+/** Who asks, and for which chat. */
+interface Ids {
+  userId: string;
+  chatId: string;
+}
+
+/**
+ * One way to call a method.
+ *
+ * - reads: a chat of somebody else is as if it did not exist.
+ * - creates: it makes a chat of an unknown id, so somebody else's has to be refused.
+ * - changes: only what exists, of which somebody else's has to be refused.
+ * - refuses everybody: what is wrong is wrong whosever the chat is.
+ */
+interface Call {
+  title: string;
+  kind: "reads" | "creates" | "changes" | "refuses everybody";
+  call(store: ChatStore, ids: Ids, chat: Chat): Promise<unknown>;
+}
+
+const messages: UIMessage[] = [
+  say("user", "the owner's words", "m0"),
+  {
+    id: "m1",
+    role: "assistant",
+    metadata: { of: "the owner" },
+    parts: [{ type: "tool-remove", toolCallId: "t", state: "input-available", input: { file: "the owner's file" } }],
+  },
+];
+const longMessages = [...messages, ...conversation(6, 2_000).slice(2)];
+const answered: UIMessage = {
+  id: "m1",
+  role: "assistant",
+  parts: [{ type: "tool-remove", toolCallId: "t", state: "output-available", input: {}, output: "forged" }],
+};
+
+const upsertChat = (title: string, input: (chat: Chat) => Partial<Parameters<ChatStore["upsertChat"]>[0]>): Call => ({
+  title,
+  kind: "creates",
+  call: (store, ids, chat) => store.upsertChat({ ...ids, messages, ...input(chat) }),
+});
+const startTurn = (title: string, message: UIMessage, kind: Call["kind"] = "creates"): Call => ({
+  title,
+  kind,
+  call: async (store, ids) => (await store.startTurn({ ...ids, title: "forged", message })).chat,
+});
+
+/** Every method of the store. One that has no row here does not compile, and fails the first test. */
+const matrix: Record<keyof ChatStore, Call[]> = {
+  upsertChat: [
+    upsertChat("as it is", () => ({})),
+    {
+      ...upsertChat("as it is, expecting its version", ({ version }) => ({ expectedVersion: version })),
+      kind: "changes",
+    },
+    upsertChat("a longer conversation", () => ({ messages: [...messages, say("user", "forged", "m2")] })),
+    upsertChat("a shorter conversation", () => ({ messages: messages.slice(0, 1) })),
+    upsertChat("nothing", () => ({ messages: [] })),
+    upsertChat("other words", () => ({ messages: [say("user", "forged", "m0"), ...messages.slice(1)] })),
+    upsertChat("a conversation too long for one statement", () => ({ messages: longMessages })),
+    upsertChat("a new title", () => ({ title: "forged" })),
+  ],
+  getChat: [{ title: "the chat", kind: "reads", call: (store, ids) => store.getChat(ids) }],
+  getChats: [
+    { title: "all", kind: "reads", call: (store, { userId }) => store.getChats({ userId }) },
+    {
+      title: "what follows a chat",
+      kind: "reads",
+      call: (store, { userId, chatId }, { updatedAt }) =>
+        store.getChats({ userId, limit: 5, before: { id: chatId, updatedAt: new Date(updatedAt.getTime() + 1) } }),
+    },
+  ],
+  startTurn: [
+    startTurn("with a new question", say("user", "forged", "new")),
+    startTurn("with an edited question", say("user", "forged", "m0")),
+    startTurn("with the answer to a tool call", answered, "refuses everybody"),
+    startTurn("with a message of the server's", say("system", "forged", "new"), "refuses everybody"),
+  ],
+};
+const calls = Object.entries(matrix).flatMap(([method, calls]) => calls.map((call) => ({ method, ...call })));
+
+/** All that a caller can tell of a call: its value, or the error with everything it carries but the library's own lines. */
+async function outcomeOf(work: Promise<unknown>, { userId, chatId }: Ids): Promise<unknown> {
+  const outcome = await work.then(
+    (value) => ({ value }),
+    (error: unknown) => {
+      if (!(error instanceof Error)) throw error;
+      const { name, message } = error;
+      return { thrown: { ...error, class: error.constructor.name, name, message, cause: error.cause } };
+    },
+  );
+  return JSON.parse(JSON.stringify(outcome).replaceAll(userId, "USER").replaceAll(chatId, "CHAT"));
+}
+
+test("the matrix has a row for every method, and only for those", async () => {
+  const { db, close } = await openCaptured();
+  expect(Object.keys(matrix).sort()).toEqual(Object.keys(createChatStore(db)).sort());
+  await close();
+});
+
+describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
+  let database: TestDatabase;
+  let store: ChatStore;
+  beforeAll(async () => {
+    database = await open();
+    await migrate(database.db);
+    store = storeOn(database.db);
+  });
+  afterAll(() => database.close());
+
+  const newIds = () => ({ userId: `user ${randomUUID()}`, chatId: `chat ${randomUUID()}` });
+  const newChat = async () => {
+    const { userId, chatId } = newIds();
+    return store.upsertChat({ userId, chatId, title: "the owner's title", messages });
+  };
+  const strangerTo = (chat: Chat): Ids => ({ userId: newIds().userId, chatId: chat.id });
+
+  test.each(calls)("$method, $title: a stranger reads and writes nothing", async ({ call, kind }) => {
+    const chat = await newChat();
+    const [one, other, unknown] = [strangerTo(chat), strangerTo(chat), newIds()];
+    const before = await snapshot(database);
+    const [toOne, toOther] = [
+      await outcomeOf(call(store, one, chat), one),
+      await outcomeOf(call(store, other, chat), other),
+    ];
+    expect(await snapshot(database)).toEqual(before);
+    expect(toOther).toEqual(toOne);
+    expect(JSON.stringify(toOne)).not.toContain("owner's");
+    expect(JSON.stringify(toOne)).not.toContain(chat.userId);
+
+    if (kind === "creates" || kind === "changes") {
+      const { message } = new ChatOwnershipError({ chatId: "CHAT" });
+      expect(toOne).toEqual({
+        thrown: {
+          class: "ChatOwnershipError",
+          name: "ChatOwnershipError",
+          code: "CHAT_NOT_OWNED",
+          chatId: "CHAT",
+          message,
+        },
+      });
+    } else {
+      // For who does not own it, a chat that is there and one that is not are the same.
+      expect(toOne).toEqual(await outcomeOf(call(store, unknown, chat), unknown));
+      expect(await snapshot(database)).toEqual(before);
+    }
+  });
+
+  test.each(calls)(
+    "$method, $title: the owner is let through, and an unknown id is nobody's",
+    async ({ call, kind }) => {
+      const chat = await newChat();
+      const outcome = await outcomeOf(call(store, { userId: chat.userId, chatId: chat.id }, chat), newIds());
+      if (kind !== "refuses everybody") expect(JSON.stringify(outcome)).toContain(chat.id);
+
+      const unknown = newIds();
+      await outcomeOf(call(store, unknown, chat), unknown);
+      const created = await database.query("select user_id from chat_store.chats where id = $1", [unknown.chatId]);
+      expect(created).toEqual(kind === "creates" ? [{ user_id: unknown.userId }] : []);
+    },
+  );
+
+  test.each([undefined, 1, 2, 3, 2_147_483_647])(
+    "a stranger's upsertChat is refused alike whatever version it expects: %s",
+    async (expectedVersion) => {
+      const { userId, id } = await newChat();
+      const chat = await store.upsertChat({ userId, chatId: id, messages: messages.slice(0, 1) });
+      const before = await snapshot(database);
+      for (const saved of [messages, messages.slice(0, 1), longMessages, []]) {
+        const ids = strangerTo(chat);
+        expect(await outcomeOf(store.upsertChat({ ...ids, messages: saved, expectedVersion }), ids)).toMatchObject({
+          thrown: { code: "CHAT_NOT_OWNED" },
+        });
+      }
+      expect(await snapshot(database)).toEqual(before);
+    },
+  );
+
+  test.each([
+    ["was given to somebody else", ["update chat_store.chats set user_id = $2, version = version + 1 where id = $1"]],
+    [
+      "was deleted, and its id taken by somebody else",
+      [
+        "delete from chat_store.chats where id = $1 and user_id <> $2",
+        "insert into chat_store.chats (id, user_id, title) values ($1, $2, '')",
+      ],
+    ],
+  ])("a turn whose chat %s does not write its answer there", async (_, statements) => {
+    const { userId, id } = await newChat();
+    const turn = await store.startTurn({ userId, chatId: id, message: say("user", "And?") });
+    const heir = newIds().userId;
+    for (const statement of statements) await database.query(statement, [id, heir]);
+    const before = await snapshot(database);
+    await expect(turn.persist.onEnd({ responseMessage: say("assistant", "Late") })).rejects.toBeInstanceOf(
+      ChatOwnershipError,
+    );
+    expect(await snapshot(database)).toEqual(before);
+  });
+});
+
+describe.each(modes)("what the database is asked, $mode", ({ storeOn }) => {
+  let database: CapturedDatabase;
+  beforeAll(async () => {
+    database = await openCaptured();
+    await migrate(database.db);
+  });
+  afterAll(() => database.close());
+
+  test.each(calls)("$method, $title: the same for somebody else's chat as for none", async ({ call, kind }) => {
+    const store = storeOn(database.db);
+    const chat = await store.upsertChat({ userId: randomUUID(), chatId: randomUUID(), title: "Tides", messages });
+    const asked = async (chatId: string) => {
+      const { statements, bytesSent } = await database.capture(() =>
+        call(store, { userId: randomUUID(), chatId }, chat),
+      );
+      return {
+        texts: statements.map(({ text }) => text),
+        values: statements.map(({ values }) => values.length),
+        bytesSent,
+      };
+    };
+    const [foreign, missing] = [await asked(chat.id), await asked(randomUUID())];
+    expect(foreign.texts.length).toBeGreaterThan(0);
+    if (kind === "creates" || kind === "changes") {
+      // That an id is taken cannot be hidden from who creates a chat under it: what is asked is the same until it shows.
+      const untilRefused = foreign.texts.filter((text) => text !== "rollback");
+      expect(missing.texts.slice(0, untilRefused.length)).toEqual(untilRefused);
+    } else expect(missing).toEqual(foreign);
+  });
+});

@@ -1,0 +1,15 @@
+import type { TestDatabase } from "./databases.ts";
+
+/** Every row of the store, with the transaction that wrote it: equal only if nothing at all was written in between. */
+export async function snapshot(database: Pick<TestDatabase, "query">) {
+  return {
+    chats: await database.query(
+      `select id, user_id, title, version, created_at::text, updated_at::text, xmin::text
+       from chat_store.chats order by id`,
+    ),
+    messages: await database.query(
+      `select chat_id, id, "order", role, parts::text, metadata::text, created_at::text, xmin::text
+       from chat_store.messages order by chat_id, "order", id`,
+    ),
+  };
+}

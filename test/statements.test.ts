@@ -1,0 +1,173 @@
+import { isDeepStrictEqual } from "node:util";
+import type { UIMessage } from "ai";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type ChatDatabase, type ChatStore, ChatStoreError, createChatStore, migrate } from "../src/index.ts";
+import { type CapturedDatabase, openCaptured, type Statement } from "./captured.ts";
+import { conversation, say } from "./conversations.ts";
+import { modes } from "./databases.ts";
+import { snapshot } from "./snapshot.ts";
+
+const [owner, stranger] = ["the owner", "the stranger"];
+const chat = { userId: owner, chatId: "chat" };
+const size = 400;
+/** What the messages hold. */
+const secret = /secret words|message \d/;
+const pendingTool: UIMessage = {
+  id: "tool",
+  role: "assistant",
+  parts: [{ type: "tool-remove", toolCallId: "t", state: "input-available", input: { file: "secret words" } }],
+};
+const messages = [...conversation(6, size), say("user", "secret words", "last"), pendingTool];
+const added = (count: number) =>
+  Array.from({ length: count }, (_, index) => say("user", "new ".repeat(100), `n${index}`));
+
+/** What `startTurn` gives is used up too: its answer is part of the step. */
+const turn = async (store: ChatStore, message: UIMessage, chatId = chat.chatId) => {
+  const { persist } = await store.startTurn({ userId: owner, chatId, title: "New", message });
+  await persist.onEnd({
+    responseMessage: { ...say("assistant", "An answer", "answer"), ...(message.role === "assistant" ? message : {}) },
+  });
+};
+
+/** Everything a store can be made to do to the one chat, or to a new one. */
+const steps: Record<string, (store: ChatStore, db: ChatDatabase) => Promise<unknown>> = {
+  "creates a chat": (store) => store.upsertChat({ ...chat, chatId: "new", title: "New", messages: added(1) }),
+  "creates a long chat": (store) => store.upsertChat({ ...chat, chatId: "new", messages: added(20) }),
+  "saves it as it is": (store) => store.upsertChat({ ...chat, messages }),
+  "renames it": (store) => store.upsertChat({ ...chat, title: "New", messages }),
+  "appends one": (store) => store.upsertChat({ ...chat, messages: [...messages, ...added(1)] }),
+  "appends many": (store) => store.upsertChat({ ...chat, messages: [...messages, ...added(5)] }),
+  "replaces the last": (store) => store.upsertChat({ ...chat, messages: [...messages.slice(0, -1), ...added(1)] }),
+  "edits the first": (store) => store.upsertChat({ ...chat, messages: messages.with(0, say("user", "edited", "m0")) }),
+  "reorders all": (store) => store.upsertChat({ ...chat, messages: messages.toReversed() }),
+  "removes the first": (store) => store.upsertChat({ ...chat, messages: messages.slice(1) }),
+  "exchanges all": (store) => store.upsertChat({ ...chat, messages: added(20) }),
+  "empties it": (store) => store.upsertChat({ ...chat, messages: [] }),
+  "saves from a stale copy": (store) => store.upsertChat({ ...chat, messages: added(1), expectedVersion: 7 }),
+  "saves what is no longer there": (store) =>
+    store.upsertChat({ ...chat, chatId: "new", messages, expectedVersion: 1 }),
+  "is refused for a stranger": (store) => store.upsertChat({ ...chat, userId: stranger, messages: added(1) }),
+  "asks a new question": (store) => turn(store, say("user", "And?", "question")),
+  "asks the first question of a new chat": (store) => turn(store, say("user", "And?", "question"), "new"),
+  "edits a question": (store) => turn(store, say("user", "edited", "m2")),
+  "continues an answer": (store) => turn(store, pendingTool),
+  "answers after being overtaken": async (store) => {
+    const { persist } = await store.startTurn({ ...chat, message: say("user", "And?", "question") });
+    await store.startTurn({ ...chat, message: say("user", "And also?", "second question") });
+    await persist.onEnd({ responseMessage: say("assistant", "An answer", "answer") });
+  },
+  "reads it": (store) => store.getChat(chat),
+  "reads nothing": (store) => store.getChat({ ...chat, chatId: "new" }),
+  "lists all": (store) => store.getChats({ userId: owner }),
+  "lists a page": async (store) => {
+    const first = await store.getChats({ userId: owner, limit: 1 });
+    return store.getChats({ userId: owner, limit: 1, before: first.at(-1) });
+  },
+  "saves in a transaction of the application's": (_, db) =>
+    db.transaction((tx) => createChatStore(tx).upsertChat({ ...chat, messages: messages.toReversed() })),
+};
+
+/** How the steps end that do not succeed. */
+const refusals: Record<string, string> = {
+  "saves from a stale copy": "CHAT_CONFLICT",
+  "saves what is no longer there": "CHAT_CONFLICT",
+  "is refused for a stranger": "CHAT_NOT_OWNED",
+};
+/** Steps whose statements find nothing, whoever sends them. */
+const findsNothing = ["saves what is no longer there", "is refused for a stranger", "reads nothing"];
+
+/** The statement takes only what is this user's: it compares, and is given the user's id to compare with. */
+const comparesOwner = ({ text, values }: Statement, userId: string) =>
+  [...text.matchAll(/"user_id" = \$(\d+)/g)].some(([, number]) => values[Number(number) - 1] === userId);
+
+const locksChat = ({ text }: Statement) => /^insert into "chat_store"\."chats" .* on conflict .* do update /.test(text);
+
+describe.each(modes)("every statement, $mode", ({ storeOn }) => {
+  let database: CapturedDatabase;
+  beforeAll(async () => {
+    database = await openCaptured();
+    await migrate(database.db);
+  });
+  afterAll(() => database.close());
+
+  /** Two chats of the owner's, and a stranger's that holds messages of the same ids. */
+  const reset = async () => {
+    await database.query("delete from chat_store.chats");
+    const store = createChatStore(database.db);
+    for (const [userId, chatId] of [
+      [stranger, "another chat"],
+      [owner, "older chat"],
+      [owner, "chat"],
+    ] as const) {
+      await store.upsertChat({ userId, chatId, title: `title of ${userId}`, messages });
+    }
+  };
+  beforeEach(reset);
+
+  test.each(Object.entries(steps))(
+    "%s: asks in one user's name, and under another it is nothing",
+    async (name, step) => {
+      const userId = name.includes("stranger") ? stranger : owner;
+      const { statements, outcome } = await database.capture(() => step(storeOn(database.db), database.db));
+      expect(ChatStoreError.isInstance(outcome) ? outcome.code : outcome).toEqual(
+        refusals[name] ?? expect.not.objectContaining({ name: expect.stringContaining("Error") }),
+      );
+
+      let locked: unknown;
+      const owned: Statement[] = [];
+      for (const statement of statements) {
+        const { text, values } = statement;
+        if (/^(begin|commit|rollback)/.test(text)) locked = undefined;
+        if (!/\b(chats|messages)\b/.test(text)) continue;
+        if (comparesOwner(statement, userId)) {
+          owned.push(statement);
+          if (locksChat(statement)) [locked] = values;
+        } else {
+          // Of messages only, and only of the chat that the lock before it, in the same transaction, found to be the user's.
+          expect(locked, text).toBeDefined();
+          expect(text).not.toMatch(/"chats"/);
+          expect(text).toMatch(/"chat_id" = \$\d+|^insert into "chat_store"\."messages" \("chat_id", /);
+          expect(values).toContain(locked);
+        }
+      }
+      expect(owned).not.toEqual([]);
+
+      // Once more on what the step left, and on what it found.
+      const differs = [await replay(owned, userId)];
+      await reset();
+      differs.push(await replay(owned, userId));
+      if (!findsNothing.includes(name)) expect(differs).toContain(true);
+    },
+  );
+
+  /**
+   * Runs statements once more, each as if another user had sent it, and takes it back.
+   * @returns whether it makes a difference which of the two users it is.
+   */
+  async function replay(statements: Statement[], userId: string) {
+    let differs = false;
+    for (const { text, values } of statements) {
+      const before = await snapshot(database);
+      const runAs = async (user: string) => {
+        await database.query("begin");
+        const rows = await database.query(
+          text,
+          values.map((value) => (value === userId ? user : value)),
+        );
+        const after = await snapshot(database);
+        await database.query("rollback");
+        return { rows: JSON.stringify(rows), after };
+      };
+
+      const { rows, after } = await runAs("nobody");
+      expect(rows).not.toMatch(secret);
+      // A statement that creates a chat does so for anybody.
+      const mine = new Set(after.chats.filter(({ user_id }) => user_id === "nobody").map(({ id }) => id));
+      expect(after.chats.filter(({ id }) => !mine.has(id))).toEqual(before.chats);
+      expect(after.messages.filter(({ chat_id }) => !mine.has(chat_id))).toEqual(before.messages);
+      const asBefore = await runAs(userId);
+      differs ||= asBefore.rows !== rows || !isDeepStrictEqual(asBefore.after, after);
+    }
+    return differs;
+  }
+});
