@@ -60,23 +60,26 @@ const pglite = {
   },
 };
 
-export const nodePostgres = (connectionString: string) => {
-  const pool = new pg.Pool({ connectionString, max: 20 });
+export const nodePostgres = (connectionString: string, max = 20) => {
+  const pool = new pg.Pool({ connectionString, max });
   // Its sockets close a little after `end`, when the database may be gone already.
   pool.on("error", () => {});
   return { db: drizzlePg(pool), end: () => pool.end() };
 };
 
-export const postgresJs = (url: string) => {
-  const client = postgres(url, { max: 20, onnotice: () => {} });
+export const postgresJs = (url: string, max = 20) => {
+  const client = postgres(url, { max, onnotice: () => {} });
   return { db: drizzlePostgresJs(client), end: () => client.end() };
 };
 
-/** Databases that many connections can use at once. */
-export const servers = [
-  { name: "node-postgres", open: () => openWith(nodePostgres) },
-  { name: "postgres.js", open: () => openWith(postgresJs) },
+/** Drivers with a pool of connections, which is of `max` ones. */
+export const drivers = [
+  { name: "node-postgres", connect: nodePostgres },
+  { name: "postgres.js", connect: postgresJs },
 ];
+
+/** Databases that many connections can use at once. */
+export const servers = drivers.map(({ name, connect }) => ({ name, open: () => openWith(connect) }));
 
 export const databases = [pglite, ...servers];
 

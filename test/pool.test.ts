@@ -1,0 +1,116 @@
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { type ChatStore, migrate } from "../src/index.ts";
+import { conversation, say } from "./conversations.ts";
+import { drivers, inModes, openWith, type TestDatabase } from "./databases.ts";
+
+/**
+ * The store never holds a connection while it waits for another one: applications that do so, each request holding some
+ * of a pool that is empty, wait for ever.
+ */
+
+const stored = conversation(6, 600);
+const edited = stored.with(2, say("user", "edited", "m2"));
+
+/** All that can be asked of a store, in an order in which each finds what it needs. */
+function verbsOf(store: ChatStore, ids: { userId: string; chatId: string }) {
+  const save = (input: Partial<Parameters<ChatStore["upsertChat"]>[0]>) =>
+    store.upsertChat({ ...ids, messages: stored, ...input });
+  const startTurn = (message = say("user", "question")) => store.startTurn({ ...ids, message });
+  const answer = say("assistant", "answer");
+  const verbs: Record<string, () => Promise<unknown>> = {
+    "create a chat": () => save({ messages: stored.slice(0, 1) }),
+    "append a message": () => save({ messages: stored.slice(0, 2) }),
+    "append several": () => save({}),
+    "save what is stored": () => save({}),
+    rename: () => save({ title: "Renamed" }),
+    "edit in the middle": () => save({ messages: edited }),
+    reorder: () => save({ messages: stored.toReversed() }),
+    "remove the first": () => save({ messages: stored.slice(1) }),
+    cut: () => save({ messages: stored.slice(1, 3) }),
+    empty: () => save({ messages: [] }),
+    "create a chat of many": () => save({ chatId: randomUUID() }),
+    "save from a stale copy": () => expect(save({ expectedVersion: 1 })).rejects.toThrow("version"),
+    "save a stranger's chat": () => expect(save({ userId: randomUUID() })).rejects.toThrow("another user"),
+    "load a chat": () => store.getChat(ids),
+    "list chats": () => store.getChats(ids),
+    "take a turn": async () => (await startTurn()).persist.onEnd({ responseMessage: answer }),
+    "take a turn that is overtaken": async () => {
+      const turn = await startTurn();
+      await startTurn();
+      await turn.persist.onEnd({ responseMessage: say("assistant", "answer") });
+    },
+  };
+  return Object.entries(verbs);
+}
+
+describe.each(inModes(drivers))("$name, $mode", ({ connect, storeOn }) => {
+  const newIds = () => ({ userId: randomUUID(), chatId: randomUUID() });
+
+  describe("with a pool of ten", () => {
+    let database: TestDatabase;
+    let application: string;
+    beforeAll(async () => {
+      application = randomUUID();
+      database = await openWith((url) => connect(`${url}?application_name=${application}`, 10));
+    });
+    afterAll(() => database.close());
+
+    /** A pool opens a connection when none of its own is free: as many as were ever needed at once. */
+    const connections = async () => {
+      const opened = "select from pg_stat_activity where application_name = $1";
+      return (await database.query(opened, [application])).length;
+    };
+
+    test("nothing that is asked of the store needs a second connection", async () => {
+      await migrate(database.db);
+      const needed: Record<string, number> = { migrate: await connections() };
+      for (const [verb, ask] of verbsOf(storeOn(database.db), newIds())) {
+        await ask();
+        needed[verb] = await connections();
+      }
+      await database.db.transaction(async (tx) => {
+        for (const [verb, ask] of verbsOf(storeOn(tx), newIds())) {
+          await ask();
+          needed[`${verb}, in a transaction`] = await connections();
+        }
+      });
+      expect(Object.entries(needed).filter(([, count]) => count !== 1)).toEqual([]);
+      expect(Object.keys(needed).length).toBeGreaterThan(30);
+    });
+
+    test.each(["read committed", "repeatable read"])("nor when another writer comes first, %s", async (isolation) => {
+      await migrate(database.db);
+      const store = storeOn(database.db);
+      const ids = newIds();
+      await store.upsertChat({ ...ids, messages: stored });
+      await database.db.execute(`set default_transaction_isolation = '${isolation}'`);
+      for (const messages of [[...stored, say("user", "new")], edited]) {
+        await database.query("begin");
+        await database.query("update chat_store.chats set version = version + 1 where id = $1", [ids.chatId]);
+        const save = store.upsertChat({ ...ids, messages });
+        await vi.waitFor(async () => {
+          const waiting = "select from pg_stat_activity where application_name = $1 and wait_event_type = 'Lock'";
+          expect(await database.query(waiting, [application])).toHaveLength(1);
+        });
+        await database.query("commit");
+        await save;
+      }
+      expect((await store.getChat(ids))?.messages).toEqual(edited);
+      expect(await connections()).toBe(1);
+    });
+  });
+
+  test("five at once get through a pool of one, each with all that can be asked", async () => {
+    const database = await openWith((url) => connect(url, 1));
+    await migrate(database.db);
+    const store = storeOn(database.db);
+    const clients = Array.from({ length: 5 }, async () => {
+      const ids = newIds();
+      for (const [, ask] of verbsOf(store, ids)) await ask();
+      return (await store.getChat(ids))?.messages.length;
+    });
+    expect(new Set(await Promise.all(clients))).toEqual(new Set([5]));
+    await database.close();
+  });
+});
