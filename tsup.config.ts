@@ -6,6 +6,8 @@ export default defineConfig({
   target: "es2022",
   dts: { entry: ["src/index.ts", "src/schema.ts"] },
   clean: true,
+  // "crypto" could be anybody's package; "node:crypto" is Node's.
+  removeNodeProtocol: false,
   // The SQL travels inside the JavaScript: a path to a file beside it would not survive the application's bundler.
   loader: { ".sql": "text" },
 });
