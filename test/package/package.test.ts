@@ -5,7 +5,7 @@ import { join, posix, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import ts from "typescript";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -24,16 +24,12 @@ const ai6 = { name: "ai 6", packages: [...ownPeers, "ai@6", "@ai-sdk/react@3"] }
 const newest = { name: "the newest peers", packages: [...ownPeers, await own("ai"), "@ai-sdk/react@4"] };
 const projects = [oldest, ai5, ai6, newest];
 
+const tarball = inject("tarball");
 let folder: string;
-let tarball: string;
 const projectFolder = (name: string) => join(folder, name.replaceAll(" ", "-"));
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "drizzle-chat-store-package-"));
-  await run("npm", ["pack", "--pack-destination", folder], { cwd: root });
-  const [packed, ...others] = await readdir(folder);
-  expect([packed, others]).toEqual([expect.stringMatching(/^drizzle-chat-store-.+\.tgz$/), []]);
-  tarball = join(folder, packed ?? "");
   const helpers = [await own("@electric-sql/pglite"), "@types/react@19"];
   for (const { name, packages } of projects) {
     const cwd = projectFolder(name);

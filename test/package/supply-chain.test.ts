@@ -1,0 +1,101 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import ts from "typescript";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
+
+/** What comes into an application with this package, seen from one that installs nothing else. */
+
+const run = promisify(execFile);
+const tarball = inject("tarball");
+let project: string;
+let printed: string;
+const installed = (...path: string[]) => join(project, "node_modules", "drizzle-chat-store", ...path);
+
+beforeAll(async () => {
+  project = await mkdtemp(join(tmpdir(), "drizzle-chat-store-supply-chain-"));
+  await writeFile(join(project, "package.json"), JSON.stringify({ private: true }));
+  const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts=false", "--foreground-scripts"];
+  printed = (await run("npm", ["install", ...flags, tarball], { cwd: project })).stdout;
+});
+
+afterAll(() => rm(project, { recursive: true, force: true }));
+
+test("installing it, scripts allowed, runs none: neither its own nor one of its peers'", async () => {
+  // npm prints "> name@version script" before it runs one.
+  expect(printed).toMatch(/^added \d+ packages/m);
+  expect(printed).not.toMatch(/^> /m);
+  const lock: { packages: Record<string, { hasInstallScript?: boolean; dependencies?: object }> } = JSON.parse(
+    await readFile(join(project, "package-lock.json"), "utf8"),
+  );
+  expect(lock.packages["node_modules/drizzle-chat-store"]).not.toHaveProperty("dependencies");
+  expect(Object.entries(lock.packages).filter(([, { hasInstallScript }]) => hasInstallScript)).toEqual([]);
+});
+
+test("its code imports its peers and node:crypto, its types only its peers", async () => {
+  const files = await readdir(installed("dist"));
+  expect(await importsOf(files.filter((file) => file.endsWith(".js")))).toEqual([
+    "drizzle-orm",
+    "drizzle-orm/pg-core",
+    "node:crypto",
+    "zod/v4",
+  ]);
+  expect(await importsOf(files.filter((file) => file.endsWith(".d.ts")))).toEqual([
+    "ai",
+    "drizzle-orm",
+    "drizzle-orm/pg-core",
+  ]);
+});
+
+test("its code has no way to the network, to files, to the environment or to code in a text", async () => {
+  const names = new Set<string>();
+  for (const file of await readdir(installed("dist"))) {
+    if (!file.endsWith(".js")) continue;
+    const visit = (node: ts.Node): void => {
+      if (ts.isIdentifier(node)) names.add(node.text);
+      ts.forEachChild(node, visit);
+    };
+    visit(ts.createSourceFile(file, await readFile(installed("dist", file), "utf8"), ts.ScriptTarget.Latest));
+  }
+  const ways = ["fetch", "WebSocket", "XMLHttpRequest", "process", "require", "eval", "Function", "globalThis"];
+  expect(ways.filter((way) => names.has(way))).toEqual([]);
+  expect(names).toContain("createChatStore");
+});
+
+test("it weighs less than 30 kB to download and 120 kB on the disk", async () => {
+  expect((await stat(tarball)).size).toBeLessThan(30_000);
+  const entries = await readdir(installed(), { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => stat(join(entry.parentPath, entry.name)));
+  const sizes = (await Promise.all(files)).map(({ size }) => size);
+  expect(sizes.reduce((total, size) => total + size, 0)).toBeLessThan(120_000);
+});
+
+test("npm audit knows of nothing against it or its peers", async ({ skip }) => {
+  // Exits with 1 for a finding, and also if the registry has no answer.
+  const audit = run("npm", ["audit", "--omit=dev", "--json"], { cwd: project });
+  const { stdout } = await audit.catch((failed: { stdout: string }) => failed);
+  const report: { metadata?: { vulnerabilities: object; dependencies: { total: number } }; message?: string } =
+    JSON.parse(stdout);
+  if (!report.metadata) {
+    // Not a finding, and not a success either: counted as skipped, and said aloud.
+    console.warn("Not audited, because the registry gives no answer:", report.message);
+    skip();
+  }
+  expect(report.metadata?.vulnerabilities).toEqual({ info: 0, low: 0, moderate: 0, high: 0, critical: 0, total: 0 });
+  expect(report.metadata?.dependencies.total).toBeGreaterThan(3);
+});
+
+/** What these files of dist import from elsewhere. Fails on a file that is not there. */
+async function importsOf(files: string[]): Promise<string[]> {
+  const imports = new Set<string>();
+  for (const file of files) {
+    const { importedFiles } = ts.preProcessFile(await readFile(installed("dist", file), "utf8"), true, true);
+    for (const { fileName } of importedFiles) {
+      if (!fileName.startsWith("./")) imports.add(fileName);
+      else await stat(join(dirname(installed("dist", file)), fileName));
+    }
+  }
+  return [...imports].sort();
+}
