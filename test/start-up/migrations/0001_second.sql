@@ -1,0 +1,1 @@
+ALTER TABLE "chats" ADD COLUMN "closed" boolean DEFAULT false NOT NULL;
