@@ -13,7 +13,7 @@ export function createJournals(files: string[]) {
   const acknowledged = new Map<string, Map<number, string>>();
   const counts = { attempts: 0, acknowledged: 0, conflicts: 0 };
   const retries = new Map<string, number>();
-  const perFile = files.map(() => 0);
+  const acknowledgedPerWriter = files.map(() => 0);
 
   function take(entry: Entry, index: number) {
     if ("attempt" in entry) {
@@ -21,7 +21,7 @@ export function createJournals(files: string[]) {
       of(attempts, entry.chatId).set(JSON.stringify(entry.lines), entry.attempt);
     } else if ("acknowledged" in entry) {
       counts.acknowledged++;
-      perFile[index] = (perFile[index] ?? 0) + 1;
+      acknowledgedPerWriter[index] = (acknowledgedPerWriter[index] ?? 0) + 1;
       of(acknowledged, entry.chatId).set(entry.version, entry.acknowledged);
     } else if ("conflict" in entry) counts.conflicts++;
     else retries.set(entry.retry, (retries.get(entry.retry) ?? 0) + 1);
@@ -43,11 +43,9 @@ export function createJournals(files: string[]) {
   return {
     counts,
     retries,
+    read,
     /** How many saves each writer has had acknowledged. */
-    acknowledgedPerWriter: () => {
-      read();
-      return [...perFile];
-    },
+    acknowledgedPerWriter,
 
     /** What is stored must be whole saves, and no older than what had been acknowledged before it was looked at. */
     async check(server: Server) {

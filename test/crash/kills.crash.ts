@@ -63,9 +63,8 @@ describe("writers and Postgres are killed at random moments", { timeout: (crashe
   test(`${crashes} times, and every acknowledged save is there, whole`, async () => {
     const { retries, ...figures } = await run(crashes);
     console.log(JSON.stringify({ ...figures, retries }));
-    // Or the run was idle.
-    expect(figures.acknowledged).toBeGreaterThan(crashes * 10);
-    expect(Object.keys(retries).length).toBeGreaterThan(1);
+    // Or nobody was saving when it happened.
+    expect(Object.values(retries).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(crashes);
   });
 
   test.each<[Defect, RegExp]>([

@@ -115,6 +115,20 @@ async function openServer(folder: string) {
       return backend !== undefined;
     },
 
+    /** Until a standby follows: "sync" if commits wait for it, otherwise "async". */
+    async isFollowed(how: "sync" | "async") {
+      for (;;) {
+        const standbys = await query<{ sync_state: string }>("select sync_state from pg_stat_replication");
+        if (standbys.some(({ sync_state }) => sync_state === how)) return;
+        await sleep(20);
+      }
+    },
+
+    /** Sends nothing to the standby any more. */
+    async stopSending() {
+      for (const { pid } of await query<{ pid: number }>("select pid from pg_stat_replication")) signal(pid, "SIGSTOP");
+    },
+
     /** A standby of this server, as it was when it was stopped, and not yet started. */
     async copyAsStandby() {
       const copy = await mkdtemp(join(tmpdir(), "drizzle-chat-store-crash-"));

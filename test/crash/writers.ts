@@ -49,6 +49,15 @@ export function startWriters(
   for (const name of names) restart(name);
   const journals = createJournals(names.map(journalOf));
 
+  async function until(isSo: () => boolean, what: string) {
+    for (const deadline = Date.now() + 60_000; ; await sleep(20)) {
+      journals.read();
+      if (failure) throw failure;
+      if (isSo()) return;
+      if (Date.now() > deadline) throw new Error(`stuck: ${what} did not happen within a minute`);
+    }
+  }
+
   return {
     journals,
     /** How often a writer was killed by what its driver threw past it. */
@@ -56,13 +65,16 @@ export function startWriters(
 
     /** Until each of them has had a save acknowledged that is later than now. */
     async recover() {
-      const before = journals.acknowledgedPerWriter();
-      for (const deadline = Date.now() + 60_000; ; await sleep(20)) {
-        if (failure) throw failure;
-        const now = journals.acknowledgedPerWriter();
-        if (now.every((count, index) => count > (before[index] ?? 0))) return;
-        if (Date.now() > deadline) throw new Error(`stuck: ${before} saves a minute ago, ${now} now`);
-      }
+      journals.read();
+      const before = [...journals.acknowledgedPerWriter];
+      const isLater = (count: number, index: number) => count > (before[index] ?? 0);
+      await until(() => journals.acknowledgedPerWriter.every(isLater), "a save of each writer");
+    },
+
+    /** Until one of them has had this reason to retry. */
+    async isToldBy(reason: string) {
+      const before = journals.retries.get(reason) ?? 0;
+      await until(() => (journals.retries.get(reason) ?? 0) > before, `a retry because of ${reason}`);
     },
 
     /** SIGKILL to one of them, for which another one is started. */
