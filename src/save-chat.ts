@@ -102,5 +102,7 @@ async function replaceAll(db: ChatDatabase, tables: ChatTables, save: Save): Pro
   throw new ChatStoreError(
     "QUERY_FAILED",
     `Other writers came first ${maxAttempts} times in a row, so nothing was changed. Try again.`,
+    // The code that Postgres has for this, by which isRetryable knows it.
+    { cause: Object.assign(new Error("Could not save on the messages that it had seen."), { code: "40001" }) },
   );
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
-import { DrizzleQueryError, sql } from "drizzle-orm";
+import { DrizzleQueryError, type SQL, sql } from "drizzle-orm";
 import { drizzle as drizzlePg } from "drizzle-orm/node-postgres";
 import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import pg from "pg";
@@ -89,6 +89,17 @@ const isAsleep = async (name: string) => {
     const { rowCount } = await admin.query("select from pg_stat_activity where state = 'active' and query = $1", [
       `select pg_sleep(10) /* ${name} */`,
     ]);
+    if (rowCount) return;
+  }
+};
+
+/** Once a connection of this name waits for a lock. */
+const isWaiting = async (name: string) => {
+  for (;;) {
+    const { rowCount } = await admin.query(
+      "select from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1",
+      [name],
+    );
     if (rowCount) return;
   }
 };
@@ -299,6 +310,33 @@ const retryable: Failure[] = [
       return Promise.all([first, second]).finally(() => Promise.allSettled([first, second]));
     },
     gives: "40P01",
+  },
+  {
+    name: "other writers came first again and again, where there are no transactions",
+    provoke: async () => {
+      const chatId = randomUUID();
+      await save(drizzlePg(admin), chatId);
+      const db = drizzlePg(openPool({ application_name: "overtaken" }));
+      const rival = await openPool().connect();
+      // Each statement of the store finds the chat locked, and then changed.
+      const overtaken: ChatDatabase = Object.create(db, {
+        transaction: { value: () => Promise.reject(new Error("No transactions support in this driver")) },
+        execute: {
+          value: async (statement: SQL) => {
+            await rival.query("begin");
+            await rival.query("update chat_store.chats set version = version + 1 where id = $1", [chatId]);
+            const [result] = await Promise.all([
+              db.execute(statement),
+              isWaiting("overtaken").then(() => rival.query("commit")),
+            ]);
+            return result;
+          },
+        },
+      });
+      const saving = createChatStore(overtaken).upsertChat({ userId: "u", chatId, messages: [] });
+      return saving.finally(() => rival.release());
+    },
+    gives: "40001",
   },
 ];
 
