@@ -1,0 +1,284 @@
+import { inspect } from "node:util";
+import type { UIMessage } from "ai";
+import { drizzle } from "drizzle-orm/node-postgres";
+import pg from "pg";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { type ChatDatabase, type ChatStore, ChatStoreError, createChatStore, migrate } from "../src/index.ts";
+import { createDatabase, modes } from "./databases.ts";
+
+/** In every title, text, tool output and metadata, and in the ids of users. Nothing of the library may show it. */
+const secret = "Xyzzy";
+const userId = `user ${secret}`;
+const ids = { userId, chatId: "chat" };
+
+const say = (id: string, role: UIMessage["role"] = "user"): UIMessage => ({
+  id,
+  role,
+  metadata: { mood: secret },
+  parts: [
+    { type: "text", text: `I said ${secret}.` },
+    { type: "tool-read", toolCallId: "t", state: "output-available", input: { file: secret }, output: secret },
+  ],
+});
+const pending: UIMessage = {
+  ...say("a", "assistant"),
+  parts: [{ type: "tool-read", toolCallId: "t", state: "input-available", input: { file: secret } }],
+};
+const messages = [say("q"), pending];
+const title = `About ${secret}`;
+const save = { ...ids, title, messages };
+/** A value of the wrong type that holds the secret. */
+const wrong = [
+  secret.repeat(300),
+  `${secret}\0`,
+  `${secret}\ud800`,
+  [secret],
+  { secret },
+  Object(secret),
+  () => secret,
+];
+
+type Failure = (store: ChatStore, db: ChatDatabase) => Promise<unknown>;
+// What arrives from JavaScript does not keep to the types.
+const upsert =
+  (input: object): Failure =>
+  (store) =>
+    store.upsertChat({ ...save, ...input } as never);
+const ask =
+  (message: object): Failure =>
+  (store) =>
+    store.startTurn({ ...ids, title, message: message as UIMessage });
+const answer =
+  (responseMessage: object): Failure =>
+  async (store) => {
+    const { persist } = await store.startTurn({ ...ids, message: say("second") });
+    await persist.onEnd({ responseMessage: responseMessage as UIMessage });
+  };
+const withPart = (part: unknown) => ({ ...pending, parts: [part] });
+
+const fields = ["userId", "chatId", "title", "messages", "expectedVersion"] as const;
+const invalid: [string, Failure][] = [
+  ...fields.flatMap((field) =>
+    wrong.map((value): [string, Failure] => [`a wrong ${field}`, upsert({ [field]: value })]),
+  ),
+  ...(["id", "role", "parts"] as const).flatMap((field) =>
+    wrong
+      .filter((value) => field !== "parts" || !Array.isArray(value))
+      .map((value): [string, Failure] => [`a wrong ${field}`, upsert({ messages: [{ ...say("q"), [field]: value }] })]),
+  ),
+  ["a message that is a text", upsert({ messages: [secret] })],
+  ["ids that are used twice", upsert({ messages: [say(secret), say(secret)] })],
+  ["a BigInt beside a text", upsert({ messages: [withPart({ text: secret, total: 1n })] })],
+  [
+    "a cycle",
+    upsert({
+      messages: [
+        withPart(
+          Object.assign([secret], {
+            get 1() {
+              return this;
+            },
+          }),
+        ),
+      ],
+    }),
+  ],
+  [
+    "a getter that throws",
+    (store) =>
+      store.upsertChat({
+        ...ids,
+        get messages(): UIMessage[] {
+          throw new Error(secret);
+        },
+      }),
+  ],
+  [
+    "a part that throws",
+    upsert({
+      messages: [
+        withPart({
+          toJSON() {
+            throw new Error(secret);
+          },
+        }),
+      ],
+    }),
+  ],
+  ["metadata that is a function", upsert({ messages: [{ ...say("q"), metadata: () => secret }] })],
+  ["nesting", upsert({ messages: [withPart(JSON.parse(`${"[".repeat(50_000)}"${secret}"${"]".repeat(50_000)}`))] })],
+  ["a wrong limit", (store) => store.getChats({ userId, limit: secret as never })],
+  ["a wrong page", (store) => store.getChats({ userId, before: { id: `${secret}\0`, updatedAt: secret as never } })],
+  ["a new message of another role", ask(say("new", "system"))],
+  ["a stored message in another role", ask(say("q", "assistant"))],
+  ["an answer with other words", ask(withPart({ type: "text", text: `${secret}!` }))],
+  ["an answer with more parts", ask({ ...pending, parts: [...pending.parts, ...say("x").parts] })],
+  ["an answer under a stored id", answer(say("q", "assistant"))],
+  ["an answer that is none", answer({ id: "new", role: secret, parts: secret })],
+];
+
+const refused: [string, Failure][] = [
+  ["a stranger's save", (store) => store.upsertChat({ ...save, userId: `other ${secret}` })],
+  ["a stranger's question", (store) => store.startTurn({ ...ids, userId: `other ${secret}`, message: say("new") })],
+  ["a stale copy", (store) => store.upsertChat({ ...save, messages: [say("new")], expectedVersion: 9 })],
+  ["a chat that is gone", (store) => store.upsertChat({ ...save, chatId: "gone", expectedVersion: 9 })],
+  [
+    "an answer to a question that was cut",
+    async (store) => {
+      const { persist } = await store.startTurn({ ...ids, message: say("second") });
+      await store.upsertChat({ ...save, messages: [] });
+      await persist.onEnd({ responseMessage: say("answer", "assistant") });
+    },
+  ],
+];
+
+const append = upsert({ messages: [...messages, say("new")] });
+/** What is done to the tables, and what the store is asked for then. */
+const failing: [string, string, Failure][] = [
+  ["a constraint on messages", "alter table chat_store.messages add check (role = '') not valid", append],
+  [
+    "a constraint on titles",
+    "alter table chat_store.chats add check (title = '') not valid",
+    upsert({ chatId: "new" }),
+  ],
+  [
+    "a trigger that quotes what it saw",
+    `create function chat_store.loud() returns trigger language plpgsql as
+       $$ begin raise exception 'not %', new.parts using detail = new.metadata, hint = new.chat_id; end $$;
+     create trigger loud before insert or update on chat_store.messages for each row execute function chat_store.loud()`,
+    append,
+  ],
+  ["a column that is gone", "alter table chat_store.messages rename parts to words", (store) => store.getChat(ids)],
+  ["a table that is gone", "drop table chat_store.messages", append],
+  ["tables that are gone", "drop table chat_store.chats cascade", (store) => store.getChats({ userId })],
+  [
+    "what is no JSON any more",
+    `alter table chat_store.messages drop column digest, alter parts type text using '${secret}, unquoted'`,
+    (store) => store.getChat(ids),
+  ],
+];
+
+/** Everything of an error that may end up in a log, but its cause, which is the driver's and may hold anything. */
+function shownOf(error: Error): string {
+  const { name, message, stack } = error;
+  const withoutCause: Error = Object.create(Object.getPrototypeOf(error), {
+    ...Object.getOwnPropertyDescriptors(error),
+    cause: { value: undefined },
+  });
+  const written = [JSON.stringify(error), inspect(withoutCause, { depth: 10, showHidden: true })];
+  return [name, message, stack, ...written].join("\n");
+}
+
+async function expectPrivate(work: Promise<unknown>, codes: string[]): Promise<void> {
+  const error: unknown = await work.then(
+    () => expect.fail("nothing was thrown"),
+    (error: unknown) => error,
+  );
+  if (!ChatStoreError.isInstance(error)) throw error;
+  expect(codes).toContain(error.code);
+  expect(shownOf(error)).not.toContain(secret);
+}
+
+describe.each(modes)("nothing of what people say is thrown or printed, $mode", ({ storeOn }) => {
+  let url: string;
+  let drop: () => Promise<void>;
+  let pool: pg.Pool;
+  let raw: pg.Client;
+  const printed = [
+    ...(["debug", "error", "info", "log", "trace", "warn"] as const).map((method) => vi.spyOn(console, method)),
+    vi.spyOn(process.stdout, "write"),
+    vi.spyOn(process.stderr, "write"),
+    vi.spyOn(process, "emitWarning"),
+  ];
+
+  beforeAll(async () => {
+    ({ url, drop } = await createDatabase());
+  });
+  beforeEach(async () => {
+    pool = new pg.Pool({ connectionString: url, max: 4 });
+    pool.on("error", () => {});
+    raw = new pg.Client(url);
+    await raw.connect();
+    await raw.query("drop schema if exists chat_store cascade");
+    await migrate(drizzle(pool));
+    await createChatStore(drizzle(pool)).upsertChat(save);
+    for (const spy of printed) spy.mockClear();
+  });
+  afterEach(async () => {
+    expect(printed.flatMap((spy) => spy.mock.calls)).toEqual([]);
+    await Promise.all([pool.end(), raw.end()]);
+  });
+  afterAll(() => drop());
+
+  test("for input that is not valid", async () => {
+    const db = drizzle(pool);
+    for (const [name, fail] of invalid) {
+      await expectPrivate(fail(storeOn(db), db), ["INVALID_CHAT"]).catch((error: unknown) => {
+        throw new Error(name, { cause: error });
+      });
+    }
+  });
+
+  test.each(refused)("for %s", async (_, fail) => {
+    const db = drizzle(pool);
+    await expectPrivate(fail(storeOn(db), db), ["CHAT_NOT_OWNED", "CHAT_CONFLICT"]);
+  });
+
+  test.each(failing)("for %s", async (_, before, fail) => {
+    await raw.query(before);
+    const db = drizzle(pool);
+    await expectPrivate(fail(storeOn(db), db), ["QUERY_FAILED", "NOT_MIGRATED"]);
+  });
+
+  /** A save that waits for a lock, until `end` makes an end of it. */
+  const interrupted = async (settings: string, end: () => Promise<unknown>) => {
+    const waiting = new pg.Pool({ connectionString: url, max: 1, options: settings });
+    // A client in a transaction that loses its connection also tells by an event, which nobody else listens to.
+    waiting.on("connect", (client) => client.on("error", () => {}));
+    waiting.on("error", () => {});
+    await raw.query("begin; lock table chat_store.chats");
+    const db = drizzle(waiting);
+    await Promise.all([expectPrivate(append(storeOn(db), db), ["QUERY_FAILED"]), end()]);
+    await raw.query("rollback");
+    await waiting.end();
+  };
+  test("for a statement that takes too long", () => interrupted("-c statement_timeout=100", async () => {}));
+  test("for a lock that takes too long", () => interrupted("-c lock_timeout=100", async () => {}));
+  test("for a connection that is cut", () =>
+    interrupted("-c application_name=waiting", () =>
+      expect
+        .poll(
+          async () =>
+            (
+              await pool.query(
+                `select pg_terminate_backend(pid) from pg_stat_activity
+                 where application_name = 'waiting' and wait_event_type = 'Lock' and datname = current_database()`,
+              )
+            ).rowCount,
+          { timeout: 20_000 },
+        )
+        .toBe(1),
+    ));
+
+  test("for a server that is not there", async () => {
+    const nowhere = drizzle(new pg.Pool({ host: "127.0.0.1", port: 1 }));
+    await expectPrivate(append(storeOn(nowhere), nowhere), ["QUERY_FAILED"]);
+    await expectPrivate(storeOn(nowhere).getChat(ids), ["QUERY_FAILED"]);
+  });
+
+  test("for a database that may only be read", async () => {
+    const reading = new pg.Pool({ connectionString: url, max: 1, options: "-c default_transaction_read_only=on" });
+    const db = drizzle(reading);
+    await expectPrivate(append(storeOn(db), db), ["QUERY_FAILED"]);
+    await reading.end();
+  });
+
+  test("for a transaction that has failed before", async () => {
+    const db = drizzle(pool);
+    const work = db.transaction(async (tx) => {
+      await tx.execute("select 1 / 0").catch(() => {});
+      await append(storeOn(tx), tx);
+    });
+    await expectPrivate(work, ["QUERY_FAILED"]);
+  });
+});
