@@ -10,8 +10,8 @@ import { snapshot } from "./snapshot.ts";
 const [owner, stranger] = ["the owner", "the stranger"];
 const chat = { userId: owner, chatId: "chat" };
 const size = 400;
-/** What the messages hold. */
-const secret = /secret words|message \d/;
+/** What is stored of a chat, and whose it is. */
+const secret = /secret words|message \d|title of|the owner|the stranger/;
 const pendingTool: UIMessage = {
   id: "tool",
   role: "assistant",
@@ -103,6 +103,18 @@ describe.each(modes)("every statement, $mode", ({ storeOn }) => {
     }
   };
   beforeEach(reset);
+
+  test("the steps call every method", async () => {
+    const called = new Set<string>();
+    for (const step of Object.values(steps)) {
+      const { db } = database;
+      const watch = (store: ChatStore) =>
+        new Proxy(store, { get: (_, key: keyof ChatStore) => called.add(key) && store[key] });
+      await step(watch(storeOn(db)), db).catch(() => {});
+      await reset();
+    }
+    expect([...called].sort()).toEqual(Object.keys(storeOn(database.db)).sort());
+  });
 
   test.each(Object.entries(steps))(
     "%s: asks in one user's name, and under another it is nothing",
