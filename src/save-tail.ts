@@ -86,7 +86,7 @@ on conflict (chat_id, id) do update set "order" = excluded."order", role = exclu
 where (m."order", m.digest) is distinct from (excluded."order", excluded.digest)
 )
 select case when s is not null or same then 'done' when not owned then 'forbidden'
-when c.version is distinct from coalesce($4, c.version) then 'conflict' end outcome, coalesce(to_json(s), to_json(c))::text chat
+when c.version is distinct from coalesce($4, c.version) then 'conflict' end outcome, coalesce(to_json(s), case when owned then to_json(c) end)::text chat
 from state c left join saved s on true`,
   );
   const chat = verdict?.chat ? parseChat(verdict.chat) : undefined;
