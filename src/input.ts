@@ -1,5 +1,5 @@
 import { z } from "zod/v4";
-import { InvalidChatError } from "./errors.ts";
+import { InvalidChatError, type InvalidChatIssue } from "./errors.ts";
 
 const integerMax = 2_147_483_647;
 
@@ -63,7 +63,9 @@ export const getChatsInput = object({
           .date({ error: ({ input }) => `expected the chat's updatedAt, a valid Date, found ${describe(input)}` })
           .refine((date) => date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9999, {
             error: "expected the chat's updatedAt, found a year outside 1 to 9999",
-          }),
+          })
+          // A copy: the caller may change the Date, and its class how it is written.
+          .transform((date) => new Date(date.getTime())),
       },
       { error: ({ input }) => `expected the last chat of the previous page, found ${describe(input)}` },
     )
@@ -94,19 +96,19 @@ export const answerInput = object({ responseMessage: message });
 
 /** The checked copy of an input. Only what it holds is used afterwards, whatever the caller does to the original. */
 export function parseInput<T>(shape: z.ZodType<T>, input: unknown): T {
-  let result: z.ZodSafeParseResult<T>;
+  let issues: InvalidChatIssue[];
   try {
-    result = shape.safeParse(input);
+    const { data, error } = shape.safeParse(input);
+    if (!error) return data;
+    // Still reads the input: only now are the messages made, which say what was found.
+    issues = error.issues.map(({ path, message }) => ({
+      path: path.map((key) => (typeof key === "number" ? key : String(key))),
+      message,
+    }));
   } catch (cause) {
     throw new InvalidChatError([{ path: [], message: "reading it threw; expected plain data" }], { cause });
   }
-  if (result.success) return result.data;
-  throw new InvalidChatError(
-    result.error.issues.map(({ path, message }) => ({
-      path: path.map((key) => (typeof key === "number" ? key : String(key))),
-      message,
-    })),
-  );
+  throw new InvalidChatError(issues);
 }
 
 function object<Shape extends z.ZodRawShape>(shape: Shape) {
