@@ -54,7 +54,10 @@ function answer(part: Part, sent: Part, index: number): Part {
     return { ...part, state: sent.state, output: sent.output };
   }
   if (part.state === "input-available" && sent.state === "output-error") {
-    return { ...part, state: sent.state, errorText: String(sent.errorText) };
+    if (typeof sent.errorText !== "string") {
+      throw refusal(index, "does not say what went wrong; expected errorText, a string");
+    }
+    return { ...part, state: sent.state, errorText: sent.errorText };
   }
   return part;
 }
