@@ -177,21 +177,6 @@ describe("input that is not valid", () => {
     });
   });
 
-  test.each([
-    ["no name", { schema: "" }],
-    ["null", { schema: null }],
-    ["the application's schema", { schema: "public" }],
-    ["one of Postgres's own", { schema: "pg_catalog" }],
-    ["a name of 64 bytes", { schema: "ü".repeat(32) }],
-    ["a NUL", { schema: "a\0b" }],
-  ])("neither createChatStore nor migrate accepts as a schema %s", async (_, options) => {
-    const refusal = { code: "INVALID_CHAT", issues: [{ path: ["schema"] }] };
-    expect(() => createChatStore(database.db, options as never)).toThrow(
-      expect.objectContaining({ code: "INVALID_CHAT" }),
-    );
-    await expect(migrate(database.db, options as never)).rejects.toMatchObject(refusal);
-  });
-
   test.each(["portable", "rowLevelSecurity"])("createChatStore accepts as %s only true and false", (name) => {
     const create = () => createChatStore(database.db, { [name]: "yes" });
     expect(create).toThrow(InvalidChatError);

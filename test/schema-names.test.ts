@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createChatStore, MigrationError, migrate } from "../src/index.ts";
+import { createChatStore, migrate } from "../src/index.ts";
 import { say } from "./conversations.ts";
 import { databases, type TestDatabase } from "./databases.ts";
 import { sqlShaped } from "./fuzz/hostile.ts";
@@ -40,11 +40,14 @@ test.each(names)("migrate puts the tables into a schema of exactly this name, tw
 });
 
 // Postgres cuts a name after 63 bytes, which would put two tenants into one schema.
-test.each(["", "pg_mine", "public", "a\0b", "x".repeat(64), "語".repeat(22)])(
-  "migrate refuses the schema name %j and changes nothing",
-  async (schema) => {
+test.each([null, "", "pg_mine", "public", "a\0b", "x".repeat(64), "語".repeat(22)])(
+  "migrate and createChatStore refuse the schema name %j and change nothing",
+  async (name) => {
+    const options = { schema: name as string };
     const before = await schemas();
-    await expect(migrate(database.db, { schema })).rejects.toBeInstanceOf(MigrationError);
+    const refusal = { code: "INVALID_CHAT", issues: [{ path: ["schema"] }] };
+    await expect(migrate(database.db, options)).rejects.toMatchObject(refusal);
+    expect(() => createChatStore(database.db, options)).toThrow(expect.objectContaining({ code: "INVALID_CHAT" }));
     expect(await schemas()).toEqual(before);
     const tables = "select 1 from pg_tables where tablename in ('chats', 'messages') and schemaname = any($1)";
     expect(await database.query(tables, [["", "public"]])).toEqual([]);
