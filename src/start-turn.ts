@@ -8,11 +8,9 @@ import { type MessageRow, toMessage, toRow } from "./messages.ts";
 import { asUser } from "./row-level-security.ts";
 import { saveChat } from "./save-chat.ts";
 import type { ChatTables } from "./schema.ts";
+import { takeTurns } from "./take-turns.ts";
 import { withTypedErrors } from "./typed-errors.ts";
 import type { Chat, ChatDatabase, StartTurnInput, StoreSettings, Turn } from "./types.ts";
-
-/** Every conflict means that another turn got on. So many of one chat's turns may do so in between before one gives up. */
-const maxAttempts = 50;
 
 export async function startTurn<M extends UIMessage>(
   db: ChatDatabase,
@@ -25,13 +23,12 @@ export async function startTurn<M extends UIMessage>(
   const sent = toRow(message, ["message"]);
 
   // Before a token is generated: what a person has asked is not lost with the answer.
-  const { chat, rows } = await asUser(db, userId, settings, saveQuestion);
+  const { chat, rows } = await asUser(db, userId, settings, (db) => takeTurns(db, tables, ids, saveQuestion));
   const messages = rows.map((row) => toMessage<M>(row));
 
   let saved: Promise<void> | undefined;
-  const onEnd = ({ responseMessage }: { responseMessage: M }) => {
-    const saving = () => asUser(db, userId, settings, (db) => saveAnswer(db, responseMessage));
-    saved ??= withTypedErrors("startTurn", tables, saving());
+  const onEnd = (event: { responseMessage: M }) => {
+    saved ??= withTypedErrors("startTurn", tables, saveAnswer(event));
     return saved;
   };
   return {
@@ -41,38 +38,29 @@ export async function startTurn<M extends UIMessage>(
   };
 
   async function saveQuestion(db: ChatDatabase): Promise<{ chat: Chat; rows: MessageRow[] }> {
-    for (let attempt = 1; ; attempt++) {
-      const stored = await loadChat(db, tables, ids, { digests: true });
-      const rows = putQuestion(stored?.rows ?? [], sent);
-      const known = { stored: stored?.rows.length, expectedVersion: stored?.chat.version ?? 0 };
-      const save = { ...ids, title: stored ? undefined : title, rows, ...known };
-      try {
-        return { chat: await saveChat(db, tables, save, settings), rows };
-      } catch (error) {
-        if (!ChatConflictError.isInstance(error) || attempt === maxAttempts) throw error;
-      }
-    }
+    const stored = await loadChat(db, tables, ids, { digests: true });
+    const rows = putQuestion(stored?.rows ?? [], sent);
+    const known = { stored: stored?.rows.length, expectedVersion: stored?.chat.version ?? 0 };
+    const save = { ...ids, title: stored ? undefined : title, rows, ...known };
+    return { chat: await saveChat(db, tables, save, settings), rows };
   }
 
-  async function saveAnswer(db: ChatDatabase, responseMessage: M): Promise<void> {
-    const answer = toRow(parseInput(answerInput, { responseMessage }).responseMessage, ["responseMessage"]);
+  async function saveAnswer(event: { responseMessage: M }): Promise<void> {
+    const answer = toRow(parseInput(answerInput, event).responseMessage, ["responseMessage"]);
     // On what this turn knows, of which nothing is serialised again. Only when overtaken, on what is stored by then.
-    let present: { version: number; rows: readonly MessageRow[] } = { version: chat.version, rows };
-    for (let attempt = 1; ; attempt++) {
-      const answered = putAnswer(present.rows, rows.at(-1), answer);
-      if (!answered) {
-        throw new ChatConflictError({ chatId, expectedVersion: chat.version, actualVersion: present.version || null });
-      }
-      try {
-        const known = { stored: present.rows.length, expectedVersion: present.version };
-        await saveChat(db, tables, { ...ids, rows: answered, ...known }, settings);
-        return;
-      } catch (error) {
-        if (!ChatConflictError.isInstance(error) || attempt === maxAttempts) throw error;
-      }
-      const stored = await loadChat(db, tables, ids, { digests: true });
-      present = { version: stored?.chat.version ?? 0, rows: stored?.rows ?? [] };
-    }
+    let known: { chat: Chat; rows: readonly MessageRow[] } | null = { chat, rows };
+    const saveOn = async (db: ChatDatabase) => {
+      const present = known ?? (await loadChat(db, tables, ids, { digests: true }));
+      known = null;
+      const answered = present && putAnswer(present.rows, rows.at(-1), answer);
+      if (!answered) return { actualVersion: present?.chat.version ?? null };
+      const save = { ...ids, rows: answered, stored: present.rows.length, expectedVersion: present.chat.version };
+      await saveChat(db, tables, save, settings);
+      return undefined;
+    };
+    // Given back and not thrown, or it would be taken for another turn that came in between.
+    const withoutQuestion = await asUser(db, userId, settings, (db) => takeTurns(db, tables, ids, saveOn));
+    if (withoutQuestion) throw new ChatConflictError({ chatId, expectedVersion: chat.version, ...withoutQuestion });
   }
 }
 

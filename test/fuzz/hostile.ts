@@ -417,7 +417,7 @@ export const getChatsInput = mostly(
   }),
 );
 export const startTurnInput = mostly(record({ userId, chatId, title, message: fc.oneof(message, answer) }));
-export const answerInput = record({ responseMessage: message });
+export const answerInput = mostly(record({ responseMessage: message }));
 
 /** Inputs of `upsertChat` that hold the value where the content of messages is, and in place of what holds it. */
 export const asContent = (value: Hostile) => [
