@@ -1,17 +1,13 @@
-import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, posix, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { install, manifestOf, own, root, run } from "../pack.ts";
 
-const run = promisify(execFile);
-const root = fileURLToPath(new URL("../..", import.meta.url));
 const fixtures = fileURLToPath(new URL("fixtures", import.meta.url));
 
-const own = async (name: string) => `${name}@${(await manifestOf(join(root, "node_modules", name))).version}`;
 const ownPeers = [await own("drizzle-orm"), await own("zod")];
 
 // Majors are explicit: for a bare name, npm picks what suits its own Node.
@@ -35,8 +31,7 @@ beforeAll(async () => {
     const cwd = projectFolder(name);
     await mkdir(cwd);
     await writeFile(join(cwd, "package.json"), JSON.stringify({ private: true, type: "module" }));
-    const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"];
-    await run("npm", ["install", ...flags, tarball, ...packages, ...helpers], { cwd });
+    await install(cwd, [tarball, ...packages, ...helpers]);
     await cp(fixtures, cwd, { recursive: true });
   }
 });
@@ -56,7 +51,7 @@ describe("the tarball", () => {
     expect(files.filter((file) => !shared.test(file)).sort()).toEqual(
       [
         ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
-        ...["dist/index.d.ts", "dist/index.js", "dist/schema.d.ts", "dist/schema.js"],
+        ...["dist/cli.js", "dist/index.d.ts", "dist/index.js", "dist/schema.d.ts", "dist/schema.js"],
         ...migrations.map((name) => `migrations/${name}`),
       ].sort(),
     );
@@ -116,8 +111,4 @@ function typeErrors(folder: string, exactOptionalPropertyTypes: boolean): string
   ];
   const getCurrentDirectory = () => folder;
   return ts.formatDiagnostics(found, { getCurrentDirectory, getCanonicalFileName: String, getNewLine: () => "\n" });
-}
-
-async function manifestOf(packageFolder: string): Promise<{ version: string; scripts?: Record<string, string> }> {
-  return JSON.parse(await readFile(join(packageFolder, "package.json"), "utf8"));
 }

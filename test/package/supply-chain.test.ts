@@ -1,14 +1,12 @@
-import { execFile } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { promisify } from "node:util";
+import { join } from "node:path";
 import ts from "typescript";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { run } from "../pack.ts";
 
 /** What comes into an application with this package, seen from one that installs nothing else. */
 
-const run = promisify(execFile);
 const tarball = inject("tarball");
 let project: string;
 let printed: string;
@@ -35,24 +33,34 @@ test("installing it, scripts allowed, runs none: neither its own nor one of its 
 });
 
 test("its code imports its peers and node:crypto, its types only its peers", async () => {
-  const files = await readdir(installed("dist"));
-  expect(await importsOf(files.filter((file) => file.endsWith(".js")))).toEqual([
+  expect((await reachedFrom("index.js", "schema.js")).imports).toEqual([
     "drizzle-orm",
     "drizzle-orm/pg-core",
     "node:crypto",
     "zod/v4",
   ]);
-  expect(await importsOf(files.filter((file) => file.endsWith(".d.ts")))).toEqual([
+  expect((await reachedFrom("index.d.ts", "schema.d.ts")).imports).toEqual([
     "ai",
     "drizzle-orm",
     "drizzle-orm/pg-core",
   ]);
 });
 
+test("the command line imports the same and parts of Node; the driver it requires is the application's", async () => {
+  const library = await reachedFrom("index.js", "schema.js");
+  const { imports } = await reachedFrom("cli.js");
+  expect(imports.filter((name) => !library.imports.includes(name))).toEqual([
+    "node:fs",
+    "node:module",
+    "node:path",
+    "node:timers/promises",
+    "node:util",
+  ]);
+});
+
 test("its code has no way to the network, to files, to the environment or to code in a text", async () => {
   const names = new Set<string>();
-  for (const file of await readdir(installed("dist"))) {
-    if (!file.endsWith(".js")) continue;
+  for (const file of (await reachedFrom("index.js", "schema.js")).files) {
     const visit = (node: ts.Node): void => {
       if (ts.isIdentifier(node)) names.add(node.text);
       ts.forEachChild(node, visit);
@@ -87,15 +95,17 @@ test("npm audit knows of nothing against it or its peers", async ({ skip }) => {
   expect(report.metadata?.dependencies.total).toBeGreaterThan(3);
 });
 
-/** What these files of dist import from elsewhere. Fails on a file that is not there. */
-async function importsOf(files: string[]): Promise<string[]> {
+/** The files of dist that these import, themselves included, and what all of them import from elsewhere. */
+async function reachedFrom(...entries: string[]): Promise<{ files: Set<string>; imports: string[] }> {
+  const files = new Set(entries);
   const imports = new Set<string>();
+  // Goes on to the files that it adds.
   for (const file of files) {
-    const { importedFiles } = ts.preProcessFile(await readFile(installed("dist", file), "utf8"), true, true);
-    for (const { fileName } of importedFiles) {
+    const text = await readFile(installed("dist", file), "utf8");
+    for (const { fileName } of ts.preProcessFile(text, true, true).importedFiles) {
       if (!fileName.startsWith("./")) imports.add(fileName);
-      else await stat(join(dirname(installed("dist", file)), fileName));
+      else files.add(file.endsWith(".d.ts") ? fileName.slice(2).replace(/\.js$/, ".d.ts") : fileName.slice(2));
     }
   }
-  return [...imports].sort();
+  return { files, imports: [...imports].sort() };
 }

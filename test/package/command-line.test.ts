@@ -1,0 +1,106 @@
+import { readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
+import { install, own, root, run } from "../pack.ts";
+
+let folder: string;
+/** Has installed the package, and later a driver. */
+const application = () => join(folder, "application");
+/** Has a driver, but not the package: npx runs it from elsewhere. */
+const otherApplication = () => join(folder, "other-application");
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "drizzle-chat-store-command-line-"));
+  const tarball = inject("tarball");
+  for (const path of [application(), otherApplication()]) {
+    await mkdir(path);
+    await writeFile(join(path, "package.json"), JSON.stringify({ private: true, type: "module" }));
+  }
+  await install(application(), [tarball, await own("drizzle-orm"), await own("zod"), await own("ai")]);
+  await install(otherApplication(), [await own("drizzle-orm"), await own("postgres")]);
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** An empty database, gone after the test. */
+async function openDatabase() {
+  const admin = new pg.Client(inject("postgresUrl"));
+  await admin.connect();
+  const name = `command_line_${Date.now()}`;
+  await admin.query(`create database ${name}`);
+  const url = new URL(inject("postgresUrl"));
+  url.pathname = `/${name}`;
+  const client = new pg.Client(url.href);
+  await client.connect();
+  onTestFinished(async () => {
+    await client.end();
+    await admin.query(`drop database ${name} with (force)`);
+    await admin.end();
+  });
+  return { url: url.href, query: (text: string) => client.query(text) };
+}
+
+/** A command as a shell runs it. */
+async function shell(command: string, { cwd, databaseUrl }: { cwd: string; databaseUrl: string }) {
+  const env = { ...process.env, DATABASE_URL: databaseUrl };
+  const { exitCode, stdout, stderr } = await run("bash", ["-c", command], { cwd, env }).then(
+    (printed) => ({ exitCode: 0, ...printed }),
+    (error: { code: number; stdout: string; stderr: string }) => ({ ...error, exitCode: error.code }),
+  );
+  return { exitCode, stdout: stdout.trimEnd(), stderr: stderr.replaceAll(/^npm warn .*\n/gm, "").trimEnd() };
+}
+
+const cli = () => JSON.stringify(join(application(), "node_modules", "drizzle-chat-store", "dist", "cli.js"));
+
+describe("the command line of the packed package", () => {
+  it("says what to do where there is no driver", async () => {
+    const { url: databaseUrl } = await openDatabase();
+    expect(await shell("npx drizzle-chat-store status", { cwd: application(), databaseUrl })).toEqual({
+      exitCode: 3,
+      stdout: "",
+      stderr:
+        "Found neither of the drivers pg and postgres. The command uses your application's own, beside drizzle-orm: " +
+        "run it in the application's folder, or install one there (npm install pg).",
+    });
+    // It needs none to print the SQL.
+    expect(await shell("npx drizzle-chat-store sql", { cwd: application(), databaseUrl })).toMatchObject({
+      exitCode: 0,
+    });
+  });
+
+  it("takes the driver of the folder it is run in, when the package itself lies elsewhere", async () => {
+    const { url: databaseUrl } = await openDatabase();
+    expect(await shell(`node ${cli()} migrate`, { cwd: otherApplication(), databaseUrl })).toEqual({
+      exitCode: 0,
+      stdout: 'Applying 0000_chats\nSchema "chat_store" is now at version 1, the newest.',
+      stderr: "",
+    });
+  });
+
+  it("prints what the README shows", async () => {
+    await install(application(), [await own("pg")]);
+    const { url: databaseUrl, query } = await openDatabase();
+    const readme = readFileSync(join(root, "README.md"), "utf8");
+    const section = /^## Command line\n.*?(?=^## )/ms.exec(readme)?.[0] ?? "";
+    const blocks = [...section.matchAll(/(?:<!-- after: (.*?) -->\n)?```console\n(.*?)```/gs)];
+    expect(blocks).toHaveLength(6);
+    const exitCodes: number[] = [];
+    for (const [, accidents, block = ""] of blocks) {
+      if (accidents) await query(accidents);
+      let printed = "";
+      for (const [, command = ""] of block.matchAll(/^\$ (.*)$/gm)) {
+        const { exitCode, stdout, stderr } = await shell(command, { cwd: application(), databaseUrl });
+        expect(stderr).toBe("");
+        printed += `$ ${command}\n${stdout}\n`;
+        exitCodes.push(exitCode);
+      }
+      const withoutTimes = (text: string) => text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>");
+      expect(withoutTimes(block)).toBe(withoutTimes(printed));
+    }
+    // --help, status, migrate, status, sql | head, doctor; after the accidents doctor and status.
+    expect(exitCodes).toEqual([0, 1, 0, 0, 0, 0, 1, 1]);
+  });
+});
