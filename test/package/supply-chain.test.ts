@@ -15,7 +15,14 @@ const installed = (...path: string[]) => join(project, "node_modules", "drizzle-
 beforeAll(async () => {
   project = await mkdtemp(join(tmpdir(), "drizzle-chat-store-supply-chain-"));
   await writeFile(join(project, "package.json"), JSON.stringify({ private: true }));
-  const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts=false", "--foreground-scripts"];
+  const flags = [
+    "--prefer-offline",
+    "--no-audit",
+    "--no-fund",
+    "--ignore-scripts=false",
+    "--foreground-scripts",
+    "--loglevel=notice",
+  ];
   printed = (await run("npm", ["install", ...flags, tarball], { cwd: project })).stdout;
 });
 
@@ -72,12 +79,12 @@ test("its code has no way to the network, to files, to the environment or to cod
   expect(names).toContain("createChatStore");
 });
 
-test("it weighs less than 30 kB to download and 120 kB on the disk", async () => {
-  expect((await stat(tarball)).size).toBeLessThan(30_000);
+test("it weighs less than 45 kB to download and 160 kB on the disk", async () => {
+  expect((await stat(tarball)).size).toBeLessThan(45_000);
   const entries = await readdir(installed(), { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => stat(join(entry.parentPath, entry.name)));
   const sizes = (await Promise.all(files)).map(({ size }) => size);
-  expect(sizes.reduce((total, size) => total + size, 0)).toBeLessThan(120_000);
+  expect(sizes.reduce((total, size) => total + size, 0)).toBeLessThan(160_000);
 });
 
 test("npm audit knows of nothing against it or its peers", async ({ skip }) => {
