@@ -1,0 +1,9 @@
+import { migrate } from "drizzle-chat-store";
+import { drizzle } from "drizzle-orm/node-postgres";
+import { chat } from "./chat.js";
+
+const db = drizzle(process.env.DATABASE_URL);
+migrate(db)
+  .then(() => chat(db, "node-postgres"))
+  .then((result) => console.log(JSON.stringify(result)))
+  .finally(() => db.$client.end());

@@ -1,0 +1,2 @@
+// The whole package, for its size.
+export { createChatStore, migrate } from "drizzle-chat-store";

@@ -1,0 +1,142 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { cp, mkdtemp, readdir, readFile, realpath, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createDatabase } from "../databases.ts";
+import { packInto } from "../pack.ts";
+import { freePort } from "../postgres.ts";
+import { bundlers } from "./bundlers.ts";
+
+const run = promisify(execFile);
+const drivers = ["node-postgres", "postgres-js"];
+
+/** Of this test alone, outside the repository: no module can be found in a node_modules above. */
+let folder: string;
+let app: string;
+
+beforeAll(async () => {
+  folder = await realpath(await mkdtemp(join(tmpdir(), "drizzle-chat-store-bundles-")));
+  const tarball = await packInto(folder);
+  app = join(folder, "app");
+  // What somebody has installed or built there by hand stays behind.
+  const filter = (path: string) => !/[/\\]app[/\\](node_modules|out|\.next)$/.test(path);
+  await cp(fileURLToPath(new URL("app", import.meta.url)), app, { recursive: true, filter });
+  const flags = ["--no-save", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"];
+  await run("npm", ["install", ...flags, tarball], { cwd: app });
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const expected = {
+  messages: [
+    { id: "m1", role: "user", parts: [{ type: "text", text: "Weather?" }] },
+    { id: "m2", role: "assistant", metadata: { model: "x" }, parts: [{ type: "text", text: "Sunny \u0000" }] },
+  ],
+  refusal: { name: "ChatOwnershipError", code: "CHAT_NOT_OWNED", isInstance: true },
+};
+
+const builds = bundlers.flatMap(({ name, scripts }) => scripts.map((script) => ({ name, script })));
+const scripts = builds.filter(({ name }) => !name.startsWith("Next"));
+const servers = builds.filter(({ name }) => name.startsWith("Next"));
+
+test.for(servers)(
+  "$name: a server migrates when it starts, and stores chats",
+  async ({ script }, { onTestFinished }) => {
+    const output = await bundle(script);
+    expect(await readdir(join(output, "node_modules"))).not.toContain("drizzle-chat-store");
+    const bundled = await isolate(output);
+    const database = await createDatabase();
+    onTestFinished(database.drop);
+    const { url, stop } = await serve(bundled, database.url);
+    onTestFinished(stop);
+    for (const driver of drivers) {
+      const response = await fetch(`${url}/${driver}`, { method: "POST" });
+      expect(response.status).toBe(200);
+      expect(await response.json()).toEqual(expected);
+    }
+  },
+);
+
+test.for(scripts)("$name ($script): a script migrates and stores chats", async ({ script }, { onTestFinished }) => {
+  const bundled = await isolate(await bundle(script));
+  const files = await readdir(bundled);
+  expect(files).toHaveLength(drivers.length);
+  for (const driver of drivers) {
+    const database = await createDatabase();
+    onTestFinished(database.drop);
+    const file = files.find((file) => file.startsWith(driver)) ?? expect.fail(`no bundle for ${driver}`);
+    expect(await readFile(join(bundled, file), "utf8")).toMatch(/CREATE TABLE \\?"chat_store/);
+    const { stdout } = await run(process.execPath, [...onlyReading(bundled), file], {
+      cwd: bundled,
+      env: { DATABASE_URL: database.url },
+    });
+    expect(JSON.parse(stdout)).toEqual(expected);
+  }
+});
+
+test("the whole package adds less than 24 kB to a minified bundle, 9.5 kB compressed", async () => {
+  const [file = ""] = await readdir(await bundle("size"));
+  const code = await readFile(join(app, "out", "size", file));
+  expect(code.length).toBeLessThan(24_000);
+  expect(gzipSync(code).length).toBeLessThan(9_500);
+});
+
+test.for(bundlers)("$name is the major that was tested", async ({ name, tool }) => {
+  const { version } = JSON.parse(await readFile(join(app, "node_modules", tool, "package.json"), "utf8"));
+  const major = / (\d+)/.exec(name)?.[1];
+  if (major) expect(version.split(".")[0]).toBe(major);
+});
+
+/** Runs one of the application's scripts. Resolves to the folder of its output. */
+async function bundle(script: string): Promise<string> {
+  await run("npm", ["run", script], { cwd: app, env: { ...process.env, NEXT_TELEMETRY_DISABLED: "1" } });
+  return join(app, "out", script);
+}
+
+/** Copies what a bundler has put out into an otherwise empty folder. */
+async function isolate(output: string): Promise<string> {
+  const empty = await mkdtemp(join(folder, "empty-"));
+  // Turbopack links to packages it does not bundle. Left to itself, `cp` would make these links lead back to the application.
+  await cp(output, empty, { recursive: true, verbatimSymlinks: true });
+  return empty;
+}
+
+/** Node's permissions let the process read nothing but its own folder. */
+function onlyReading(folder: string): string[] {
+  const network = process.allowedNodeEnvironmentFlags.has("--allow-net") ? ["--allow-net"] : [];
+  return ["--permission", `--allow-fs-read=${folder}`, ...network];
+}
+
+/** Starts Next's standalone server, and resolves when it answers. */
+async function serve(cwd: string, databaseUrl: string) {
+  const port = await freePort();
+  const server = spawn(process.execPath, [...onlyReading(cwd), "server.js"], {
+    cwd,
+    env: { DATABASE_URL: databaseUrl, HOSTNAME: "127.0.0.1", PORT: String(port), NEXT_TELEMETRY_DISABLED: "1" },
+    stdio: ["ignore", "inherit", "inherit"],
+    timeout: 60_000,
+  });
+  const exited = once(server, "exit");
+  const url = `http://127.0.0.1:${port}`;
+  const answers = () =>
+    fetch(url).then(
+      () => true,
+      () => false,
+    );
+  while (!(await answers())) {
+    if (server.exitCode !== null || server.signalCode) throw new Error("The server did not start.");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return {
+    url,
+    stop: async () => {
+      server.kill();
+      await exited;
+    },
+  };
+}
