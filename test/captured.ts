@@ -28,6 +28,7 @@ export async function openCaptured(): Promise<CapturedDatabase> {
   const db = drizzle(pool, { logger: { logQuery: (text, values) => void statements.push({ text, values }) } });
   return {
     db,
+    migrator: db,
     query: async (text, values) => (await raw.query(text, values)).rows,
     async capture(work) {
       statements = [];

@@ -2,15 +2,15 @@ import { deepStrictEqual } from "node:assert/strict";
 import type { ToolUIPart, UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Chat, createChatStore, migrate } from "../src/index.ts";
-import { databases, type TestDatabase } from "./databases.ts";
+import { databases, databasesWithoutTransactions, type TestDatabase } from "./databases.ts";
 import { conversations, model, text, turn, user } from "./sdk-messages.ts";
 
-describe.each(databases)("on $name", ({ open }) => {
+describe.each([...databases, ...databasesWithoutTransactions])("on $name", ({ open }) => {
   let database: TestDatabase;
 
   beforeAll(async () => {
     database = await open();
-    await migrate(database.db);
+    await migrate(database.migrator);
   });
 
   afterAll(() => database?.close());

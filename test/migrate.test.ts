@@ -143,7 +143,7 @@ describe.each(servers)("migrate from many processes on $name", (kind) => {
 
   test("a role that may not create schemas can migrate into one that exists", async () => {
     const database = await openWith(kind);
-    const role = `migrator_${kind.name.replaceAll(/\W/g, "_")}`;
+    const role = `migrator_${kind.name.toLowerCase().replaceAll(/\W/g, "_")}`;
     await database.query(`create role ${role}`);
     try {
       await database.query(`create schema chat_store authorization ${role}`);

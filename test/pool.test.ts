@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type ChatStore, migrate } from "../src/index.ts";
 import { conversation, say } from "./conversations.ts";
-import { drivers, inModes, openWith, type TestDatabase } from "./databases.ts";
+import { inModes, openWith, pools, type TestDatabase } from "./databases.ts";
 
 /**
  * The store never holds a connection while it waits for another one: applications that do so, each request holding some
@@ -44,7 +44,7 @@ function verbsOf(store: ChatStore, ids: { userId: string; chatId: string }) {
   return Object.entries(verbs);
 }
 
-describe.each(inModes(drivers))("$name, $mode", ({ connect, storeOn }) => {
+describe.each(inModes(pools))("$name, $mode", ({ connect, storeOn }) => {
   const newIds = () => ({ userId: randomUUID(), chatId: randomUUID() });
 
   describe("with a pool of ten", () => {

@@ -1,7 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, migrate } from "../src/index.ts";
 import { conversation, say } from "./conversations.ts";
-import { inModes, modes, nodePostgres, openWith, servers, type TestDatabase } from "./databases.ts";
+import {
+  databasesWithoutTransactions,
+  inModes,
+  modes,
+  nodePostgres,
+  openWith,
+  servers,
+  type TestDatabase,
+} from "./databases.ts";
 
 const serializable = {
   name: "node-postgres with serializable transactions",
@@ -11,14 +19,14 @@ const serializable = {
     ),
 };
 
-describe.each([...inModes(servers), ...inModes([serializable], modes.slice(0, 1))])(
+describe.each([...inModes(servers), ...inModes([serializable, ...databasesWithoutTransactions], modes.slice(0, 1))])(
   "two writers of one chat on $name, $mode",
   ({ open, storeOn }) => {
     let database: TestDatabase;
     let store: ChatStore;
     beforeAll(async () => {
       database = await open();
-      await migrate(database.db);
+      await migrate(database.migrator);
       store = storeOn(database.db);
     });
     afterAll(() => database.close());

@@ -2,7 +2,7 @@ import type { UIMessage } from "ai";
 import { expect, onTestFinished, test } from "vitest";
 import { ChatConflictError, type ChatDatabase, createChatStore, migrate } from "../../src/index.ts";
 import { say } from "../conversations.ts";
-import { drivers, openWith } from "../databases.ts";
+import { openWith, pools } from "../databases.ts";
 import { below, chance, pick } from "../stress/lines.ts";
 import { createLatencies } from "./latencies.ts";
 
@@ -169,7 +169,7 @@ async function check({ store, written }: Run) {
   }
 }
 
-test.each(drivers)(
+test.each(pools)(
   "64 clients get along on ten connections of $name: none waits for ever, or far longer than the others",
   async ({ name, connect }) => {
     // Waiting for ever becomes an error: for a lock, or within a transaction for another connection.

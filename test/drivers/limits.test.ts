@@ -1,0 +1,75 @@
+import { sql } from "drizzle-orm";
+import pg from "pg";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createChatStore, migrate } from "../../src/index.ts";
+import { conversation } from "../conversations.ts";
+import { createDatabase, type Driver, databasesWithoutTransactions, postgresJsThroughPgBouncer } from "../databases.ts";
+import { pgBouncerVersion, startPgBouncer } from "../pgbouncer.ts";
+
+/** What README's table says does not work. */
+
+const open = async (driver: Driver) => {
+  const database = await driver.open();
+  onTestFinished(database.close);
+  return database;
+};
+
+describe.each(databasesWithoutTransactions)("$name, which has no transactions", (driver) => {
+  test("refuses to migrate, and leaves nothing behind", async () => {
+    const { db, query } = await open(driver);
+    await expect(migrate(db)).rejects.toMatchObject({
+      code: "MIGRATION_FAILED",
+      migration: null,
+      cause: { message: expect.stringMatching(/transactions/i) },
+    });
+    expect(await query("select from pg_namespace where nspname = 'chat_store'")).toEqual([]);
+  });
+
+  test("refuses portable saves, and stores nothing", async () => {
+    const { db, migrator } = await open(driver);
+    await migrate(migrator);
+    const save = createChatStore(db, { portable: true }).upsertChat({
+      userId: "u",
+      chatId: "c",
+      messages: conversation(2),
+    });
+    await expect(save).rejects.toMatchObject({
+      code: "QUERY_FAILED",
+      cause: { message: expect.stringMatching(/transactions/i) },
+    });
+    expect(await createChatStore(db).getChats({ userId: "u" })).toEqual([]);
+  });
+});
+
+describe("PgBouncer", () => {
+  test("is the version that README speaks of", async () => {
+    const bouncer = await startPgBouncer("postgres://127.0.0.1");
+    onTestFinished(bouncer.stop);
+    expect(bouncer.version).toBe(pgBouncerVersion);
+  });
+
+  // Its `commit` is a named statement, which is not there on another server connection. Postgres aborts the transaction,
+  // postgres.js prepares the statement again, and commits what is to be rolled back by then: without an error.
+  test("loses transactions of postgres.js, unless that is told `prepare: false`", async () => {
+    const { db, query } = await open(postgresJsThroughPgBouncer);
+    await query("create table saved (id int)");
+    const insert = (id: number) => db.transaction((tx) => tx.execute(sql`insert into saved values (${id}::int)`));
+    await Promise.all(Array.from({ length: 20 }, (_, index) => insert(index)));
+    await Promise.all(Array.from({ length: 20 }, (_, index) => insert(20 + index)));
+
+    const [saved] = await query<{ count: number }>("select count(*)::int from saved");
+    expect(saved?.count).toBeLessThan(40);
+  });
+
+  test.each(["options=-c%20statement_timeout=1000", "statement_timeout=1000"])(
+    "refuses connections of node-postgres with %s",
+    async (setting) => {
+      const { url, drop } = await createDatabase();
+      onTestFinished(drop);
+      const bouncer = await startPgBouncer(url);
+      onTestFinished(bouncer.stop);
+      const client = new pg.Client(`${bouncer.url}?${setting}`);
+      await expect(client.connect()).rejects.toThrow("unsupported startup parameter");
+    },
+  );
+});

@@ -1,0 +1,16 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+import config from "../../vitest.config.ts";
+
+/** What depends on the driver. On the usual ones `npm test` runs it, with all else. */
+const suites = ["contract", "migrate", "two-writers", "fidelity"];
+
+export default defineConfig({
+  ...config,
+  root: fileURLToPath(new URL("../..", import.meta.url)),
+  test: {
+    ...config.test,
+    include: [...suites.map((name) => `test/${name}.test.ts`), "test/drivers/*.test.ts"],
+    provide: { drivers: "others" },
+  },
+});
