@@ -1,10 +1,17 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { sql } from "drizzle-orm";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, inject, test } from "vitest";
 import { createChatStore, type MigrationError, migrate } from "../src/index.ts";
 import { migrations } from "../src/migrations.ts";
 import { conversation } from "./conversations.ts";
 import { databases, servers, type TestDatabase } from "./databases.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** A plainer one, for a Drizzle that does not know better. */
+    schemaName: string;
+  }
+}
 
 const opened: TestDatabase[] = [];
 const openWith = async ({ open }: { open(): Promise<TestDatabase> }) => {
@@ -74,7 +81,7 @@ describe.each(databases)("migrate on $name", (kind) => {
 
   test("puts a second installation into a schema of another name, beside the first", async () => {
     const database = await openWith(kind);
-    const schema = `it's a "schema" for $& and $1`;
+    const schema = inject("schemaName") ?? `it's a "schema" for $& and $1`;
     await migrate(database.db);
     await migrate(database.db, { schema });
     const [first, second] = [createChatStore(database.db), createChatStore(database.db, { schema })];
