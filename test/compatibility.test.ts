@@ -1,0 +1,63 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { drivers } from "./databases.ts";
+import { drizzleVersions } from "./drizzle/versions.ts";
+import { pgBouncerVersion } from "./pgbouncer.ts";
+import { majors } from "./postgres-majors/majors.ts";
+
+const manifest = JSON.parse(readFileSync("package.json", "utf8"));
+const installed = (name: string): string =>
+  JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8")).version;
+
+const nodeMajors = /for major in ([\d ]+)/.exec(readFileSync(".ci/run", "utf8"))?.[1]?.split(" ").sort() ?? [];
+const aiMajors = ["ai5", "ai6", "ai"].map((name) => Number.parseInt(installed(name), 10));
+const drizzle = drizzleVersions.map(({ installedAs, but }) => {
+  const version = installed(installedAs);
+  return { release: version.includes("-") ? version : version.replace(/\.\d+$/, ""), but };
+});
+const bundlers = ["esbuild", "webpack 5", "Next 16 with Turbopack", "Next 16 with webpack"];
+
+const versions = [
+  ["Node", nodeMajors.join(", "), "[.ci/run](.ci/run)"],
+  ["Postgres", majors.map(({ major }) => major).join(", "), "`npm run test:postgres`"],
+  [
+    "drizzle-orm",
+    drizzle.map(({ release, but }) => (but ? `${release} (but ${but})` : release)).join(", "),
+    "`npm run test:drizzle`",
+  ],
+  ["ai", aiMajors.join(", "), "`npm test`, `npm run test:package`"],
+  ["zod", manifest.peerDependencies.zod.replaceAll("^", "").replace(" || ", ", "), "`npm run test:package`"],
+  ["bundlers", bundlers.join(", "), "`npm run test:bundles`"],
+];
+
+/** Drizzle's Postgres drivers that no test imports. */
+function notTried(): string[] {
+  const tried = readFileSync("test/databases.ts", "utf8");
+  return readdirSync("node_modules/drizzle-orm", { recursive: true, encoding: "utf8" })
+    .filter((file) => /\bsession\.d\.ts$/.test(file))
+    .filter((file) => /extends PgSession\b/.test(readFileSync(`node_modules/drizzle-orm/${file}`, "utf8")))
+    .map((file) => file.replace(/\/session\.d\.ts$/, ""))
+    .filter((name) => !tried.includes(`"drizzle-orm/${name}"`))
+    .sort();
+}
+
+const table = (rows: string[][]) => rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+
+test("README's tables are the lists that the tests go through", () => {
+  const section = /## Compatibility\n(.*?)\n## /s.exec(readFileSync("README.md", "utf8"))?.[1];
+  expect(section).toContain(table([["", "", "run by"], ["---", "---", "---"], ...versions]));
+  expect(section).toContain(
+    table([["driver", "works"], ["---", "---"], ...drivers.map(({ name, works }) => [name, works])]),
+  );
+  expect(section).toContain(`Debian's ${pgBouncerVersion}, in transaction mode`);
+  expect(section).toContain(`Not tried: ${notTried().join(", ")}.`);
+});
+
+test("package.json asks for what the tables say", () => {
+  const { engines, peerDependencies } = manifest;
+  expect(engines.node).toBe(`>=${nodeMajors[0]}`);
+  const releases = drizzle.map(({ release }) => release).filter((release) => !release.includes("-"));
+  const nextMinor = Number(releases.at(-1)?.split(".")[1]) + 1;
+  expect(peerDependencies["drizzle-orm"]).toBe(`>=${releases[0]} <0.${nextMinor}`);
+  expect(peerDependencies.ai).toBe(`>=${aiMajors[0]} <${(aiMajors.at(-1) ?? 0) + 1}`);
+});
