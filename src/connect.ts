@@ -102,8 +102,8 @@ function reasonOf(error: unknown): string {
     "53300": "the server has no connection left to give",
     "57P03": "the server is starting up or shutting down",
   };
-  if (code && known[code]) return `${known[code]} (${code})`;
-  return code ?? (error instanceof Error ? error.message : "for an unknown reason");
+  if (code) return known[code] ? `${known[code]} (${code})` : `error ${code}`;
+  return error instanceof Error ? error.message : "for an unknown reason";
 }
 
 const codeOf = (error: unknown) =>

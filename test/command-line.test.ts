@@ -141,7 +141,7 @@ missing     index chats.chats_user_idx
   });
 
   test("says why it could not connect, and repeats nothing of the URL", async () => {
-    const { url } = await openDatabase();
+    const { url, query } = await openDatabase();
     const folder = await folderWith(driver);
     const failing = async (edit: (url: URL) => void) => {
       const wrong = new URL(url);
@@ -165,6 +165,13 @@ missing     index chats.chats_user_idx
     );
     expect(await failing((url) => Object.assign(url, asAda))).toMatch(
       /^Could not connect to the database: the (user or the password is wrong \(28P01\)|server does not let this user in from here \(28000\))\.$/,
+    );
+
+    // A reason for which we have no words. Postgres's own name the database.
+    const { pathname } = new URL((await openDatabase()).url);
+    await query(`alter database ${pathname.slice(1)} allow_connections false`);
+    expect(await failing((url) => Object.assign(url, { pathname }))).toBe(
+      "Could not connect to the database: error 55000.",
     );
 
     // Not a Postgres server: it hangs up.

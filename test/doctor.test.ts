@@ -26,6 +26,13 @@ describe.each(databases)("doctor on $name", ({ open }) => {
     expect(await diagnose(database.db, schema)).toEqual({ differences: [], additions: [], ledger: true });
   });
 
+  test("leaves the connection as it was", async () => {
+    const database = await openMigrated(open);
+    const before = await database.query("show search_path");
+    await diagnosisOf(database);
+    expect(await database.query("show search_path")).toEqual(before);
+  });
+
   test("finds a database without the tables", async () => {
     const database = await openMigrated(open);
     expect(await diagnosisOf(database, "elsewhere")).toBe(`\
