@@ -8,8 +8,6 @@ import { fileURLToPath } from "node:url";
 import { createJournals } from "./journals.ts";
 import type { Defect, WriterOptions } from "./writer.ts";
 
-export type Writers = ReturnType<typeof startWriters>;
-
 /** Processes that save until they are stopped. One that ends by itself is a failure. */
 export function startWriters(
   drivers: WriterOptions["driver"][],
@@ -54,7 +52,10 @@ export function startWriters(
       journals.read();
       if (failure) throw failure;
       if (isSo()) return;
-      if (Date.now() > deadline) throw new Error(`stuck: ${what} did not happen within a minute`);
+      if (Date.now() > deadline) {
+        const counts = `${journals.acknowledgedPerWriter} saves, ${JSON.stringify(Object.fromEntries(journals.retries))}`;
+        throw new Error(`stuck: ${what} did not happen within a minute; ${counts}`);
+      }
     }
   }
 
