@@ -9,8 +9,11 @@ export function createJournals(files: string[]) {
   const buffer = Buffer.alloc(1 << 16);
   /** Of each chat, the name of the save by its content. */
   const attempts = new Map<string, Map<string, string>>();
-  /** Of each chat, the save by the version that it was acknowledged with. */
+  /** Of each chat, the save by the version that it was acknowledged with, and the newest of these versions. */
   const acknowledged = new Map<string, Map<number, string>>();
+  const newest = new Map<string, number>();
+  /** The version of each acknowledged save. */
+  const versions = new Map<string, number>();
   const counts = { attempts: 0, acknowledged: 0, conflicts: 0 };
   const retries = new Map<string, number>();
   const acknowledgedPerWriter = files.map(() => 0);
@@ -23,6 +26,8 @@ export function createJournals(files: string[]) {
       counts.acknowledged++;
       acknowledgedPerWriter[index] = (acknowledgedPerWriter[index] ?? 0) + 1;
       of(acknowledged, entry.chatId).set(entry.version, entry.acknowledged);
+      newest.set(entry.chatId, Math.max(entry.version, newest.get(entry.chatId) ?? 0));
+      versions.set(entry.acknowledged, entry.version);
     } else if ("conflict" in entry) counts.conflicts++;
     else retries.set(entry.retry, (retries.get(entry.retry) ?? 0) + 1);
   }
@@ -50,7 +55,7 @@ export function createJournals(files: string[]) {
     /** What is stored must be whole saves, and no older than what had been acknowledged before it was looked at. */
     async check(server: Server) {
       read();
-      const least = new Map([...acknowledged].map(([chatId, versions]) => [chatId, Math.max(...versions.keys())]));
+      const least = new Map(newest);
       const stored = await snapshot(server);
       // Saves go on meanwhile: what is stored may be one that began after `least` was found.
       read();
@@ -68,8 +73,13 @@ export function createJournals(files: string[]) {
         }
         if (!save) throw new Error(`torn: chat ${chatId} is what no save has made of it: ${ids(chat)}`);
         const expected = acknowledged.get(chatId)?.get(chat.version) ?? save;
-        if (save !== expected)
+        if (save !== expected) {
           throw new Error(`lost: version ${chat.version} of ${chatId} is ${save}, not ${expected}`);
+        }
+        const version = versions.get(save) ?? chat.version;
+        if (chat.version !== version) {
+          throw new Error(`torn: chat ${chatId} is at version ${chat.version} with what was saved as ${version}`);
+        }
       }
     },
     close: () => {

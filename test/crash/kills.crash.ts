@@ -4,24 +4,20 @@ import pg from "pg";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { migrate } from "../../src/index.ts";
 import { createServer } from "./server.ts";
-import type { Defect } from "./writer.ts";
+import type { Defect, Driver } from "./writer.ts";
 import { startWriters } from "./writers.ts";
 
 const crashes = Number(process.env.CRASHES ?? 12);
 
 /** Kills what there is to kill, in turn, at random moments; after each recovery all that was acknowledged must be there. */
-async function run(crashes: number, defect?: Defect) {
+async function run(crashes: number, drivers: Driver[], defect?: Defect) {
   const server = await createServer();
   onTestFinished(server.remove);
   await server.start();
-  onTestFinished(server.kill);
   const pool = new pg.Pool({ connectionString: server.url });
   await migrate(drizzle(pool));
   await pool.end();
-  const writers = startWriters(["node-postgres", "node-postgres", "node-postgres", "postgres.js"], {
-    url: server.url,
-    defect,
-  });
+  const writers = startWriters(drivers, { url: server.url, defect });
   onTestFinished(writers.stop);
   const { journals } = writers;
 
@@ -59,9 +55,14 @@ async function run(crashes: number, defect?: Defect) {
   };
 }
 
-describe("writers and Postgres are killed at random moments", { timeout: (crashes + 60) * 5_000 }, () => {
+describe("writers and Postgres are killed at random moments", { timeout: (crashes + 60) * 10_000 }, () => {
   test(`${crashes} times, and every acknowledged save is there, whole`, async () => {
-    const { retries, ...figures } = await run(crashes);
+    const { retries, ...figures } = await run(crashes, [
+      "node-postgres",
+      "node-postgres",
+      "node-postgres",
+      "postgres.js",
+    ]);
     console.log(JSON.stringify({ ...figures, retries }));
     // Or nobody was saving when it happened.
     expect(Object.values(retries).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(crashes);
@@ -71,7 +72,9 @@ describe("writers and Postgres are killed at random moments", { timeout: (crashe
     ["acknowledges a save before it is done", /^lost: /],
     ["saves in two transactions", /^torn: /],
   ])("a store that %s is found out", async (defect, finding) => {
-    const error: unknown = await run(100, defect).catch((thrown: unknown) => thrown);
+    const error: unknown = await run(100, ["node-postgres", "node-postgres"], defect).catch(
+      (thrown: unknown) => thrown,
+    );
     console.log(String(error));
     expect(error).toMatchObject({ message: expect.stringMatching(finding) });
   });

@@ -1,4 +1,4 @@
-import { execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, closeSync, openSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
@@ -40,7 +40,7 @@ async function openServer(folder: string) {
   // Postgres refuses to run as root.
   const { uid, gid } = await stat(data);
   const control = (...args: string[]) => promisify(execFile)(binaries.pg_ctl, [...args, "-D", data], { uid, gid });
-  const pid = async () => Number((await readFile(join(data, "postmaster.pid"), "utf8")).split("\n")[0]);
+  let server: ChildProcess | undefined;
 
   async function query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]> {
     const client = new pg.Client(url);
@@ -64,6 +64,16 @@ async function openServer(folder: string) {
   const log = async () => (await readFile(join(folder, "log"), "utf8")).slice(-2_000);
   let settings: string[] = [];
 
+  /** SIGKILL to the server and each of its processes, if it runs. */
+  async function kill() {
+    if (!server?.pid || server.exitCode !== null || server.signalCode !== null) return;
+    // Where there is no such file, which is everywhere but on Linux, the processes end when they miss their parent.
+    const children = await readFile(`/proc/${server.pid}/task/${server.pid}/children`, "utf8").catch(() => "");
+    const ended = once(server, "exit");
+    for (const pid of [server.pid, ...children.split(" ").filter(Boolean).map(Number)]) signal(pid, "SIGKILL");
+    await ended;
+  }
+
   return {
     url,
     port,
@@ -79,7 +89,7 @@ async function openServer(folder: string) {
       ]);
       for (let attempt = 1; ; attempt++) {
         const output = openSync(join(folder, "log"), "a");
-        const server = spawn(binaries.postgres, ["-D", data, "-p", String(port), ...flags], {
+        server = spawn(binaries.postgres, ["-D", data, "-p", String(port), ...flags], {
           stdio: ["ignore", output, output],
           ...(process.getuid?.() === 0 ? { uid, gid } : {}),
         });
@@ -96,14 +106,7 @@ async function openServer(folder: string) {
     stopImmediately: () => control("stop", "-m", "immediate", "-w"),
     promote: () => control("promote", "-w"),
 
-    /** SIGKILL to the server and each of its processes. */
-    async kill() {
-      const server = await pid();
-      // Where there is no such file, which is everywhere but on Linux, the processes end when they miss their parent.
-      const children = await readFile(`/proc/${server}/task/${server}/children`, "utf8").catch(() => "");
-      for (const one of [server, ...children.split(" ").filter(Boolean).map(Number)]) signal(one, "SIGKILL");
-      while (signal(server, 0)) await sleep(5);
-    },
+    kill,
 
     /** SIGKILL to one process that serves a writer. The server then ends all others, and recovers by itself. */
     async killBackend() {
@@ -142,15 +145,19 @@ async function openServer(folder: string) {
       return openServer(copy);
     },
 
-    remove: () => rm(folder, { recursive: true, force: true }),
+    /** Kills it if it runs, and leaves nothing behind. */
+    async remove() {
+      await kill();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }
 
-/** Whether the process is there. */
-function signal(pid: number, name: NodeJS.Signals | 0): boolean {
+/** To a process that may have ended by now. */
+function signal(pid: number, name: NodeJS.Signals) {
   try {
-    return process.kill(pid, name);
+    process.kill(pid, name);
   } catch {
-    return false;
+    // It has.
   }
 }

@@ -5,17 +5,17 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { migrate } from "../../src/index.ts";
 import { faultyProxy } from "../faulty-proxy.ts";
 import { createServer } from "./server.ts";
+import type { Driver } from "./writer.ts";
 import { startWriters } from "./writers.ts";
 
 const failovers = Math.max(2, Math.floor(Number(process.env.CRASHES ?? 12) / 10));
 
+const sixWriters: Driver[] = [...Array<Driver>(5).fill("node-postgres"), "postgres.js"];
+
 /** A primary is killed and its standby promoted, again and again, under writers who know of neither. */
-async function run(failovers: number, { synchronous }: { synchronous: boolean }) {
+async function run(failovers: number, drivers: Driver[], { synchronous }: { synchronous: boolean }) {
   let primary = await createServer();
-  onTestFinished(async () => {
-    await primary.kill();
-    await primary.remove();
-  });
+  onTestFinished(primary.remove);
   await primary.start();
   const pool = new pg.Pool({ connectionString: primary.url });
   await migrate(drizzle(pool));
@@ -23,7 +23,7 @@ async function run(failovers: number, { synchronous }: { synchronous: boolean })
 
   const proxy = await faultyProxy(primary.url);
   onTestFinished(async () => void (await proxy.close()));
-  const writers = startWriters([...Array(5).fill("node-postgres"), "postgres.js"], { url: proxy.url });
+  const writers = startWriters(drivers, { url: proxy.url });
   onTestFinished(writers.stop);
   const { journals } = writers;
   await writers.recover();
@@ -31,6 +31,7 @@ async function run(failovers: number, { synchronous }: { synchronous: boolean })
   for (let failover = 0; failover < failovers; failover++) {
     await primary.stop();
     const standby = await primary.copyAsStandby();
+    onTestFinished(standby.remove);
     await primary.start(`synchronous_standby_names=${synchronous ? "*" : ""}`, "wal_keep_size=64");
     await standby.start("synchronous_standby_names=");
     await primary.isFollowed(synchronous ? "sync" : "async");
@@ -41,16 +42,15 @@ async function run(failovers: number, { synchronous }: { synchronous: boolean })
     await primary.stopSending();
     await sleep(300);
     await primary.kill();
-    const dead = primary;
-    primary = standby;
     proxy.aimAt(standby.url);
     await writers.isToldBy("25006"); // That the standby only reads.
     await standby.promote();
-    await dead.remove();
 
     await journals.check(standby);
     await writers.recover();
     await journals.check(standby);
+    await primary.remove();
+    primary = standby;
   }
   return {
     failovers,
@@ -62,11 +62,13 @@ async function run(failovers: number, { synchronous }: { synchronous: boolean })
 
 describe("a synchronous standby is promoted when the primary is killed", { timeout: (failovers + 10) * 30_000 }, () => {
   test(`${failovers} times under six writers, who lose nothing that was acknowledged, and go on`, async () => {
-    console.log(JSON.stringify(await run(failovers, { synchronous: true })));
+    console.log(JSON.stringify(await run(failovers, sixWriters, { synchronous: true })));
   });
 
   test("a standby that commits do not wait for is found out", async () => {
-    const error: unknown = await run(20, { synchronous: false }).catch((thrown: unknown) => thrown);
+    const error: unknown = await run(20, ["node-postgres", "node-postgres"], { synchronous: false }).catch(
+      (thrown: unknown) => thrown,
+    );
     console.log(String(error));
     expect(error).toMatchObject({ message: expect.stringMatching(/^lost: /) });
   });

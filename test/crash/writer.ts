@@ -20,10 +20,12 @@ export interface WriterOptions {
   /** Under another name each time it is started again, so that no two of its saves are called the same. */
   life: number;
   url: string;
-  driver: "node-postgres" | "postgres.js";
+  driver: Driver;
   journal: string;
   defect?: Defect | undefined;
 }
+
+export type Driver = "node-postgres" | "postgres.js";
 
 /** What is done wrong on purpose, to see that it is found. */
 export type Defect = "acknowledges a save before it is done" | "saves in two transactions";

@@ -6,13 +6,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { createJournals } from "./journals.ts";
-import type { Defect, WriterOptions } from "./writer.ts";
+import type { Defect, Driver, WriterOptions } from "./writer.ts";
 
 /** Processes that save until they are stopped. One that ends by itself is a failure. */
-export function startWriters(
-  drivers: WriterOptions["driver"][],
-  { url, defect }: { url: string; defect?: Defect | undefined },
-) {
+export function startWriters(drivers: Driver[], { url, defect }: { url: string; defect?: Defect | undefined }) {
   const folder = mkdtempSync(join(tmpdir(), "drizzle-chat-store-writers-"));
   const journalOf = (name: string) => join(folder, name);
   const lives = new Map<string, number>();
@@ -21,7 +18,7 @@ export function startWriters(
   let failure: Error | undefined;
   let endedByDriver = 0;
 
-  function start(name: string, driver: WriterOptions["driver"]) {
+  function start(name: string, driver: Driver) {
     const life = (lives.get(name) ?? 0) + 1;
     lives.set(name, life);
     const options: WriterOptions = { name, life, url, driver, journal: journalOf(name), defect };
@@ -34,7 +31,7 @@ export function startWriters(
     writer.stderr?.on("data", (data) => {
       output += data;
     });
-    writer.on("exit", (code) => {
+    writer.on("close", (code) => {
       if (code === null) return; // It was killed.
       // postgres.js 3.4 writes to a connection that has gone: https://github.com/porsager/postgres/issues/1208
       if (driver === "postgres.js" && output.includes("at Immediate.nextWrite")) {
