@@ -27,10 +27,7 @@ async function run(crashes: number, drivers: Driver[], defect?: Defect) {
       await server.stopImmediately();
       await server.start();
     },
-    "one process of Postgres, SIGKILL": async () => {
-      await server.killBackend();
-      await server.answers();
-    },
+    "one process of Postgres, SIGKILL": server.killBackend,
     "all of Postgres, SIGKILL": async () => {
       await server.kill();
       await server.start();

@@ -110,12 +110,18 @@ async function openServer(folder: string) {
 
     /** SIGKILL to one process that serves a writer. The server then ends all others, and recovers by itself. */
     async killBackend() {
-      const [backend] = await query<{ pid: number }>(
-        `select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()
-         order by state = 'active' desc, random() limit 1`,
+      const client = new pg.Client(url);
+      client.on("error", () => {});
+      await client.connect();
+      // It answers for a moment after the kill. This connection is among those that it ends.
+      const ended = once(client, "end");
+      const { rows } = await client.query<{ pid: number }>(
+        `select pid from pg_stat_activity where backend_type = 'client backend'
+         order by pid = pg_backend_pid(), state = 'active' desc, random() limit 1`,
       );
-      if (backend) signal(backend.pid, "SIGKILL");
-      return backend !== undefined;
+      for (const { pid } of rows) signal(pid, "SIGKILL");
+      await ended;
+      await answers();
     },
 
     /** Until a standby follows: "sync" if commits wait for it, otherwise "async". */
