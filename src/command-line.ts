@@ -2,9 +2,10 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { ConnectError, connect } from "./connect.ts";
 import { describeDiagnosis, diagnose } from "./doctor.ts";
-import { ChatStoreError } from "./errors.ts";
+import { ChatStoreError, InvalidChatError } from "./errors.ts";
+import { migrateOptions, parseInput } from "./input.ts";
 import { applyMigrations } from "./migrate.ts";
-import { migrationScript } from "./migration-script.ts";
+import { migrationScript, policyScript } from "./migration-script.ts";
 import { migrations, quoteIdentifier } from "./migrations.ts";
 import { defaultSchema } from "./schema.ts";
 import { sqlStateOf } from "./sqlstate.ts";
@@ -23,6 +24,7 @@ Options
   --url <url>       the database, as postgres://…  Default: the variable DATABASE_URL
   --schema <name>   the Postgres schema of the tables  Default: ${defaultSchema}
   --from <version>  for sql: the version the database is at  Default: 0, no tables yet
+  --rls             for sql: print the policies for row-level security instead
   --json            print one JSON document
   --version         print the version of this package
   --help            print this
@@ -52,6 +54,7 @@ interface Settings {
   folder: string;
   schemaName: string;
   fromVersion: number;
+  rowLevelSecurity: boolean;
   /** Tells a person what is being done. */
   say(text: string): void;
 }
@@ -90,7 +93,11 @@ const commands: Record<string, (settings: Settings) => Answer | Promise<Answer>>
     };
   },
 
-  sql({ schemaName, fromVersion }) {
+  sql({ schemaName, fromVersion, rowLevelSecurity }) {
+    if (rowLevelSecurity) {
+      const text = policyScript(schemaName);
+      return { text, json: { schema: schemaName, sql: text }, isFine: true };
+    }
     if (fromVersion > migrations.length) {
       throw new UsageError(`There is no version ${fromVersion}: the newest is ${migrations.length}.`);
     }
@@ -122,12 +129,18 @@ export async function runCommandLine(
       return 0;
     }
     const command = commandNamed(positionals);
-    if (values.from !== undefined && command !== commands.sql) throw new UsageError("--from is for the command sql.");
+    for (const option of ["from", "rls"] as const) {
+      if (values[option] !== undefined && command !== commands.sql) {
+        throw new UsageError(`--${option} is for the command sql.`);
+      }
+    }
+    if (values.from !== undefined && values.rls) throw new UsageError("--from and --rls exclude each other.");
     const { text, json, isFine } = await command({
       url: values.url ?? databaseUrl,
       folder,
       schemaName: schemaNamed(values.schema ?? defaultSchema),
       fromVersion: versionNumbered(values.from ?? "0"),
+      rowLevelSecurity: values.rls ?? false,
       say: inJson ? () => {} : print,
     });
     print(inJson ? JSON.stringify(json, null, 2) : text);
@@ -151,6 +164,7 @@ function parse(args: string[]) {
         url: { type: "string" },
         schema: { type: "string" },
         from: { type: "string" },
+        rls: { type: "boolean" },
         json: { type: "boolean" },
         version: { type: "boolean" },
         help: { type: "boolean", short: "h" },
@@ -172,9 +186,11 @@ function commandNamed([name, ...others]: string[]) {
 }
 
 function schemaNamed(name: string): string {
-  if (name === "") throw new UsageError("--schema is empty. Expected the name of a Postgres schema.");
-  if (name === "public")
-    throw new UsageError("--schema cannot be public, because Drizzle refuses that as a schema's name.");
+  try {
+    parseInput(migrateOptions, { schema: name });
+  } catch (error) {
+    throw InvalidChatError.isInstance(error) ? new UsageError(`--schema: ${error.issues[0]?.message}.`) : error;
+  }
   return name;
 }
 

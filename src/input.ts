@@ -23,24 +23,37 @@ const message = z.object(
   { error: ({ input }) => `expected a UIMessage object, found ${describe(input)}` },
 );
 
-const messages = z
-  .array(message, { error: ({ input }) => `expected the array of all messages of the chat, found ${describe(input)}` })
-  .superRefine((messages, context) => {
-    const indexOf = new Map<string, number>();
-    for (const [index, { id }] of messages.entries()) {
-      const first = indexOf.get(id);
-      if (first === undefined) indexOf.set(id, index);
-      else {
-        context.addIssue({
-          code: "custom",
-          path: [index, "id"],
-          message:
-            `is also the id of messages[${first}], expected ids that are unique within the chat. The history was ` +
-            "spliced wrongly: a message whose id is already there replaces it and everything after it",
-        });
-      }
+const messages = z.unknown().transform((input, context) => {
+  if (!Array.isArray(input)) {
+    const error = `expected the array of all messages of the chat, found ${describe(input)}`;
+    context.addIssue({ code: "custom", message: error });
+    return z.NEVER;
+  }
+  const indexOf = new Map<string, number>();
+  const checked: z.infer<typeof message>[] = [];
+  // Not z.array, which collects what is wrong with each of a million elements.
+  for (const [index, element] of input.entries()) {
+    const { data, error } = message.safeParse(element);
+    for (const issue of error?.issues ?? []) {
+      context.addIssue({ code: "custom", path: [index, ...issue.path], message: issue.message });
     }
-  });
+    if (context.issues.length >= 20) break;
+    if (!data) continue;
+    const first = indexOf.get(data.id);
+    if (first === undefined) indexOf.set(data.id, index);
+    else {
+      context.addIssue({
+        code: "custom",
+        path: [index, "id"],
+        message:
+          `is also the id of messages[${first}], expected ids that are unique within the chat. The history was ` +
+          "spliced wrongly: a message whose id is already there replaces it and everything after it",
+      });
+    }
+    checked.push(data);
+  }
+  return checked;
+});
 
 export const upsertChatInput = object({
   userId,
@@ -75,7 +88,7 @@ export const getChatsInput = object({
 export const startTurnInput = object({ userId, chatId, title, message });
 
 const schema = text({ min: 1, max: 63, hint: "the name of a Postgres schema" })
-  .refine((name) => Buffer.byteLength(name) <= 63, {
+  .refine((name) => name.length > 63 || Buffer.byteLength(name) <= 63, {
     error: ({ input }) =>
       `expected at most 63 bytes, of which Postgres would ignore the rest, found ${describe(input)}`,
   })

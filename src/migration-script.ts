@@ -1,5 +1,6 @@
 import { lockName, recordStatements } from "./ledger.ts";
-import { migrations, statementsIn } from "./migrations.ts";
+import { migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
+import { policies } from "./row-level-security.ts";
 
 /**
  * The SQL that brings a database from one version to the newest, as `migrate` would, for whoever runs it by other means:
@@ -24,6 +25,16 @@ export function migrationScript(schemaName: string, fromVersion: number): string
     "\n-- The ledger, in which migrate looks up what is applied.",
     ...recordStatements(schemaName, pending).map(terminated),
     "",
+    "commit;",
+  ].join("\n");
+}
+
+/** The SQL that turns row-level security on, for the option `rowLevelSecurity` of the store. */
+export function policyScript(schemaName: string): string {
+  return [
+    "-- drizzle-chat-store: every role but the tables' owner sees the chats of one user at a time.",
+    "begin;",
+    ...policies(quoteIdentifier(schemaName)).map(terminated),
     "commit;",
   ].join("\n");
 }

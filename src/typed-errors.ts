@@ -1,6 +1,8 @@
-import { ChatStoreError } from "./errors.ts";
+import { ChatStoreError, InvalidChatError } from "./errors.ts";
 import type { ChatTables } from "./schema.ts";
 import { sqlStateOf } from "./sqlstate.ts";
+
+const statementTooComplex = "54001";
 
 /**
  * Whatever `work` throws, the caller gets a {@link ChatStoreError}. The driver's message is not repeated in it: Drizzle's
@@ -12,6 +14,15 @@ export async function withTypedErrors<T>(verb: string, { schema }: ChatTables, w
   } catch (cause) {
     if (ChatStoreError.isInstance(cause)) throw cause;
     const state = sqlStateOf(cause);
+    // Where JSON.stringify has no limit, as on Node 26, Postgres is the first to have one.
+    if (state === statementTooComplex) {
+      throw new InvalidChatError(
+        [{ path: [], message: "holds parts or metadata that are nested too deeply; flatten them" }],
+        {
+          cause,
+        },
+      );
+    }
     const noSuchSchemaTableOrColumn = state === "3F000" || state === "42P01" || state === "42703";
     throw noSuchSchemaTableOrColumn
       ? new ChatStoreError(

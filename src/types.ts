@@ -1,12 +1,13 @@
 import type { UIMessage } from "ai";
-import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
+import type * as PgCore from "drizzle-orm/pg-core";
 
 /**
  * Any Drizzle Postgres database, of any driver and with any schema of your own, or a transaction of one.
  * The store opens no connection itself.
  */
-// biome-ignore lint/suspicious/noExplicitAny: Drizzle's own defaults reject a database that was given a schema.
-export type ChatDatabase = PgDatabase<PgQueryResultHKT, any, any>;
+// The class is called PgDatabase up to Drizzle 0.45 and PgAsyncDatabase from 1.0 on. By its prototype, because its own
+// defaults reject a database that was given a schema.
+export type ChatDatabase = (typeof PgCore)[keyof typeof PgCore & ("PgDatabase" | "PgAsyncDatabase")]["prototype"];
 
 /** A chat without its messages. */
 export interface Chat {

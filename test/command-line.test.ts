@@ -291,8 +291,16 @@ describe("a mistake on the command line", () => {
     [["status", "--from", "1"], "--from is for the command sql."],
     [["sql", "--from", "one"], "--from is not a version. Expected a whole number, as status shows it."],
     [["sql", "--from", "99"], "There is no version 99: the newest is 1."],
-    [["status", "--schema", ""], "--schema is empty. Expected the name of a Postgres schema."],
-    [["sql", "--schema", "public"], "--schema cannot be public, because Drizzle refuses that as a schema's name."],
+    [
+      ["status", "--schema", ""],
+      "--schema: expected 1 to 63 characters (the name of a Postgres schema), found an empty string.",
+    ],
+    [
+      ["sql", "--schema", "public"],
+      "--schema: expected a schema for these tables alone, found one of the application's or of Postgres's own.",
+    ],
+    [["doctor", "--rls"], "--rls is for the command sql."],
+    [["sql", "--rls", "--from", "1"], "--from and --rls exclude each other."],
     [["status"], "No database is given. Set DATABASE_URL, or pass --url."],
     [["status", "--url", "mysql://u:secret@h/d"], "The database's URL does not begin with postgres: or postgresql:."],
     [["postgres://u:secret@h/d"], "There is no command <url>. Expected one of: migrate, status, sql, doctor."],

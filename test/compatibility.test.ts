@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { bundlers } from "./bundles/bundlers.ts";
 import { drivers } from "./databases.ts";
 import { drizzleVersions } from "./drizzle/versions.ts";
 import { pgBouncerVersion } from "./pgbouncer.ts";
@@ -15,8 +16,6 @@ const drizzle = drizzleVersions.map(({ installedAs, but }) => {
   const version = installed(installedAs);
   return { release: version.includes("-") ? version : version.replace(/\.\d+$/, ""), but };
 });
-const bundlers = ["esbuild", "webpack 5", "Next 16 with Turbopack", "Next 16 with webpack"];
-
 const versions = [
   ["Node", nodeMajors.join(", "), "[.ci/run](.ci/run)"],
   ["Postgres", majors.map(({ major }) => major).join(", "), "`npm run test:postgres`"],
@@ -27,7 +26,7 @@ const versions = [
   ],
   ["ai", aiMajors.join(", "), "`npm test`, `npm run test:package`"],
   ["zod", manifest.peerDependencies.zod.replaceAll("^", "").replace(" || ", ", "), "`npm run test:package`"],
-  ["bundlers", bundlers.join(", "), "`npm run test:bundles`"],
+  ["bundlers", bundlers.map(({ name }) => name).join(", "), "`npm run test:bundles`"],
 ];
 
 /** Drizzle's Postgres drivers that no test imports. */

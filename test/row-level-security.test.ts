@@ -6,14 +6,12 @@ import { conversation, say } from "./conversations.ts";
 import type { TestDatabase } from "./databases.ts";
 import { underRowLevelSecurity } from "./row-level-security.ts";
 
-const kinds = underRowLevelSecurity.flatMap((kind) => [false, true].map((portable) => ({ ...kind, portable })));
-
-describe.each(kinds)("under row-level security on $name, portable: $portable", ({ open, portable }) => {
+describe.each(underRowLevelSecurity)("$mode, on $name", ({ open, storeOn }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
     database = await open();
-    store = createChatStore(database.db, { portable, rowLevelSecurity: true });
+    store = storeOn(database.db);
   });
   afterAll(() => database.close());
 
@@ -53,7 +51,7 @@ describe.each(kinds)("under row-level security on $name, portable: $portable", (
     const [ids, mine] = [newIds(), newIds()];
     await store.upsertChat({ ...ids, messages: conversation(2) });
     await database.db.transaction(async (tx) => {
-      const inside = createChatStore(tx, { portable, rowLevelSecurity: true });
+      const inside = storeOn(tx);
       await expect(inside.upsertChat({ ...mine, chatId: ids.chatId, messages: [] })).rejects.toThrow(
         ChatOwnershipError,
       );
@@ -69,7 +67,7 @@ describe.each(kinds)("under row-level security on $name, portable: $portable", (
     const rowsOf = (result: unknown) => (Array.isArray(result) ? result : (result as { rows: unknown[] }).rows);
 
     const attempt = database.db.transaction(async (tx) => {
-      await createChatStore(tx, { rowLevelSecurity: true }).getChats(mine);
+      await storeOn(tx).getChats(mine);
       expect(rowsOf(await tx.execute("select distinct user_id from chat_store.chats"))).toEqual([
         { user_id: mine.userId },
       ]);
@@ -92,7 +90,7 @@ describe.each(kinds)("under row-level security on $name, portable: $portable", (
   test("a store that was not told sees nothing and saves nothing", async () => {
     const ids = newIds();
     await store.upsertChat({ ...ids, messages: conversation(1) });
-    const untold = createChatStore(database.db, { portable });
+    const untold = createChatStore(database.db);
     expect(await untold.getChat(ids)).toBeNull();
     await expect(untold.upsertChat({ ...newIds(), messages: [] })).rejects.toMatchObject({
       code: "QUERY_FAILED",

@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { inject } from "vitest";
-import { migrate } from "../src/index.ts";
-import { policies } from "../src/row-level-security.ts";
+import { type ChatDatabase, createChatStore, migrate } from "../src/index.ts";
+import { policyScript } from "../src/migration-script.ts";
 import { nodePostgres, openWith, postgresJs, type TestDatabase } from "./databases.ts";
 
 /** Tables that have been migrated by their owner and given the policies; opened as a role that does not own them. */
@@ -19,7 +19,7 @@ async function open(connect: typeof nodePostgres | typeof postgresJs): Promise<T
   const owner = new pg.Client(ownersUrl);
   await owner.connect();
   await migrate(drizzle(owner));
-  for (const statement of policies(`"chat_store"`)) await owner.query(statement);
+  await owner.query(policyScript("chat_store"));
   await owner.query(`create role ${role}`);
   await owner.query(`grant usage on schema chat_store to ${role}`);
   await owner.query(`grant select on chat_store.migrations to ${role}`);
@@ -35,7 +35,11 @@ async function open(connect: typeof nodePostgres | typeof postgresJs): Promise<T
   return { ...database, close };
 }
 
+const storeOn = (db: ChatDatabase) => createChatStore(db, { rowLevelSecurity: true });
+const portableStoreOn = (db: ChatDatabase) => createChatStore(db, { rowLevelSecurity: true, portable: true });
+
 export const underRowLevelSecurity = [
-  { name: "node-postgres", open: () => open(nodePostgres) },
-  { name: "postgres.js", open: () => open(postgresJs) },
-];
+  { name: "node-postgres", open: () => open(nodePostgres), mode: "under row-level security", storeOn },
+  { name: "postgres.js", open: () => open(postgresJs), mode: "under row-level security", storeOn },
+  { name: "node-postgres", open: () => open(nodePostgres), mode: "under it and portable", storeOn: portableStoreOn },
+].map((kind) => ({ ...kind, transactions: true }));

@@ -86,7 +86,7 @@ describe("the command line of the packed package", () => {
     const readme = readFileSync(join(root, "README.md"), "utf8");
     const section = /^## Command line\n.*?(?=^## )/ms.exec(readme)?.[0] ?? "";
     const blocks = [...section.matchAll(/(?:<!-- after: (.*?) -->\n)?```console\n(.*?)```/gs)];
-    expect(blocks).toHaveLength(6);
+    expect(blocks).toHaveLength(7);
     const exitCodes: number[] = [];
     for (const [, accidents, block = ""] of blocks) {
       if (accidents) await query(accidents);
@@ -100,7 +100,7 @@ describe("the command line of the packed package", () => {
       const withoutTimes = (text: string) => text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>");
       expect(withoutTimes(block)).toBe(withoutTimes(printed));
     }
-    // --help, status, migrate, status, sql | head, doctor; after the accidents doctor and status.
-    expect(exitCodes).toEqual([0, 1, 0, 0, 0, 0, 1, 1]);
+    // --help, status, migrate, status, sql | head, doctor; after the accidents doctor and status; sql --rls.
+    expect(exitCodes).toEqual([0, 1, 0, 0, 0, 0, 1, 1, 0]);
   });
 });
