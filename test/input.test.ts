@@ -24,7 +24,14 @@ describe("input that is not valid", () => {
 
   const cycle: Record<string, unknown> = {};
   cycle.self = { again: [cycle] };
-  const nested = JSON.parse(`${"[".repeat(9_000)}${"]".repeat(9_000)}`);
+  const nested = JSON.parse(`${"[".repeat(100_000)}${"]".repeat(100_000)}`);
+  // From Node 26 on JSON.stringify has no limit, and Postgres, which is the next to have one, does not say where.
+  let nestedAt: (string | number)[] = [];
+  try {
+    JSON.stringify(nested);
+  } catch {
+    nestedAt = ["messages", 1, "parts"];
+  }
   const output = (value: unknown) => [
     say("user", "first"),
     {
@@ -83,7 +90,7 @@ describe("input that is not valid", () => {
     ],
     ["a BigInt", { ...valid, messages: output([{ total: 12n }]) }, ["messages", 1, "parts", 1, "output", 0, "total"]],
     ["a cycle", { ...valid, messages: output(cycle) }, ["messages", 1, "parts", 1, "output", "self", "again", 0]],
-    ["endless nesting", { ...valid, messages: output(nested) }, ["messages", 1, "parts"]],
+    ["endless nesting", { ...valid, messages: output(nested) }, nestedAt],
     [
       "a BigInt in metadata",
       { ...valid, messages: [{ ...say("user", "x"), metadata: { at: 1n } }] },
