@@ -114,7 +114,7 @@ async function openServer(folder: string) {
       client.on("error", () => {});
       await client.connect();
       // It answers for a moment after the kill. This connection is among those that it ends.
-      const ended = once(client, "end");
+      const ended = new Promise((resolve) => client.once("end", resolve));
       const { rows } = await client.query<{ pid: number }>(
         `select pid from pg_stat_activity where backend_type = 'client backend'
          order by pid = pg_backend_pid(), state = 'active' desc, random() limit 1`,

@@ -222,7 +222,10 @@ export const large = named({
   "an object of 50,000 keys": () => Object.fromEntries(Array.from({ length: 50_000 }, (_, key) => [`key ${key}`, key])),
 });
 
-const odd = fc.constantFrom(...oddities);
+// Where JSON.stringify has no limit of nesting, as on Node 26, Postgres is the one to refuse: late, so that a conflict may
+// come first, and slowly. These have their turn in every place anyway.
+const isBottomless = ({ name }: Hostile) => name.startsWith("100,000 levels") && process.versions.node >= "26";
+const odd = fc.constantFrom(...oddities.filter((value) => !isBottomless(value)));
 const jsonValue = fc.oneof(
   fc.jsonValue({ stringUnit: "binary" }).map(plain),
   fc.json({ stringUnit: "binary" }).map((json) => new Hostile(short(json), () => JSON.parse(json))),
