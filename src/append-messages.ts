@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import { execute, parseChat } from "./execute.ts";
-import { prefixDigest, type Save } from "./messages.ts";
+import { prefixDigests, type Save } from "./messages.ts";
 import { type ChatTables, ownedBy } from "./schema.ts";
 import type { Chat, ChatDatabase } from "./types.ts";
 
@@ -21,8 +21,9 @@ export async function appendMessages(
   length: number,
 ): Promise<{ chat: Chat | undefined; total: number }> {
   const start = rows.length - length;
+  const prefixes = prefixDigests(rows, start);
   const added = rows.slice(start).map((row, index) => ({ ...row, order: start + index }));
-  const fits = added.map(({ order }) => sql`(${order}::int,decode(${prefixDigest(rows.slice(0, order))},'hex'))`);
+  const fits = added.map(({ order }, index) => sql`(${order}::int,decode(${prefixes[index]},'hex'))`);
   const values = added.map((row) => sql`(${row.order}::int,${row.id},${row.role},${row.parts},${row.metadata})`);
 
   const [result] = await execute<{ total: number; chat: string | null }>(

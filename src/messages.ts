@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import type { UIMessage } from "ai";
 import { InvalidChatError, type InvalidChatIssue } from "./errors.ts";
 
@@ -62,14 +62,23 @@ function digestOf({ id, role, parts, metadata }: Omit<MessageRow, "digest">): st
   return hash("sha256", bytes, "hex").slice(0, 32);
 }
 
-/** One digest in hex over the order and digest of each message, as both one-statement saves compute it in SQL. */
-export function prefixDigest(rows: readonly MessageRow[]): string {
+/**
+ * A digest in hex over the order and digest of each message before the one at `start`, then the same for each message after
+ * that and for the end: what both one-statement saves compare with what they compute in SQL.
+ */
+export function prefixDigests(rows: readonly MessageRow[], start: number): string[] {
   const bytes = Buffer.alloc(rows.length * 20);
   rows.forEach((row, order) => {
     bytes.writeInt32BE(order, order * 20);
     bytes.write(row.digest, order * 20 + 4, "hex");
   });
-  return hash("sha256", bytes, "hex");
+  const running = createHash("sha256").update(bytes.subarray(0, start * 20));
+  const digests = [running.copy().digest("hex")];
+  for (let order = start; order < rows.length; order++) {
+    running.update(bytes.subarray(order * 20, order * 20 + 20));
+    digests.push(running.copy().digest("hex"));
+  }
+  return digests;
 }
 
 /** What has to happen to the stored messages of a chat for them to become `rows`, in that order. */

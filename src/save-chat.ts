@@ -25,7 +25,8 @@ export async function saveChat(
       return saved ?? (await rewrite(db, tables, save, settings));
     } catch (error) {
       // 40001: under REPEATABLE READ or SERIALIZABLE another writer came first. A caller's own transaction is lost then.
-      if (sqlStateOf(error) !== "40001" || isTransaction(db) || attempt === maxAttempts) throw error;
+      const isRace = sqlStateOf(error) === "40001" && !ChatStoreError.isInstance(error);
+      if (!isRace || isTransaction(db) || attempt === maxAttempts) throw error;
     }
   }
 }

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import { ChatConflictError, ChatOwnershipError } from "./errors.ts";
 import { execute, parseChat } from "./execute.ts";
-import { prefixDigest, type Save } from "./messages.ts";
+import { prefixDigests, type Save } from "./messages.ts";
 import { type ChatTables, ownedBy } from "./schema.ts";
 import type { Chat, ChatDatabase } from "./types.ts";
 
@@ -39,6 +39,7 @@ export async function saveTail(
   length: number,
 ): Promise<Chat | undefined> {
   const start = rows.length - length;
+  const [prefix] = prefixDigests(rows.slice(0, start), start);
   const tail = rows
     .slice(start)
     // No json parameters: a driver that is told of one would serialise the text once more.
@@ -60,7 +61,7 @@ ${length > 0 ? sql`values ${sql.join(tail, sql`,`)}` : sql`select 0, null, null,
 select *, xmin v, ${ownedBy(chats, sql`$2`)} owned from ${chats} where id = $1
 ), stored as (
 select count(*) total, count(*) filter (where (id, "order", digest) in (select id, o, digest from tail)) kept,
-sha256(coalesce(string_agg(int4send("order") || digest, '' order by "order") filter (where "order" < $5), '')) = decode(${prefixDigest(rows.slice(0, start))}, 'hex') ok
+sha256(coalesce(string_agg(int4send("order") || digest, '' order by "order") filter (where "order" < $5), '')) = decode(${prefix}, 'hex') ok
 from ${messages} where chat_id = (select id from cur where owned)
 ), state as (
 select *, owned and ok and total = $6 and kept = $6 - $5 and title = coalesce($3, title) same from stored left join cur on true

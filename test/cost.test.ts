@@ -10,7 +10,19 @@ import { createDatabase } from "./databases.ts";
 
 vi.mock("node:crypto", async (load) => {
   const crypto = await load<typeof import("node:crypto")>();
-  return { ...crypto, hash: vi.fn(crypto.hash) };
+  // What is hashed piece by piece goes through the same counter.
+  const createHash = (algorithm: string) => {
+    const hash = crypto.createHash(algorithm);
+    const update = hash.update.bind(hash);
+    return Object.assign(hash, {
+      update: (data: Uint8Array) => {
+        counted.hash(algorithm, data);
+        return update(data);
+      },
+    });
+  };
+  const counted = { hash: vi.fn(crypto.hash) };
+  return { ...crypto, ...counted, createHash };
 });
 
 /** Bodies of 2 KB: too large to be carried along with a save that turns out to need only the last. */
