@@ -157,7 +157,8 @@ const retryable: Failure[] = [
   {
     name: "node-postgres: no connection becomes free",
     provoke: async () => {
-      const pool = openPool({ max: 1, connectionTimeoutMillis: 100 });
+      // Long enough for the first one to be opened, also where much else is going on.
+      const pool = openPool({ max: 1, connectionTimeoutMillis: 2_000 });
       const client = await pool.connect();
       return read(drizzlePg(pool)).finally(() => client.release());
     },
@@ -295,15 +296,18 @@ const retryable: Failure[] = [
       const empty = (db: ChatDatabase, chatId: string) =>
         createChatStore(db).upsertChat({ userId: "u", chatId, messages: [] });
       const db = drizzlePg(openPool({ options: "-c deadlock_timeout=50" }));
-      const ready = Promise.withResolvers<void>();
+      let locked = () => {};
+      const isLocked = new Promise<void>((resolve) => {
+        locked = resolve;
+      });
       const first = db.transaction(async (tx) => {
         await empty(tx, one);
-        await ready.promise;
+        await isLocked;
         await empty(tx, other);
       });
       const second = db.transaction(async (tx) => {
         await empty(tx, other);
-        ready.resolve();
+        locked();
         await empty(tx, one);
       });
       // One of the two is the victim.
