@@ -7,8 +7,14 @@ import type { ChatDatabase } from "./types.ts";
  */
 export async function execute<Row>(db: ChatDatabase, statement: SQL): Promise<Row[]> {
   const result: unknown = await db.execute(statement);
-  return Array.isArray(result) ? result : (result as { rows: Row[] }).rows;
+  return Array.isArray(result) ? withoutHoles(result) : (result as { rows: Row[] }).rows;
 }
+
+/**
+ * postgres.js 3.4 begins a result with as many holes as it had read rows of the one before it on that connection, if that
+ * one broke off (porsager/postgres#1181). Drizzle passes them on.
+ */
+export const withoutHoles = <Row>(rows: Row[]): Row[] => rows.filter(() => true);
 
 /** A row of `chats` as Postgres's `to_json(…)::text` writes it, whatever the session's settings for dates. */
 export function parseChat(json: string) {

@@ -1,4 +1,5 @@
 import { and, desc, sql } from "drizzle-orm";
+import { withoutHoles } from "./execute.ts";
 import { getChatsInput, parseInput } from "./input.ts";
 import { asUser } from "./row-level-security.ts";
 import { type ChatTables, ownedBy } from "./schema.ts";
@@ -23,6 +24,6 @@ export async function getChats(
       .from(chats)
       .where(and(ownedBy(chats, userId), afterPrevious))
       .orderBy(desc(chats.updatedAt), desc(chats.id));
-    return limit === undefined ? page : page.limit(limit);
+    return withoutHoles(await (limit === undefined ? page : page.limit(limit)));
   });
 }

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
+import { sql } from "drizzle-orm";
 import { drizzle as drizzlePg } from "drizzle-orm/node-postgres";
 import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import pg from "pg";
 import postgres from "postgres";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import {
   ChatConflictError,
   type ChatDatabase,
@@ -164,4 +165,29 @@ describe.each(ways)("a connection that breaks during a save, with $driver, $mode
       expect(cuts).toBeGreaterThan(0);
     });
   });
+});
+
+test("with postgres.js, what comes after a result that broke off is read and saved as ever", async () => {
+  const { url, drop } = await createDatabase();
+  const { db, end } = withPostgresJs(url);
+  onTestFinished(async () => {
+    await end();
+    await drop();
+  });
+  await migrate(db);
+  const store = createChatStore(db);
+  const ids = { userId: "u", chatId: "c" };
+  const { version } = await store.upsertChat({ ...ids, messages: stored });
+  // Three rows, then an error.
+  const breakOff = () => expect(db.execute(sql`select 1 / (4 - i) from generate_series(1, 10) i`)).rejects.toThrow();
+
+  await breakOff();
+  expect(await store.getChat(ids)).toMatchObject({ version, messages: stored });
+  await breakOff();
+  expect(await store.getChats(ids)).toEqual([expect.objectContaining({ version })]);
+  await breakOff();
+  expect(await store.upsertChat({ ...ids, messages: stored.slice(0, 3) })).toMatchObject({ version: version + 1 });
+  await breakOff();
+  const portable = createChatStore(db, { portable: true });
+  expect(await portable.upsertChat({ ...ids, messages: stored })).toMatchObject({ version: version + 2 });
 });
