@@ -18,7 +18,7 @@ async function open(connect: typeof nodePostgres | typeof postgresJs): Promise<T
 
   const owner = new pg.Client(ownersUrl);
   await owner.connect();
-  await migrate(drizzle(owner));
+  await migrate(drizzle({ client: owner }));
   await owner.query(policyScript("chat_store"));
   await owner.query(`create role ${role}`);
   await owner.query(`grant usage on schema chat_store to ${role}`);
