@@ -28,7 +28,10 @@ export async function startTurn<M extends UIMessage>(
 
   let saved: Promise<void> | undefined;
   const onEnd = (event: { responseMessage: M }) => {
-    saved ??= withTypedErrors("startTurn", tables, saveAnswer(event));
+    saved ??= withTypedErrors("startTurn", tables, saveAnswer(event)).catch((error) => {
+      saved = undefined;
+      throw error;
+    });
     return saved;
   };
   return {

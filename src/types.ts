@@ -88,7 +88,7 @@ export interface Turn<M extends UIMessage = UIMessage> {
     /** A random UUID. */
     generateMessageId: () => string;
     /**
-     * Saves the answer, once: a second call gives the first one's promise.
+     * Saves the answer, once: a second call gives the first one's promise, or tries again if that has failed.
      *
      * @throws {ChatConflictError} the question was cut or edited by another turn meanwhile. Nothing was changed.
      */

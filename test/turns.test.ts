@@ -415,6 +415,19 @@ describe.each(databases)("a turn on $name", ({ open }) => {
       expect(await texts(chatId)).toEqual(["a", "to a", "b"]);
     });
 
+    test("onEnd that has failed can be called again", async () => {
+      const chatId = randomUUID();
+      const turn = await start(chatId, say("user", "a"));
+      await database.query("alter table chat_store.messages rename to away");
+      try {
+        await expect(finish(turn, answer("to a"))).rejects.toMatchObject({ code: "NOT_MIGRATED" });
+      } finally {
+        await database.query("alter table chat_store.away rename to messages");
+      }
+      await finish(turn, answer("to a"));
+      expect(await texts(chatId)).toEqual(["a", "to a"]);
+    });
+
     test("onEnd and onFinish are one save, however often they are called", async () => {
       const chatId = randomUUID();
       const { persist } = await start(chatId, say("user", "a"));

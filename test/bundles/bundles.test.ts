@@ -80,11 +80,11 @@ test.for(scripts)("$name ($script): a script migrates and stores chats", async (
   }
 });
 
-test("the whole package adds less than 24 kB to a minified bundle, 9.5 kB compressed", async () => {
+test("the whole package adds less than 28 kB to a minified bundle, 11 kB compressed", async () => {
   const [file = ""] = await readdir(await bundle("size"));
   const code = await readFile(join(app, "out", "size", file));
-  expect(code.length).toBeLessThan(24_000);
-  expect(gzipSync(code).length).toBeLessThan(9_500);
+  expect(code.length).toBeLessThan(28_000);
+  expect(gzipSync(code).length).toBeLessThan(11_000);
 });
 
 test.for(bundlers)("$name is the major that was tested", async ({ name, tool }) => {
