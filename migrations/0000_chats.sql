@@ -18,7 +18,7 @@ CREATE TABLE "chat_store"."messages" (
 	"parts" json NOT NULL,
 	"metadata" json,
 	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
-	"digest" "bytea" GENERATED ALWAYS AS (substr(sha256(sha256(replace(parts::text, chr(92), repeat(chr(92), 2))::bytea) || replace(octet_length(id)::text || ':' || id || octet_length(role)::text || ':' || role || coalesce(metadata::text, ''), chr(92), repeat(chr(92), 2))::bytea), 1, 16)) STORED NOT NULL,
+	"digest" "bytea" GENERATED ALWAYS AS (substr(sha256(replace(octet_length(id)::text || ':' || id || octet_length(role)::text || ':' || role || coalesce(octet_length(metadata::text), 0)::text || ':' || coalesce(metadata::text, '') || parts::text, chr(92), repeat(chr(92), 2))::bytea), 1, 16)) STORED NOT NULL,
 	CONSTRAINT "messages_chat_id_id_pk" PRIMARY KEY("chat_id","id")
 );
 --> statement-breakpoint

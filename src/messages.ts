@@ -55,12 +55,13 @@ export function withParts({ id, role, metadata }: MessageRow, parts: readonly un
 
 /** The bytes that the generated column `digest` holds once the message is stored (its expression is in schema.ts). */
 function digestOf({ id, role, parts, metadata }: Omit<MessageRow, "digest">): string {
-  const rest = `${Buffer.byteLength(id)}:${id}${Buffer.byteLength(role)}:${role}${metadata ?? ""}`;
-  const bytes = Buffer.allocUnsafe(32 + Buffer.byteLength(rest));
-  bytes.write(hash("sha256", parts, "binary"), "binary");
-  bytes.write(rest, 32);
-  return hash("sha256", bytes, "hex").slice(0, 32);
+  return hash("sha256", `${withLength(id)}${withLength(role)}${withLength(metadata ?? "")}${parts}`, "hex").slice(
+    0,
+    32,
+  );
 }
+
+const withLength = (text: string) => `${Buffer.byteLength(text)}:${text}`;
 
 /**
  * A digest in hex over the order and digest of each message before the one at `start`, then the same for each message after

@@ -7,13 +7,12 @@ export const defaultSchema = "chat_store";
 const bytea = customType<{ data: Uint8Array }>({ dataType: () => "bytea" });
 
 // A text becomes its bytes by `::bytea`, which reads backslashes as escapes, hence the doubling. `convert_to` would say
-// it more plainly, but is not immutable. The lengths before id and role keep "a" + "bc" apart from "ab" + "c".
+// it more plainly, but is not immutable. The lengths keep "a" + "bc" apart from "ab" + "c".
 const digestExpression = sql.raw(
-  "substr(sha256(" +
-    "sha256(replace(parts::text, chr(92), repeat(chr(92), 2))::bytea)" +
-    " || replace(octet_length(id)::text || ':' || id || octet_length(role)::text || ':' || role || coalesce(metadata::text, '')," +
-    " chr(92), repeat(chr(92), 2))::bytea" +
-    "), 1, 16)",
+  "substr(sha256(replace(" +
+    "octet_length(id)::text || ':' || id || octet_length(role)::text || ':' || role" +
+    " || coalesce(octet_length(metadata::text), 0)::text || ':' || coalesce(metadata::text, '') || parts::text," +
+    " chr(92), repeat(chr(92), 2))::bytea), 1, 16)",
 );
 
 /**
