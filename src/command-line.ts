@@ -1,16 +1,11 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { ConnectError, connect } from "./connect.ts";
-import { describeDiagnosis, diagnose } from "./doctor.ts";
+import { commands, UsageError } from "./commands.ts";
+import { ConnectError } from "./connect.ts";
 import { ChatStoreError, InvalidChatError } from "./errors.ts";
 import { migrateOptions, parseInput } from "./input.ts";
-import { applyMigrations } from "./migrate.ts";
-import { migrationScript, policyScript } from "./migration-script.ts";
-import { migrations, quoteIdentifier } from "./migrations.ts";
 import { defaultSchema } from "./schema.ts";
 import { sqlStateOf } from "./sqlstate.ts";
-import { describeStatus, statusOf } from "./status.ts";
-import type { ChatDatabase } from "./types.ts";
 
 const help = `Usage: npx drizzle-chat-store <command> [options]
 
@@ -49,73 +44,6 @@ interface Surroundings {
   printError(text: string): void;
 }
 
-interface Settings {
-  url: string | undefined;
-  folder: string;
-  schemaName: string;
-  fromVersion: number;
-  rowLevelSecurity: boolean;
-  /** Tells a person what is being done. */
-  say(text: string): void;
-}
-
-/** What a command has to say: to people, and to programs. */
-interface Answer {
-  text: string;
-  json: object;
-  isFine: boolean;
-}
-
-const commands: Record<string, (settings: Settings) => Answer | Promise<Answer>> = {
-  async migrate({ schemaName, say, ...settings }) {
-    const applied: { version: number; name: string }[] = [];
-    await withDatabase(settings, (db) =>
-      applyMigrations(db, schemaName, ({ version, name }) => {
-        say(`Applying ${name}`);
-        applied.push({ version, name });
-      }),
-    );
-    const version = migrations.length;
-    const since = applied.length > 0 ? "now" : "already";
-    return {
-      text: `Schema ${quoteIdentifier(schemaName)} is ${since} at version ${version}, the newest.`,
-      json: { schema: schemaName, version, applied },
-      isFine: true,
-    };
-  },
-
-  async status({ schemaName, ...settings }) {
-    const status = await withDatabase(settings, (db) => statusOf(db, schemaName));
-    return {
-      text: describeStatus(status, schemaName),
-      json: { schema: schemaName, ...status },
-      isFine: status.state === "current" || status.state === "unmanaged",
-    };
-  },
-
-  sql({ schemaName, fromVersion, rowLevelSecurity }) {
-    if (rowLevelSecurity) {
-      const text = policyScript(schemaName);
-      return { text, json: { schema: schemaName, sql: text }, isFine: true };
-    }
-    if (fromVersion > migrations.length) {
-      throw new UsageError(`There is no version ${fromVersion}: the newest is ${migrations.length}.`);
-    }
-    const text = migrationScript(schemaName, fromVersion);
-    return { text, json: { schema: schemaName, from: fromVersion, to: migrations.length, sql: text }, isFine: true };
-  },
-
-  async doctor({ schemaName, ...settings }) {
-    const diagnosis = await withDatabase(settings, (db) => diagnose(db, schemaName));
-    const isFine = diagnosis.differences.length === 0;
-    return {
-      text: describeDiagnosis(diagnosis, schemaName),
-      json: { schema: schemaName, healthy: isFine, ...diagnosis },
-      isFine,
-    };
-  },
-};
-
 /** Runs one command and gives its exit code. */
 export async function runCommandLine(
   args: string[],
@@ -152,8 +80,6 @@ export async function runCommandLine(
     return exitCode;
   }
 }
-
-class UsageError extends Error {}
 
 function parse(args: string[]) {
   try {
@@ -198,21 +124,6 @@ function versionNumbered(text: string): number {
   if (!/^\d+$/.test(text))
     throw new UsageError("--from is not a version. Expected a whole number, as status shows it.");
   return Number(text);
-}
-
-async function withDatabase<Result>(
-  { url, folder }: Pick<Settings, "url" | "folder">,
-  work: (db: ChatDatabase) => Promise<Result>,
-): Promise<Result> {
-  if (!url) throw new UsageError("No database is given. Set DATABASE_URL, or pass --url.");
-  if (!/^postgres(ql)?:\/\//.test(url))
-    throw new UsageError("The database's URL does not begin with postgres: or postgresql:.");
-  const { db, close } = await connect(url, folder);
-  try {
-    return await work(db);
-  } finally {
-    await close();
-  }
 }
 
 function explain(error: unknown): { code: string; message: string; exitCode: ExitCode } {

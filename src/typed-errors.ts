@@ -16,12 +16,8 @@ export async function withTypedErrors<T>(verb: string, { schema }: ChatTables, w
     const state = sqlStateOf(cause);
     // Where JSON.stringify has no limit, as on Node 26, Postgres is the first to have one.
     if (state === statementTooComplex) {
-      throw new InvalidChatError(
-        [{ path: [], message: "holds parts or metadata that are nested too deeply; flatten them" }],
-        {
-          cause,
-        },
-      );
+      const issue = { path: [], message: "holds parts or metadata that are nested too deeply; flatten them" };
+      throw new InvalidChatError([issue], { cause });
     }
     const noSuchSchemaTableOrColumn = state === "3F000" || state === "42P01" || state === "42703";
     throw noSuchSchemaTableOrColumn

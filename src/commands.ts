@@ -1,0 +1,92 @@
+import { connect } from "./connect.ts";
+import { describeDiagnosis, diagnose } from "./doctor.ts";
+import { applyMigrations } from "./migrate.ts";
+import { migrationScript, policyScript } from "./migration-script.ts";
+import { migrations, quoteIdentifier } from "./migrations.ts";
+import { describeStatus, statusOf } from "./status.ts";
+import type { ChatDatabase } from "./types.ts";
+
+/** The command line is wrong. Its message is for the person who typed it. */
+export class UsageError extends Error {}
+
+interface Settings {
+  url: string | undefined;
+  folder: string;
+  schemaName: string;
+  fromVersion: number;
+  rowLevelSecurity: boolean;
+  /** Tells a person what is being done. */
+  say(text: string): void;
+}
+
+/** What a command has to say: to people, and to programs. */
+interface Answer {
+  text: string;
+  json: object;
+  isFine: boolean;
+}
+
+export const commands: Record<string, (settings: Settings) => Answer | Promise<Answer>> = {
+  async migrate({ schemaName, say, ...settings }) {
+    const applied: { version: number; name: string }[] = [];
+    await withDatabase(settings, (db) =>
+      applyMigrations(db, schemaName, ({ version, name }) => {
+        say(`Applying ${name}`);
+        applied.push({ version, name });
+      }),
+    );
+    const version = migrations.length;
+    const since = applied.length > 0 ? "now" : "already";
+    return {
+      text: `Schema ${quoteIdentifier(schemaName)} is ${since} at version ${version}, the newest.`,
+      json: { schema: schemaName, version, applied },
+      isFine: true,
+    };
+  },
+
+  async status({ schemaName, ...settings }) {
+    const status = await withDatabase(settings, (db) => statusOf(db, schemaName));
+    return {
+      text: describeStatus(status, schemaName),
+      json: { schema: schemaName, ...status },
+      isFine: status.state === "current" || status.state === "unmanaged",
+    };
+  },
+
+  sql({ schemaName, fromVersion, rowLevelSecurity }) {
+    if (rowLevelSecurity) {
+      const text = policyScript(schemaName);
+      return { text, json: { schema: schemaName, sql: text }, isFine: true };
+    }
+    if (fromVersion > migrations.length) {
+      throw new UsageError(`There is no version ${fromVersion}: the newest is ${migrations.length}.`);
+    }
+    const text = migrationScript(schemaName, fromVersion);
+    return { text, json: { schema: schemaName, from: fromVersion, to: migrations.length, sql: text }, isFine: true };
+  },
+
+  async doctor({ schemaName, ...settings }) {
+    const diagnosis = await withDatabase(settings, (db) => diagnose(db, schemaName));
+    const isFine = diagnosis.differences.length === 0;
+    return {
+      text: describeDiagnosis(diagnosis, schemaName),
+      json: { schema: schemaName, healthy: isFine, ...diagnosis },
+      isFine,
+    };
+  },
+};
+
+async function withDatabase<Result>(
+  { url, folder }: Pick<Settings, "url" | "folder">,
+  work: (db: ChatDatabase) => Promise<Result>,
+): Promise<Result> {
+  if (!url) throw new UsageError("No database is given. Set DATABASE_URL, or pass --url.");
+  if (!/^postgres(ql)?:\/\//.test(url))
+    throw new UsageError("The database's URL does not begin with postgres: or postgresql:.");
+  const { db, close } = await connect(url, folder);
+  try {
+    return await work(db);
+  } finally {
+    await close();
+  }
+}
