@@ -296,20 +296,20 @@ const retryable: Failure[] = [
       const empty = (db: ChatDatabase, chatId: string) =>
         createChatStore(db).upsertChat({ userId: "u", chatId, messages: [] });
       const db = drizzlePg(openPool({ options: "-c deadlock_timeout=50" }));
-      let locked = () => {};
-      const isLocked = new Promise<void>((resolve) => {
-        locked = resolve;
+      // Each goes on when the other has its first lock.
+      let locks = 0;
+      let lockedBoth = () => {};
+      const bothLocked = new Promise<void>((resolve) => {
+        lockedBoth = resolve;
       });
-      const first = db.transaction(async (tx) => {
-        await empty(tx, one);
-        await isLocked;
-        await empty(tx, other);
-      });
-      const second = db.transaction(async (tx) => {
-        await empty(tx, other);
-        locked();
-        await empty(tx, one);
-      });
+      const lockInTurn = (first: string, second: string) =>
+        db.transaction(async (tx) => {
+          await empty(tx, first);
+          if (++locks === 2) lockedBoth();
+          await bothLocked;
+          await empty(tx, second);
+        });
+      const [first, second] = [lockInTurn(one, other), lockInTurn(other, one)];
       // One of the two is the victim.
       return Promise.all([first, second]).finally(() => Promise.allSettled([first, second]));
     },
