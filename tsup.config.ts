@@ -1,10 +1,10 @@
 import { defineConfig } from "tsup";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/schema.ts", "src/cli.ts"],
+  entry: { index: "src/index.ts", schema: "src/schema.ts", cli: "src/cli/cli.ts" },
   format: "esm",
   target: "es2022",
-  dts: { entry: ["src/index.ts", "src/schema.ts"] },
+  dts: { entry: { index: "src/index.ts", schema: "src/schema.ts" } },
   clean: true,
   // "crypto" could be anybody's package; "node:crypto" is Node's.
   removeNodeProtocol: false,

@@ -1,3 +1,4 @@
+export { isRetryable } from "./database/is-retryable.ts";
 export {
   ChatConflictError,
   ChatOwnershipError,
@@ -7,8 +8,7 @@ export {
   type InvalidChatIssue,
   MigrationError,
 } from "./errors.ts";
-export { isRetryable } from "./is-retryable.ts";
-export { migrate } from "./migrate.ts";
+export { migrate } from "./migrate/migrate.ts";
 export { createChatStore } from "./store.ts";
 export type {
   Chat,

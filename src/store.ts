@@ -1,12 +1,12 @@
 import type { UIMessage } from "ai";
-import { getChat } from "./get-chat.ts";
-import { getChats } from "./get-chats.ts";
+import { getChat } from "./chats/get-chat.ts";
+import { getChats } from "./chats/get-chats.ts";
+import { upsertChat } from "./chats/upsert-chat.ts";
+import { withTypedErrors } from "./database/typed-errors.ts";
 import { chatStoreOptions, parseInput } from "./input.ts";
 import { chatTables, defaultSchema } from "./schema.ts";
-import { startTurn } from "./start-turn.ts";
-import { withTypedErrors } from "./typed-errors.ts";
+import { startTurn } from "./turns/start-turn.ts";
 import type { ChatDatabase, ChatStore, ChatStoreOptions } from "./types.ts";
-import { upsertChat } from "./upsert-chat.ts";
 
 /**
  * Binds the store to a Drizzle database, or to a transaction, which it then takes part in. It holds no state and no

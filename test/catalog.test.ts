@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { readCatalog } from "../src/catalog.ts";
+import { readCatalog } from "../src/migrate/catalog.ts";
 import { migrate } from "../src/index.ts";
 import { databases } from "./databases.ts";
 

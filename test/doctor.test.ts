@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import catalog from "../migrations/catalog.json" with { type: "json" };
-import { describeDiagnosis, diagnose } from "../src/doctor.ts";
+import { describeDiagnosis, diagnose } from "../src/migrate/doctor.ts";
 import { createChatStore, migrate } from "../src/index.ts";
 import { databases, nodePostgres, openWith, type TestDatabase } from "./databases.ts";
 

@@ -15,7 +15,7 @@ import {
   isRetryable,
   migrate,
 } from "../src/index.ts";
-import { sqlStateOf } from "../src/sqlstate.ts";
+import { sqlStateOf } from "../src/database/sqlstate.ts";
 import { conversation, say } from "./conversations.ts";
 import { createDatabase } from "./databases.ts";
 import { faultyProxy } from "./faulty-proxy.ts";

@@ -3,7 +3,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { inject } from "vitest";
 import { type ChatDatabase, createChatStore, migrate } from "../src/index.ts";
-import { policyScript } from "../src/migration-script.ts";
+import { policyScript } from "../src/migrate/migration-script.ts";
 import { nodePostgres, openWith, postgresJs, type TestDatabase } from "./databases.ts";
 
 /** Tables that have been migrated by their owner and given the policies; opened as a role that does not own them. */

@@ -10,7 +10,7 @@ import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import pg from "pg";
 import postgres from "postgres";
 import { ChatConflictError } from "../../src/errors.ts";
-import { isRetryable } from "../../src/is-retryable.ts";
+import { isRetryable } from "../../src/database/is-retryable.ts";
 import { createChatStore } from "../../src/store.ts";
 import type { ChatDatabase, UpsertChatInput } from "../../src/types.ts";
 import { change, compose, type Line, linesOf } from "./conversations.ts";

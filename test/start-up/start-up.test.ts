@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { readMigrationFiles } from "drizzle-orm/migrator";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { migrations } from "../../src/migrations.ts";
+import { migrations } from "../../src/migrate/migrations.ts";
 import { createDatabase } from "../databases.ts";
 import { type Driver, drivers, migrateApplication, migrationsFolder } from "./application.ts";
 import type { Start } from "./process.ts";

@@ -1,7 +1,7 @@
 import { and, eq } from "drizzle-orm";
-import { ChatConflictError } from "./errors.ts";
-import { type ChatTables, ownedBy } from "./schema.ts";
-import type { ChatDatabase } from "./types.ts";
+import { ChatConflictError } from "../errors.ts";
+import { type ChatTables, ownedBy } from "../schema.ts";
+import type { ChatDatabase } from "../types.ts";
 
 /** How often work may be overtaken where nothing can be locked: without transactions, or while the chat is created. */
 const maxAttempts = 50;

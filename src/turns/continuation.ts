@@ -1,5 +1,5 @@
-import { InvalidChatError } from "./errors.ts";
-import { type MessageRow, withParts } from "./messages.ts";
+import { type MessageRow, withParts } from "../conversation/messages.ts";
+import { InvalidChatError } from "../errors.ts";
 
 /** A message part of any kind, as far as it matters here. */
 type Part = Record<string, unknown>;

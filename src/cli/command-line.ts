@@ -1,11 +1,11 @@
-import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
+import { sqlStateOf } from "../database/sqlstate.ts";
+import { ChatStoreError, InvalidChatError } from "../errors.ts";
+import { migrateOptions, parseInput } from "../input.ts";
+import { defaultSchema } from "../schema.ts";
 import { commands, UsageError } from "./commands.ts";
 import { ConnectError } from "./connect.ts";
-import { ChatStoreError, InvalidChatError } from "./errors.ts";
-import { migrateOptions, parseInput } from "./input.ts";
-import { defaultSchema } from "./schema.ts";
-import { sqlStateOf } from "./sqlstate.ts";
 
 const help = `Usage: npx drizzle-chat-store <command> [options]
 
@@ -158,6 +158,7 @@ function reasonOf(error: unknown): string {
 const withoutUrls = (message: string) => message.replaceAll(/\w+:\/\/\S*[^\s.]/g, "<url>");
 
 function packageVersion(): string {
-  const manifest: { version: string } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-  return manifest.version;
+  // By the package's name, which finds it from the source as well as from the build.
+  const { version }: { version: string } = createRequire(import.meta.url)("drizzle-chat-store/package.json");
+  return version;
 }

@@ -1,5 +1,5 @@
-import { ChatStoreError, InvalidChatError } from "./errors.ts";
-import type { ChatTables } from "./schema.ts";
+import { ChatStoreError, InvalidChatError } from "../errors.ts";
+import type { ChatTables } from "../schema.ts";
 import { sqlStateOf } from "./sqlstate.ts";
 
 const statementTooComplex = "54001";

@@ -1,8 +1,8 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { sqlStateOf } from "./sqlstate.ts";
-import type { ChatDatabase } from "./types.ts";
+import { sqlStateOf } from "../database/sqlstate.ts";
+import type { ChatDatabase } from "../types.ts";
 
 interface Connection {
   db: ChatDatabase;

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import type { ChatDatabase } from "./types.ts";
+import type { ChatDatabase } from "../types.ts";
 
 /** The setting that tells the policies whose chats a transaction may see. Reserved for it: Postgres needs no declaration. */
 const setting = "chat_store.user_id";

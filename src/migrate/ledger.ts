@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import { integer, pgSchema, text, timestamp } from "drizzle-orm/pg-core";
+import type { ChatDatabase } from "../types.ts";
 import { type Migration, quoteIdentifier } from "./migrations.ts";
-import type { ChatDatabase } from "./types.ts";
 
 export interface AppliedMigration {
   version: number;

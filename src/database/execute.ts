@@ -1,5 +1,5 @@
 import type { SQL } from "drizzle-orm";
-import type { ChatDatabase } from "./types.ts";
+import type { ChatDatabase } from "../types.ts";
 
 /**
  * The rows of a statement that is written out as SQL. `db.execute` gives what the driver gives: an array with postgres.js,

@@ -1,11 +1,11 @@
+import { sqlStateOf } from "../database/sqlstate.ts";
+import { ChatOwnershipError, ChatStoreError } from "../errors.ts";
+import type { ChatTables } from "../schema.ts";
+import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
 import { appendMessages } from "./append-messages.ts";
-import { ChatOwnershipError, ChatStoreError } from "./errors.ts";
 import { chunks, type MessageRow, type Save } from "./messages.ts";
 import { saveDifference, Unchanged } from "./save-difference.ts";
 import { saveTail } from "./save-tail.ts";
-import type { ChatTables } from "./schema.ts";
-import { sqlStateOf } from "./sqlstate.ts";
-import type { Chat, ChatDatabase, StoreSettings } from "./types.ts";
 
 /**
  * Makes the stored conversation the given one. Most saves add to its end, so one statement tries just that, carrying the

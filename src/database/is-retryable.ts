@@ -1,4 +1,4 @@
-import { InvalidChatError } from "./errors.ts";
+import { InvalidChatError } from "../errors.ts";
 
 /**
  * Whether the same call may be made again and may then succeed: the database was away, refused for the moment, or let

@@ -1,8 +1,8 @@
-import expectedCatalog from "../migrations/catalog.json" with { type: "json" };
+import expectedCatalog from "../../migrations/catalog.json" with { type: "json" };
+import type { ChatDatabase } from "../types.ts";
 import { type Catalog, readCatalog } from "./catalog.ts";
 import { type AppliedMigration, inspect } from "./ledger.ts";
 import { migrations, quoteIdentifier } from "./migrations.ts";
-import type { ChatDatabase } from "./types.ts";
 
 export interface Diagnosis {
   /** Where the tables or the ledger are not as this version of the package expects. */

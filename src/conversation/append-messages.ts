@@ -1,8 +1,8 @@
 import { sql } from "drizzle-orm";
-import { execute, parseChat } from "./execute.ts";
+import { execute, parseChat } from "../database/execute.ts";
+import { type ChatTables, ownedBy } from "../schema.ts";
+import type { Chat, ChatDatabase } from "../types.ts";
 import { prefixDigests, type Save } from "./messages.ts";
-import { type ChatTables, ownedBy } from "./schema.ts";
-import type { Chat, ChatDatabase } from "./types.ts";
 
 /**
  * Adds what is missing to the end of a chat, in one statement that carries the last `length` messages, and for each of them

@@ -1,10 +1,10 @@
+import { describeDiagnosis, diagnose } from "../migrate/doctor.ts";
+import { applyMigrations } from "../migrate/migrate.ts";
+import { migrationScript, policyScript } from "../migrate/migration-script.ts";
+import { migrations, quoteIdentifier } from "../migrate/migrations.ts";
+import { describeStatus, statusOf } from "../migrate/status.ts";
+import type { ChatDatabase } from "../types.ts";
 import { connect } from "./connect.ts";
-import { describeDiagnosis, diagnose } from "./doctor.ts";
-import { applyMigrations } from "./migrate.ts";
-import { migrationScript, policyScript } from "./migration-script.ts";
-import { migrations, quoteIdentifier } from "./migrations.ts";
-import { describeStatus, statusOf } from "./status.ts";
-import type { ChatDatabase } from "./types.ts";
 
 /** The command line is wrong. Its message is for the person who typed it. */
 export class UsageError extends Error {}

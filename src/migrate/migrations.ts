@@ -1,5 +1,5 @@
-import chats from "../migrations/0000_chats.sql";
-import { defaultSchema } from "./schema.ts";
+import chats from "../../migrations/0000_chats.sql";
+import { defaultSchema } from "../schema.ts";
 
 export interface Migration {
   /** Position in the list, from 1. What the ledger counts. */

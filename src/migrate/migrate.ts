@@ -1,11 +1,11 @@
 import { sql } from "drizzle-orm";
-import { MigrationError } from "./errors.ts";
-import { migrateOptions, parseInput } from "./input.ts";
+import { sqlStateOf } from "../database/sqlstate.ts";
+import { MigrationError } from "../errors.ts";
+import { migrateOptions, parseInput } from "../input.ts";
+import { defaultSchema } from "../schema.ts";
+import type { ChatDatabase, MigrateOptions } from "../types.ts";
 import { type AppliedMigration, inspect, lockName, recordStatements } from "./ledger.ts";
 import { type Migration, migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
-import { defaultSchema } from "./schema.ts";
-import { sqlStateOf } from "./sqlstate.ts";
-import type { ChatDatabase, MigrateOptions } from "./types.ts";
 
 /**
  * Brings the store's tables up to date: creates them on an empty database, applies what is missing on an older one, and

@@ -1,9 +1,9 @@
 import { and, desc, sql } from "drizzle-orm";
-import { withoutHoles } from "./execute.ts";
-import { getChatsInput, parseInput } from "./input.ts";
-import { asUser } from "./row-level-security.ts";
-import { type ChatTables, ownedBy } from "./schema.ts";
-import type { Chat, ChatDatabase, GetChatsInput, StoreSettings } from "./types.ts";
+import { withoutHoles } from "../database/execute.ts";
+import { asUser } from "../database/row-level-security.ts";
+import { getChatsInput, parseInput } from "../input.ts";
+import { type ChatTables, ownedBy } from "../schema.ts";
+import type { Chat, ChatDatabase, GetChatsInput, StoreSettings } from "../types.ts";
 
 export async function getChats(
   db: ChatDatabase,

@@ -1,8 +1,8 @@
 import { and, eq, sql } from "drizzle-orm";
-import { ChatConflictError, ChatOwnershipError } from "./errors.ts";
+import { ChatConflictError, ChatOwnershipError } from "../errors.ts";
+import { type ChatTables, ownedBy } from "../schema.ts";
+import type { Chat, ChatDatabase } from "../types.ts";
 import { chunks, difference, type Save } from "./messages.ts";
-import { type ChatTables, ownedBy } from "./schema.ts";
-import type { Chat, ChatDatabase } from "./types.ts";
 
 /** Thrown to roll back the lock's increment of the version when it turns out that there is nothing to save. */
 export class Unchanged {

@@ -1,6 +1,6 @@
+import type { ChatDatabase } from "../types.ts";
 import { type AppliedMigration, inspect } from "./ledger.ts";
 import { migrations, quoteIdentifier } from "./migrations.ts";
-import type { ChatDatabase } from "./types.ts";
 
 export interface Status {
   /** `unmanaged`: the tables are there without a ledger, so something else than `migrate` has made them. */

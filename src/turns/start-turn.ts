@@ -1,16 +1,16 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
+import { loadChat } from "../conversation/load-chat.ts";
+import { type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
+import { saveChat } from "../conversation/save-chat.ts";
+import { asUser } from "../database/row-level-security.ts";
+import { withTypedErrors } from "../database/typed-errors.ts";
+import { ChatConflictError, InvalidChatError } from "../errors.ts";
+import { answerInput, parseInput, startTurnInput } from "../input.ts";
+import type { ChatTables } from "../schema.ts";
+import type { Chat, ChatDatabase, StartTurnInput, StoreSettings, Turn } from "../types.ts";
 import { answerPendingTools } from "./continuation.ts";
-import { ChatConflictError, InvalidChatError } from "./errors.ts";
-import { answerInput, parseInput, startTurnInput } from "./input.ts";
-import { loadChat } from "./load-chat.ts";
-import { type MessageRow, toMessage, toRow } from "./messages.ts";
-import { asUser } from "./row-level-security.ts";
-import { saveChat } from "./save-chat.ts";
-import type { ChatTables } from "./schema.ts";
 import { takeTurns } from "./take-turns.ts";
-import { withTypedErrors } from "./typed-errors.ts";
-import type { Chat, ChatDatabase, StartTurnInput, StoreSettings, Turn } from "./types.ts";
 
 export async function startTurn<M extends UIMessage>(
   db: ChatDatabase,

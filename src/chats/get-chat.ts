@@ -1,10 +1,10 @@
 import type { UIMessage } from "ai";
-import { getChatInput, parseInput } from "./input.ts";
-import { loadChat } from "./load-chat.ts";
-import { toMessage } from "./messages.ts";
-import { asUser } from "./row-level-security.ts";
-import type { ChatTables } from "./schema.ts";
-import type { ChatDatabase, ChatWithMessages, GetChatInput, StoreSettings } from "./types.ts";
+import { loadChat } from "../conversation/load-chat.ts";
+import { toMessage } from "../conversation/messages.ts";
+import { asUser } from "../database/row-level-security.ts";
+import { getChatInput, parseInput } from "../input.ts";
+import type { ChatTables } from "../schema.ts";
+import type { ChatDatabase, ChatWithMessages, GetChatInput, StoreSettings } from "../types.ts";
 
 export async function getChat<M extends UIMessage>(
   db: ChatDatabase,

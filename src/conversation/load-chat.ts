@@ -1,8 +1,8 @@
 import { sql } from "drizzle-orm";
-import { execute, parseChat } from "./execute.ts";
+import { execute, parseChat } from "../database/execute.ts";
+import { type ChatTables, ownedBy } from "../schema.ts";
+import type { Chat, ChatDatabase } from "../types.ts";
 import type { MessageRow } from "./messages.ts";
-import { type ChatTables, ownedBy } from "./schema.ts";
-import type { Chat, ChatDatabase } from "./types.ts";
 
 /** A chat of this user and its messages in order, as they are stored. Digests are "" unless they are asked for. */
 export async function loadChat(

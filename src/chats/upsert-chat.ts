@@ -1,10 +1,10 @@
 import type { UIMessage } from "ai";
-import { parseInput, upsertChatInput } from "./input.ts";
-import { toRow } from "./messages.ts";
-import { asUser } from "./row-level-security.ts";
-import { saveChat } from "./save-chat.ts";
-import type { ChatTables } from "./schema.ts";
-import type { Chat, ChatDatabase, StoreSettings, UpsertChatInput } from "./types.ts";
+import { toRow } from "../conversation/messages.ts";
+import { saveChat } from "../conversation/save-chat.ts";
+import { asUser } from "../database/row-level-security.ts";
+import { parseInput, upsertChatInput } from "../input.ts";
+import type { ChatTables } from "../schema.ts";
+import type { Chat, ChatDatabase, StoreSettings, UpsertChatInput } from "../types.ts";
 
 export async function upsertChat<M extends UIMessage>(
   db: ChatDatabase,

@@ -1,8 +1,8 @@
 import { getTableName, is, sql } from "drizzle-orm";
 import { PgTable } from "drizzle-orm/pg-core";
-import { execute } from "./execute.ts";
-import { chatTables, defaultSchema } from "./schema.ts";
-import type { ChatDatabase } from "./types.ts";
+import { execute } from "../database/execute.ts";
+import { chatTables, defaultSchema } from "../schema.ts";
+import type { ChatDatabase } from "../types.ts";
 
 /**
  * What there is of the store's tables: by the object's name, such as `column chats.title`, its definition, such as

@@ -1,6 +1,6 @@
 import { createHash, hash } from "node:crypto";
 import type { UIMessage } from "ai";
-import { InvalidChatError, type InvalidChatIssue } from "./errors.ts";
+import { InvalidChatError, type InvalidChatIssue } from "../errors.ts";
 
 /** A message whose envelope has been checked. Its parts and metadata are anything JSON can carry. */
 export interface MessageEnvelope {

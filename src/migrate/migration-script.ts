@@ -1,6 +1,6 @@
+import { policies } from "../database/row-level-security.ts";
 import { lockName, recordStatements } from "./ledger.ts";
 import { migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
-import { policies } from "./row-level-security.ts";
 
 /**
  * The SQL that brings a database from one version to the newest, as `migrate` would, for whoever runs it by other means:

@@ -1,9 +1,9 @@
 import { sql } from "drizzle-orm";
-import { ChatConflictError, ChatOwnershipError } from "./errors.ts";
-import { execute, parseChat } from "./execute.ts";
+import { execute, parseChat } from "../database/execute.ts";
+import { ChatConflictError, ChatOwnershipError } from "../errors.ts";
+import { type ChatTables, ownedBy } from "../schema.ts";
+import type { Chat, ChatDatabase } from "../types.ts";
 import { prefixDigests, type Save } from "./messages.ts";
-import { type ChatTables, ownedBy } from "./schema.ts";
-import type { Chat, ChatDatabase } from "./types.ts";
 
 /**
  * Saves a chat whose first messages are stored already, whatever the end that is there now, in one statement that carries
