@@ -12,7 +12,7 @@ const sqlAsText: Plugin = {
 export default defineConfig({
   plugins: [sqlAsText],
   test: {
-    include: ["test/*.test.ts"],
+    include: ["test/*.test.ts", "test/{conversation,turns,migrate,cli,database}/*.test.ts"],
     globalSetup: fileURLToPath(new URL("test/postgres.ts", import.meta.url)),
     // Tests mostly wait for Postgres: on two cores, one worker leaves half of the machine idle.
     maxWorkers: 3,

@@ -85,7 +85,7 @@ const transientCodes = new Set([
 /**
  * What node-postgres (and Neon's driver, which was made from it) throws without any code. Never do this with Postgres's
  * own errors: the server translates them. These are constants in the drivers' source, of which nothing but the text can be
- * recognised; test/is-retryable.test.ts provokes each of them and so finds out when one is reworded.
+ * recognised; test/database/is-retryable.test.ts provokes each of them and so finds out when one is reworded.
  *
  * "Query read timeout", from the option query_timeout, is left out on purpose. After it, Drizzle puts a connection whose
  * transaction is still open back into the pool, and what is saved over that one next is acknowledged and never committed.

@@ -10,7 +10,7 @@ export default defineConfig({
   root: fileURLToPath(new URL("../..", import.meta.url)),
   test: {
     ...config.test,
-    include: [...suites.map((name) => `test/${name}.test.ts`), "test/drivers/*.test.ts"],
+    include: [...suites.map((name) => `test/**/${name}.test.ts`), "test/drivers/*.test.ts"],
     provide: { drivers: "others" },
   },
 });

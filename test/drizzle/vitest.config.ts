@@ -21,7 +21,7 @@ const contractWith = ({ installedAs }: { installedAs: string }) => ({
   test: {
     ...config.test,
     name: installedAs,
-    include: suites.map((name) => `test/${name}.test.ts`),
+    include: suites.map((name) => `test/**/${name}.test.ts`),
     provide: {
       drivers: "servers" as const,
       ...(installedAs === "drizzle-orm-0.44" && { schemaName: "it's a schema" }),

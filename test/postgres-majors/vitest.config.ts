@@ -24,7 +24,7 @@ export default defineConfig({
       test: {
         ...config.test,
         name: `Postgres ${major}`,
-        include: suitesOn(major).map((name) => `test/${name}.test.ts`),
+        include: suitesOn(major).map((name) => `test/**/${name}.test.ts`),
         globalSetup: fileURLToPath(new URL("setup.ts", import.meta.url)),
         provide: { drivers: "node-postgres" as const, embeddedPostgres },
       },

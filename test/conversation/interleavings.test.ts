@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatDatabase, createChatStore, migrate, type UpsertChatInput } from "../src/index.ts";
-import { conversation, say } from "./conversations.ts";
-import { createDatabase } from "./databases.ts";
+import { type ChatDatabase, createChatStore, migrate, type UpsertChatInput } from "../../src/index.ts";
+import { conversation, say } from "../conversations.ts";
+import { createDatabase } from "../databases.ts";
 
 /**
  * Another transaction is held open at the moment of a save, and then commits or rolls back. Whatever it did, the outcome

@@ -7,6 +7,7 @@ import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import pg from "pg";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { sqlStateOf } from "../../src/database/sqlstate.ts";
 import {
   type ChatDatabase,
   ChatStoreError,
@@ -14,11 +15,10 @@ import {
   InvalidChatError,
   isRetryable,
   migrate,
-} from "../src/index.ts";
-import { sqlStateOf } from "../src/database/sqlstate.ts";
-import { conversation, say } from "./conversations.ts";
-import { createDatabase } from "./databases.ts";
-import { faultyProxy } from "./faulty-proxy.ts";
+} from "../../src/index.ts";
+import { conversation, say } from "../conversations.ts";
+import { createDatabase } from "../databases.ts";
+import { faultyProxy } from "../faulty-proxy.ts";
 
 let url: string;
 let drop: () => Promise<void>;

@@ -14,11 +14,11 @@ import {
 import type { MockLanguageModelV4 } from "ai/test";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { type ChatStore, createChatStore, InvalidChatError, migrate, type Turn } from "../src/index.ts";
-import { serve, TestChat } from "./chat-server.ts";
-import { say } from "./conversations.ts";
-import { databases, type TestDatabase } from "./databases.ts";
-import { call, hang, model, text } from "./sdk-messages.ts";
+import { type ChatStore, createChatStore, InvalidChatError, migrate, type Turn } from "../../src/index.ts";
+import { serve, TestChat } from "../chat-server.ts";
+import { say } from "../conversations.ts";
+import { databases, type TestDatabase } from "../databases.ts";
+import { call, hang, model, text } from "../sdk-messages.ts";
 
 const tools = {
   remove: tool({ inputSchema: z.object({ file: z.string() }), execute: async ({ file }) => `${file} is gone` }),

@@ -4,9 +4,9 @@ import * as ai5Test from "ai5/test";
 import * as ai6 from "ai6";
 import * as ai6Test from "ai6/test";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createChatStore, migrate } from "../src/index.ts";
-import { type Handler, serve } from "./chat-server.ts";
-import { databases, type TestDatabase } from "./databases.ts";
+import { createChatStore, migrate } from "../../src/index.ts";
+import { type Handler, serve } from "../chat-server.ts";
+import { databases, type TestDatabase } from "../databases.ts";
 
 const [database] = databases as [(typeof databases)[number]];
 

@@ -7,14 +7,14 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import { migrate as migrateOwn } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import catalog from "../migrations/catalog.json" with { type: "json" };
-import { readCatalog } from "../src/migrate/catalog.ts";
-import { diagnose } from "../src/migrate/doctor.ts";
-import { createChatStore, migrate } from "../src/index.ts";
-import { conversation } from "./conversations.ts";
-import { createDatabase } from "./databases.ts";
+import catalog from "../../migrations/catalog.json" with { type: "json" };
+import { createChatStore, migrate } from "../../src/index.ts";
+import { readCatalog } from "../../src/migrate/catalog.ts";
+import { diagnose } from "../../src/migrate/doctor.ts";
+import { conversation } from "../conversations.ts";
+import { createDatabase } from "../databases.ts";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Applications that make our tables in their own drizzle-kit migrations, as the README shows. */
 const applications = [

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { sql } from "drizzle-orm";
 import { afterEach, describe, expect, inject, test } from "vitest";
-import { createChatStore, type MigrationError, migrate } from "../src/index.ts";
-import { migrations } from "../src/migrate/migrations.ts";
-import { conversation } from "./conversations.ts";
-import { databases, servers, type TestDatabase } from "./databases.ts";
+import { createChatStore, type MigrationError, migrate } from "../../src/index.ts";
+import { migrations } from "../../src/migrate/migrations.ts";
+import { conversation } from "../conversations.ts";
+import { databases, servers, type TestDatabase } from "../databases.ts";
 
 declare module "vitest" {
   interface ProvidedContext {

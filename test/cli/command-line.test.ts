@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { runCommandLine } from "../src/cli/command-line.ts";
-import { createDatabase } from "./databases.ts";
+import { runCommandLine } from "../../src/cli/command-line.ts";
+import { createDatabase } from "../databases.ts";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Runs a command as a terminal would, and gives what it leaves there. */
 async function run(args: string[], { databaseUrl, folder = root }: { databaseUrl?: string; folder?: string } = {}) {

@@ -3,10 +3,10 @@ import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { createChatStore, migrate, type Turn } from "../src/index.ts";
-import { conversation, say } from "./conversations.ts";
-import { countingProxy } from "./counting-proxy.ts";
-import { createDatabase } from "./databases.ts";
+import { createChatStore, migrate, type Turn } from "../../src/index.ts";
+import { conversation, say } from "../conversations.ts";
+import { countingProxy } from "../counting-proxy.ts";
+import { createDatabase } from "../databases.ts";
 
 vi.mock("node:crypto", async (load) => {
   const crypto = await load<typeof import("node:crypto")>();

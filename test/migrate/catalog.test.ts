@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { readCatalog } from "../src/migrate/catalog.ts";
-import { migrate } from "../src/index.ts";
-import { databases } from "./databases.ts";
+import { migrate } from "../../src/index.ts";
+import { readCatalog } from "../../src/migrate/catalog.ts";
+import { databases } from "../databases.ts";
 
 describe.each(databases)("the catalog on $name", ({ open }) => {
   test.each(["chat_store", `it's a "schema"`])(
@@ -12,7 +12,7 @@ describe.each(databases)("the catalog on $name", ({ open }) => {
       await migrate(db, { schema });
       const catalog = await db.transaction((tx) => readCatalog(tx, schema));
       // `npm run generate` writes the file.
-      await expect(`${JSON.stringify(catalog, null, 2)}\n`).toMatchFileSnapshot("../migrations/catalog.json");
+      await expect(`${JSON.stringify(catalog, null, 2)}\n`).toMatchFileSnapshot("../../migrations/catalog.json");
     },
   );
 });

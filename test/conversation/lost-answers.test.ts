@@ -13,10 +13,10 @@ import {
   isRetryable,
   migrate,
   type UpsertChatInput,
-} from "../src/index.ts";
-import { conversation, say } from "./conversations.ts";
-import { createDatabase, modes } from "./databases.ts";
-import { type Cut, faultyProxy } from "./faulty-proxy.ts";
+} from "../../src/index.ts";
+import { conversation, say } from "../conversations.ts";
+import { createDatabase, modes } from "../databases.ts";
+import { type Cut, faultyProxy } from "../faulty-proxy.ts";
 
 /**
  * The connection breaks at each statement of a save in turn: before the server has it, so that the save did not happen,

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { TransactionRollbackError } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ChatOwnershipError, type ChatStore, createChatStore } from "../src/index.ts";
-import { conversation, say } from "./conversations.ts";
-import type { TestDatabase } from "./databases.ts";
-import { underRowLevelSecurity } from "./row-level-security.ts";
+import { ChatOwnershipError, type ChatStore, createChatStore } from "../../src/index.ts";
+import { conversation, say } from "../conversations.ts";
+import type { TestDatabase } from "../databases.ts";
+import { underRowLevelSecurity } from "../row-level-security.ts";
 
 describe.each(underRowLevelSecurity)("$mode, on $name", ({ open, storeOn }) => {
   let database: TestDatabase;

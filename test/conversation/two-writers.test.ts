@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatStore, migrate } from "../src/index.ts";
-import { conversation, say } from "./conversations.ts";
+import { type ChatStore, migrate } from "../../src/index.ts";
+import { conversation, say } from "../conversations.ts";
 import {
   databasesWithoutTransactions,
   inModes,
@@ -9,7 +9,7 @@ import {
   openWith,
   servers,
   type TestDatabase,
-} from "./databases.ts";
+} from "../databases.ts";
 
 const serializable = {
   name: "node-postgres with serializable transactions",
