@@ -1,5 +1,18 @@
 import { eq, type SQL, sql } from "drizzle-orm";
-import { check, customType, index, integer, json, pgSchema, primaryKey, text, timestamp } from "drizzle-orm/pg-core";
+import {
+  boolean,
+  check,
+  customType,
+  foreignKey,
+  index,
+  integer,
+  json,
+  pgSchema,
+  primaryKey,
+  text,
+  timestamp,
+  uuid,
+} from "drizzle-orm/pg-core";
 
 /** Where the tables live unless told otherwise: apart from the application's own tables and its `drizzle-kit push`. */
 export const defaultSchema = "chat_store";
@@ -57,15 +70,63 @@ export function chatTables<const Name extends string>(schemaName: Name) {
       digest: bytea("digest").notNull().generatedAlwaysAs(digestExpression),
     },
     // Ids come from browsers: they are unique within a chat only, so nobody can occupy another chat's.
+    (table) => [primaryKey({ columns: [table.chatId, table.id] }), check("messages_order_check", sql`"order" >= 0`)],
+  );
+
+  // One row for each turn that runs or has ended a moment ago. Never a lock: what nobody finishes is swept by who comes by.
+  const turns = schema.table(
+    "turns",
+    {
+      chatId: text("chat_id")
+        .notNull()
+        .references(() => chats.id, { onDelete: "cascade" }),
+      id: uuid("id").notNull(),
+      /** The message that is answered, and its digest as it was asked. */
+      questionId: text("question_id").notNull(),
+      questionDigest: bytea("question_digest").notNull(),
+      /** Drawn when the turn starts. Of a turn that continues an assistant message, that message's. */
+      answerId: text("answer_id").notNull(),
+      /** The ids of the messages that the answer's save removes, if they still stand: an array. */
+      replaces: json("replaces").notNull(),
+      startedAt: milliseconds("started_at"),
+      /** The last sign of life, or a time until which none is expected. */
+      beatAt: milliseconds("beat_at"),
+      /** Set by the turn itself: its answer is stored. With `interrupted`, by who found it dead. */
+      endedAt: timestamp("ended_at", { withTimezone: true, precision: 3, mode: "date" }),
+      /** How many rows are recorded: what the next one is compared with. */
+      chunks: integer("chunks").notNull().default(0),
+      /** Somebody has asked it to stop. */
+      stop: boolean("stop").notNull().default(false),
+      /** A newer turn has taken its question, or cut it: what it says is stored no more. */
+      superseded: boolean("superseded").notNull().default(false),
+      interrupted: boolean("interrupted").notNull().default(false),
+    },
     (table) => [primaryKey({ columns: [table.chatId, table.id] })],
   );
 
-  return { schema, chats, messages };
+  // What a running turn has said, as the events of its stream. Chat text, for a minute longer than the turn runs.
+  const turnChunks = schema.table(
+    "turn_chunks",
+    {
+      chatId: text("chat_id").notNull(),
+      turnId: uuid("turn_id").notNull(),
+      seq: integer("seq").notNull(),
+      text: text("text").notNull(),
+    },
+    (table) => [
+      primaryKey({ columns: [table.chatId, table.turnId, table.seq] }),
+      foreignKey({ columns: [table.chatId, table.turnId], foreignColumns: [turns.chatId, turns.id] }).onDelete(
+        "cascade",
+      ),
+    ],
+  );
+
+  return { schema, chats, messages, turns, turnChunks };
 }
 
 export type ChatTables = ReturnType<typeof chatTables<string>>;
 
-export const { schema: chatStoreSchema, chats, messages } = chatTables(defaultSchema);
+export const { schema: chatStoreSchema, chats, messages, turns, turnChunks } = chatTables(defaultSchema);
 
 /** The one place that compares the owner. Every statement of the store has it in its `where`, or follows one that locked the chat with it. */
 export const ownedBy = (chats: ChatTables["chats"], userId: string | SQL): SQL => eq(chats.userId, userId);

@@ -23,7 +23,8 @@ async function open(connect: typeof nodePostgres | typeof postgresJs): Promise<T
   await owner.query(`create role ${role}`);
   await owner.query(`grant usage on schema chat_store to ${role}`);
   await owner.query(`grant select on chat_store.migrations to ${role}`);
-  await owner.query(`grant select, insert, update, delete on chat_store.chats, chat_store.messages to ${role}`);
+  const tables = "chat_store.chats, chat_store.messages, chat_store.turns, chat_store.turn_chunks";
+  await owner.query(`grant select, insert, update, delete on ${tables} to ${role}`);
   await owner.end();
 
   const close = async () => {

@@ -27,13 +27,17 @@ export async function asUser<T>(
  */
 export const policies = (schema: string): string[] => {
   // After a transaction that had the setting, a connection has it as "". A subquery is evaluated once, not for each row.
-  const isTheirs = `user_id = (select nullif(current_setting('${setting}', true), ''))`;
+  const isTheirs = (table: string) => `${table}.user_id = (select nullif(current_setting('${setting}', true), ''))`;
+  const ofTheirChat = (table: string) =>
+    `exists (select from ${schema}."chats" c where c.id = ${table}.chat_id and ${isTheirs("c")})`;
   return [
     `alter table ${schema}."chats" enable row level security`,
-    `create policy "chats_owner" on ${schema}."chats" using (${isTheirs}) with check (${isTheirs})`,
-    `alter table ${schema}."messages" enable row level security`,
-    `create policy "messages_owner" on ${schema}."messages"
-  using (exists (select from ${schema}."chats" where id = chat_id and ${isTheirs}))
-  with check (exists (select from ${schema}."chats" where id = chat_id and ${isTheirs}))`,
+    `create policy "chats_owner" on ${schema}."chats" using (${isTheirs("chats")}) with check (${isTheirs("chats")})`,
+    ...["messages", "turns", "turn_chunks"].flatMap((table) => [
+      `alter table ${schema}."${table}" enable row level security`,
+      `create policy "${table}_owner" on ${schema}."${table}"
+  using (${ofTheirChat(table)})
+  with check (${ofTheirChat(table)})`,
+    ]),
   ];
 };
