@@ -1,5 +1,6 @@
-import { and, desc, sql } from "drizzle-orm";
-import { withoutHoles } from "../database/execute.ts";
+import { sql } from "drizzle-orm";
+import { chatRow, parseChat } from "../conversation/chat-row.ts";
+import { execute } from "../database/execute.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { getChatsInput, parseInput } from "../input.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
@@ -14,16 +15,12 @@ export async function getChats(
   const { userId, limit, before } = parseInput(getChatsInput, input);
 
   // A row comparison, so that the index serves it and chats saved within the same millisecond are not skipped.
-  const afterPrevious =
-    before &&
-    sql`(${chats.updatedAt}, ${chats.id}) < (${sql.param(before.updatedAt, chats.updatedAt)}::timestamptz, ${before.id}::text)`;
+  const afterPrevious = before
+    ? sql` and (chats.updated_at, chats.id) < (${before.updatedAt.toISOString()}::timestamptz, ${before.id}::text)`
+    : sql``;
+  const page = sql`select ${chatRow} chat from ${chats} where ${ownedBy(chats, userId)}${afterPrevious}
+order by chats.updated_at desc, chats.id desc${limit === undefined ? sql`` : sql` limit ${limit}`}`;
 
-  return asUser(db, userId, settings, async (db) => {
-    const page = db
-      .select()
-      .from(chats)
-      .where(and(ownedBy(chats, userId), afterPrevious))
-      .orderBy(desc(chats.updatedAt), desc(chats.id));
-    return withoutHoles(await (limit === undefined ? page : page.limit(limit)));
-  });
+  const rows = await asUser(db, userId, settings, (db) => execute<{ chat: string }>(db, page));
+  return rows.map(({ chat }) => parseChat(chat));
 }

@@ -1,7 +1,8 @@
 import { sql } from "drizzle-orm";
-import { execute, parseChat } from "../database/execute.ts";
+import { execute } from "../database/execute.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
 import type { Chat, ChatDatabase } from "../types.ts";
+import { chatRow, parseChat } from "./chat-row.ts";
 import { prefixDigests, type Save } from "./messages.ts";
 
 /**
@@ -29,21 +30,21 @@ export async function appendMessages(
   const [result] = await execute<{ total: number; chat: string | null }>(
     db,
     sql`with cur as (
-select id, xmin v from ${chats} where id = ${chatId} and ${ownedBy(chats, userId)}
+select chats.id, chats.xmin v from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}
 ), stored as (
-select count(*)::int total, sha256(coalesce(string_agg(int4send("order") || digest, '' order by "order"), '')) prefix
-from ${messages} where chat_id = (select id from cur)
+select count(*)::int total, sha256(coalesce(string_agg(int4send(m."order") || m.digest, '' order by m."order"), '')) prefix
+from ${messages} m where m.chat_id = (select id from cur)
 ), updated as (
-update ${chats} set title = coalesce(${title ?? null}, title), version = version + 1, updated_at = greatest(updated_at, now())
-where id = $1 and xmin = (select v from cur, stored where (total, prefix) in (${sql.join(fits, sql`,`)}))
-and version = coalesce(${expectedVersion ?? null}::int, version)
-returning *
+update ${chats} set title = coalesce(${title ?? null}, chats.title), version = chats.version + 1, updated_at = greatest(chats.updated_at, now())
+where chats.id = $1 and chats.xmin = (select v from cur, stored where (total, prefix) in (${sql.join(fits, sql`,`)}))
+and chats.version = coalesce(${expectedVersion ?? null}::int, chats.version)
+returning ${chatRow} chat
 ), written as (
 insert into ${messages} (chat_id, id, "order", role, parts, metadata)
-select u.id, a.id, o, role, parts::json, metadata::json
-from updated u, stored, (values ${sql.join(values, sql`,`)}) a (o, id, role, parts, metadata) where o >= total
+select $1, a.id, a.o, a.role, a.parts::json, a.metadata::json
+from updated, stored, (values ${sql.join(values, sql`,`)}) a (o, id, role, parts, metadata) where a.o >= total
 )
-select total, to_json(u)::text chat from stored left join updated u on true`,
+select total, chat from stored left join updated on true`,
   );
   return { chat: result?.chat ? parseChat(result.chat) : undefined, total: result?.total ?? 0 };
 }

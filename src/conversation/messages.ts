@@ -28,8 +28,6 @@ export interface Save {
   /** 0: the chat must not exist yet. */
   expectedVersion?: number | undefined;
   rows: readonly MessageRow[];
-  /** How many messages are stored, if that is known. Only spares a statement: nothing relies on it. */
-  stored?: number | undefined;
 }
 
 /** What the database keeps of a message besides its content. */
@@ -82,12 +80,27 @@ export function prefixDigests(rows: readonly MessageRow[], start: number): strin
   return digests;
 }
 
-/** What has to happen to the stored messages of a chat for them to become `rows`, in that order. */
-export function difference(stored: readonly StoredDigest[], rows: readonly MessageRow[]) {
-  const storedById = new Map(stored.map((message) => [message.id, message]));
-  const changed: (MessageRow & { order: number })[] = [];
-  const moved: { id: string; order: number }[] = [];
-  for (const [order, row] of rows.entries()) {
+/** What has to happen to the stored messages of a chat for them to become others. */
+export interface Difference {
+  /** Ids. */
+  removed: string[];
+  moved: { id: string; order: number }[];
+  /** New, or changed in what they say. */
+  changed: (MessageRow & { order: number })[];
+  isEmpty: boolean;
+}
+
+/** What makes the stored messages become `rows`, in that order. Those at the beginning that are the same objects cost nothing. */
+export function difference(stored: readonly StoredDigest[], rows: readonly MessageRow[]): Difference {
+  let start = 0;
+  // Their order counts, too: whoever writes SQL may have left gaps.
+  while (start < rows.length && stored[start] === rows[start] && stored[start]?.order === start) start++;
+
+  const storedById = new Map(stored.slice(start).map((message) => [message.id, message]));
+  const changed: Difference["changed"] = [];
+  const moved: Difference["moved"] = [];
+  for (const [index, row] of rows.slice(start).entries()) {
+    const order = start + index;
     const before = storedById.get(row.id);
     storedById.delete(row.id);
     if (before?.digest !== row.digest) changed.push({ ...row, order });

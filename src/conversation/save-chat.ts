@@ -1,5 +1,7 @@
 import { sqlStateOf } from "../database/sqlstate.ts";
-import { ChatOwnershipError, ChatStoreError } from "../errors.ts";
+import { inTransaction, isTransaction } from "../database/transaction.ts";
+import { otherWritersCameFirst } from "../database/typed-errors.ts";
+import { ChatStoreError } from "../errors.ts";
 import type { ChatTables } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
 import { appendMessages } from "./append-messages.ts";
@@ -32,7 +34,6 @@ export async function saveChat(
 }
 
 const maxAttempts = 10;
-const isTransaction = (db: ChatDatabase) => "rollback" in db;
 
 /** The common saves. Undefined when the difference is not just at the end, or another writer came in between. */
 async function saveEnd(
@@ -41,10 +42,10 @@ async function saveEnd(
   save: Save,
   { rowLevelSecurity }: StoreSettings,
 ): Promise<Chat | undefined> {
-  const { rows, stored = 0 } = save;
+  const { rows } = save;
   let length = likelyTail(rows);
   // A chat that is carried whole may be a new one, which cannot be appended to.
-  if (length < rows.length && stored < rows.length) {
+  if (length < rows.length) {
     const { chat, total } = await appendMessages(db, tables, save, length);
     if (chat) return chat;
     const missing = rows.length - total;
@@ -75,22 +76,16 @@ function likelyTail(rows: readonly MessageRow[]): number {
   return carried === -1 ? rows.length : carried + 1;
 }
 
-const insufficientPrivilege = "42501";
-
 async function rewrite(db: ChatDatabase, tables: ChatTables, save: Save, settings: StoreSettings): Promise<Chat> {
-  let begun = false;
   try {
-    return await db.transaction((tx) => {
-      begun = true;
-      return saveDifference(tx, tables, save);
-    });
+    return await inTransaction(
+      db,
+      (tx) => saveDifference(tx, tables, save, settings),
+      settings.portable ? undefined : () => replaceAll(db, tables, save),
+    );
   } catch (error) {
     if (error instanceof Unchanged) return error.chat;
-    // The policy hides other users' chats, until the upsert hits upon one.
-    if (settings.rowLevelSecurity && sqlStateOf(error) === insufficientPrivilege) throw new ChatOwnershipError(save);
-    // A driver over HTTP has no transactions. (If it was the connection that failed, so will the next statement.)
-    if (begun || settings.portable) throw error;
-    return replaceAll(db, tables, save);
+    throw error;
   }
 }
 
@@ -100,10 +95,5 @@ async function replaceAll(db: ChatDatabase, tables: ChatTables, save: Save): Pro
     const chat = await saveTail(db, tables, save, save.rows.length);
     if (chat) return chat;
   }
-  throw new ChatStoreError(
-    "QUERY_FAILED",
-    `Other writers came first ${maxAttempts} times in a row, so nothing was changed. Try again.`,
-    // The code that Postgres has for this, by which isRetryable knows it.
-    { cause: Object.assign(new Error("Could not save on the messages that it had seen."), { code: "40001" }) },
-  );
+  throw otherWritersCameFirst(maxAttempts);
 }

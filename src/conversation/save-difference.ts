@@ -1,8 +1,10 @@
-import { and, eq, sql } from "drizzle-orm";
+import { eq, type SQL, sql } from "drizzle-orm";
+import { execute } from "../database/execute.ts";
 import { ChatConflictError, ChatOwnershipError } from "../errors.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
-import type { Chat, ChatDatabase } from "../types.ts";
-import { chunks, difference, type Save } from "./messages.ts";
+import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
+import { chatRow, parseChat } from "./chat-row.ts";
+import { chunks, type Difference, difference, type Save } from "./messages.ts";
 
 /** Thrown to roll back the lock's increment of the version when it turns out that there is nothing to save. */
 export class Unchanged {
@@ -13,20 +15,15 @@ export class Unchanged {
  * The conversation becomes `save.rows`, at the price of what differs. Takes the chat's lock with its first statement, so
  * savers of one chat take turns and the result is always exactly one saver's conversation.
  */
-export async function saveDifference(tx: ChatDatabase, { chats, messages }: ChatTables, save: Save): Promise<Chat> {
+export async function saveDifference(
+  tx: ChatDatabase,
+  tables: ChatTables,
+  save: Save,
+  settings: StoreSettings,
+): Promise<Chat> {
   const { userId, chatId, title, expectedVersion, rows } = save;
-
-  // Creates the chat, or locks it if it is this user's. Must stay a statement of its own: only a later one, on a newer
-  // snapshot, sees what was committed while this one waited.
-  const [locked] = await tx
-    .insert(chats)
-    .values({ id: chatId, userId, title: title ?? "" })
-    .onConflictDoUpdate({
-      target: chats.id,
-      set: { version: sql`${chats.version} + 1` },
-      setWhere: ownedBy(chats, userId),
-    })
-    .returning();
+  const { chats, messages } = tables;
+  const locked = await lockChat(tx, tables, save, settings);
   if (!locked) throw new ChatOwnershipError({ chatId });
 
   const stored = locked.version === 1 ? null : { ...locked, version: locked.version - 1 };
@@ -36,60 +33,79 @@ export async function saveDifference(tx: ChatDatabase, { chats, messages }: Chat
         .from(messages)
         .where(eq(messages.chatId, chatId))
     : [];
-  const { removed, moved, changed, isEmpty } = difference(storedMessages, rows);
+  const changes = difference(storedMessages, rows);
 
   const sameTitle = title === undefined || title === stored?.title;
-  if (stored && sameTitle && isEmpty) throw new Unchanged(stored);
+  if (stored && sameTitle && changes.isEmpty) throw new Unchanged(stored);
   if (expectedVersion !== undefined && expectedVersion !== (stored?.version ?? 0)) {
     throw new ChatConflictError({ chatId, expectedVersion, actualVersion: stored?.version ?? null });
   }
 
+  for (const statement of differenceStatements(tables, chatId, changes)) await tx.execute(statement);
+  if (!stored) return locked;
+  const [saved] = await execute<{ chat: string }>(
+    tx,
+    sql`update ${chats} set title = coalesce(${title ?? null}, chats.title), updated_at = greatest(chats.updated_at, now())
+where chats.id = ${chatId} and ${ownedBy(chats, userId)} returning ${chatRow} chat`,
+  );
+  return saved ? parseChat(saved.chat) : locked;
+}
+
+/**
+ * Creates the chat, or locks it by counting its version up if it is this user's; undefined if it is somebody else's. Must
+ * stay statements of their own: only a later one, on a newer snapshot, sees what was committed while they waited.
+ */
+async function lockChat(
+  tx: ChatDatabase,
+  { chats }: ChatTables,
+  { userId, chatId, title = "" }: Save,
+  { rowLevelSecurity }: StoreSettings,
+): Promise<Chat | undefined> {
+  const create = sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${userId}, ${title}) on conflict `;
+  const countUp = sql`set version = chats.version + 1 where ${ownedBy(chats, userId)}`;
+  const ways = rowLevelSecurity
+    ? // Policies refuse an upsert that hits upon a chat they hide, with an error that may as well mean a missing privilege.
+      [sql`update ${chats} ${countUp} and chats.id = ${chatId}`, sql`${create} do nothing`]
+    : [sql`${create} (id) do update ${countUp}`];
+  // Twice, because the chat may have been created between the two ways.
+  for (const way of [...ways, ...ways]) {
+    const [locked] = await execute<{ chat: string }>(tx, sql`${way} returning ${chatRow} chat`);
+    if (locked) return parseChat(locked.chat);
+    if (!rowLevelSecurity) return undefined;
+  }
+  return undefined;
+}
+
+/** What makes a difference, each statement only `when` another one has done what it should. */
+export function differenceStatements(
+  { messages }: ChatTables,
+  chatId: string,
+  { removed, moved, changed }: Difference,
+  when: SQL = sql`true`,
+): SQL[] {
+  const statements: SQL[] = [];
   if (removed.length > 0) {
-    await tx
-      .delete(messages)
-      .where(
-        and(eq(messages.chatId, chatId), sql`${messages.id} in (select json_array_elements_text(${json(removed)}))`),
-      );
+    statements.push(
+      sql`delete from ${messages} m where m.chat_id = ${chatId} and m.id in (select json_array_elements_text(${json(removed)})) and ${when}`,
+    );
   }
   if (moved.length > 0) {
-    await tx
-      .update(messages)
-      .set({ order: sql`moved."order"` })
-      .from(sql`json_to_recordset(${json(moved)}) as moved (id text, "order" int)`)
-      .where(and(eq(messages.chatId, chatId), sql`${messages.id} = moved.id`));
+    statements.push(
+      sql`update ${messages} m set "order" = x."order" from json_to_recordset(${json(moved)}) x (id text, "order" int)
+where m.chat_id = ${chatId} and m.id = x.id and ${when}`,
+    );
   }
   for (const chunk of chunks(changed)) {
-    await tx
-      .insert(messages)
-      .values(
-        chunk.map(({ id, order, role, parts, metadata }) => ({
-          chatId,
-          id,
-          order,
-          role,
-          // Already JSON: through text, or Drizzle and some drivers would serialise the text once more.
-          parts: sql`${parts}::text::json`,
-          metadata: sql`${metadata}::text::json`,
-        })),
-      )
-      .onConflictDoUpdate({
-        target: [messages.chatId, messages.id],
-        set: {
-          order: sql`excluded."order"`,
-          role: sql`excluded.role`,
-          parts: sql`excluded.parts`,
-          metadata: sql`excluded.metadata`,
-        },
-      });
+    // No json parameters: a driver that is told of one would serialise the text once more.
+    const values = chunk.map((row) => sql`(${row.order}::int,${row.id},${row.role},${row.parts},${row.metadata})`);
+    statements.push(
+      sql`insert into ${messages} (chat_id, id, "order", role, parts, metadata)
+select ${chatId}, a.id, a.o, a.role, a.parts::json, a.metadata::json from (values ${sql.join(values, sql`,`)}) a (o, id, role, parts, metadata)
+where ${when}
+on conflict (chat_id, id) do update set "order" = excluded."order", role = excluded.role, parts = excluded.parts, metadata = excluded.metadata`,
+    );
   }
-  if (!stored) return locked;
-
-  const [saved = locked] = await tx
-    .update(chats)
-    .set({ title, updatedAt: sql`greatest(${chats.updatedAt}, now())` })
-    .where(and(eq(chats.id, chatId), ownedBy(chats, userId)))
-    .returning();
-  return saved;
+  return statements;
 }
 
 /** One text parameter in place of many: a statement takes at most 65,535, and drivers differ in how they send arrays. */

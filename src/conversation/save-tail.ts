@@ -1,9 +1,10 @@
 import { sql } from "drizzle-orm";
-import { execute, parseChat } from "../database/execute.ts";
+import { execute } from "../database/execute.ts";
 import { ChatConflictError, ChatOwnershipError } from "../errors.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
 import type { Chat, ChatDatabase } from "../types.ts";
-import { prefixDigests, type Save } from "./messages.ts";
+import { chatRow, parseChat } from "./chat-row.ts";
+import { type MessageRow, prefixDigests, type Save } from "./messages.ts";
 
 /**
  * Saves a chat whose first messages are stored already, whatever the end that is there now, in one statement that carries
@@ -40,13 +41,6 @@ export async function saveTail(
 ): Promise<Chat | undefined> {
   const start = rows.length - length;
   const [prefix] = prefixDigests(rows.slice(0, start), start);
-  const tail = rows
-    .slice(start)
-    // No json parameters: a driver that is told of one would serialise the text once more.
-    .map(
-      (row, index) =>
-        sql`(${start + index}::int,${row.id},${row.role},${row.parts},${row.metadata},decode(${row.digest},'hex'))`,
-    );
   // Where messages are expected before the tail, there is a chat or the tail does not fit.
   const mayCreate = start === 0;
 
@@ -56,38 +50,38 @@ export async function saveTail(
     sql`with args as (
 select ${chatId}::text, ${userId}::text, ${title ?? null}::text, ${expectedVersion ?? null}::int, ${start}::int, ${rows.length}::int
 ), tail (o, id, role, parts, metadata, digest) as not materialized (
-${length > 0 ? sql`values ${sql.join(tail, sql`,`)}` : sql`select 0, null, null, null, null, ''::bytea where false`}
+${tailOf(rows.slice(start), start)}
 ), cur as (
-select *, xmin v, ${ownedBy(chats, sql`$2`)} owned from ${chats} where id = $1
+select chats.id, chats.title, chats.version, chats.xmin v, ${ownedBy(chats, sql`$2`)} owned, ${chatRow} chat from ${chats} where chats.id = $1
 ), stored as (
-select count(*) total, count(*) filter (where (id, "order", digest) in (select id, o, digest from tail)) kept,
-sha256(coalesce(string_agg(int4send("order") || digest, '' order by "order") filter (where "order" < $5), '')) = decode(${prefix}, 'hex') ok
-from ${messages} where chat_id = (select id from cur where owned)
+select count(*) total, count(*) filter (where (m.id, m."order", m.digest) in (select id, o, digest from tail)) kept,
+sha256(coalesce(string_agg(int4send(m."order") || m.digest, '' order by m."order") filter (where m."order" < $5), '')) = decode(${prefix}, 'hex') ok
+from ${messages} m where m.chat_id = (select id from cur where owned)
 ), state as (
-select *, owned and ok and total = $6 and kept = $6 - $5 and title = coalesce($3, title) same from stored left join cur on true
+select cur.*, ok, owned and ok and total = $6 and kept = $6 - $5 and title = coalesce($3, title) same from stored left join cur on true
 ), updated as (
-update ${chats} set title = coalesce($3, title), version = version + 1, updated_at = greatest(updated_at, now())
-where id = $1 and xmin = (select v from state where owned and ok and not same) and version = coalesce($4, version)
-returning *
+update ${chats} set title = coalesce($3, chats.title), version = chats.version + 1, updated_at = greatest(chats.updated_at, now())
+where chats.id = $1 and chats.xmin = (select v from state where owned and ok and not same) and chats.version = coalesce($4, chats.version)
+returning ${chatRow} chat
 ), ${
       mayCreate
         ? sql`created as (
 insert into ${chats} (id, user_id, title) select $1, $2, coalesce($3, '') from state where v is null and coalesce($4, 0) = 0
-on conflict do nothing returning *
+on conflict do nothing returning ${chatRow} chat
 ), `
         : sql``
     }saved as (
 table updated${mayCreate ? sql` union all table created` : sql``}
 ), dropped as (
-delete from ${messages} where chat_id = $1 and "order" >= $5 and exists (table saved) and id not in (select id from tail)
+delete from ${messages} m where m.chat_id = $1 and m."order" >= $5 and exists (table saved) and m.id not in (select id from tail)
 ), written as (
 insert into ${messages} as m (chat_id, id, "order", role, parts, metadata)
 select $1, id, o, role, parts::json, metadata::json from tail where exists (table saved)
 on conflict (chat_id, id) do update set "order" = excluded."order", role = excluded.role, parts = excluded.parts, metadata = excluded.metadata
 where (m."order", m.digest) is distinct from (excluded."order", excluded.digest)
 )
-select case when s is not null or same then 'done' when not owned then 'forbidden'
-when c.version is distinct from coalesce($4, c.version) then 'conflict' end outcome, coalesce(to_json(s), case when owned then to_json(c) end)::text chat
+select case when s.chat is not null or same then 'done' when not owned then 'forbidden'
+when c.version is distinct from coalesce($4, c.version) then 'conflict' end outcome, coalesce(s.chat, case when owned then c.chat end) chat
 from state c left join saved s on true`,
   );
   const chat = verdict?.chat ? parseChat(verdict.chat) : undefined;
@@ -96,6 +90,22 @@ from state c left join saved s on true`,
     throw new ChatConflictError({ chatId, expectedVersion, actualVersion: chat?.version ?? null });
   }
   return verdict?.outcome === "done" ? chat : undefined;
+}
+
+/** The rows of the tail. No json parameters: a driver that is told of one would serialise the text once more. */
+function tailOf(rows: readonly MessageRow[], start: number) {
+  if (rows.length === 0) return sql`select 0, null, null, null, null, ''::bytea where false`;
+  // A statement takes at most 65,535 parameters.
+  if (rows.length > 1_000) {
+    const all = JSON.stringify(rows.map((row, index) => ({ ...row, o: start + index })));
+    return sql`select o, id, role, parts, metadata, decode(digest, 'hex') from json_to_recordset(${all}::text::json)
+as x (o int, id text, role text, parts text, metadata text, digest text)`;
+  }
+  const values = rows.map(
+    (row, index) =>
+      sql`(${start + index}::int,${row.id},${row.role},${row.parts},${row.metadata},decode(${row.digest},'hex'))`,
+  );
+  return sql`values ${sql.join(values, sql`,`)}`;
 }
 
 interface Verdict {

@@ -15,9 +15,3 @@ export async function execute<Row>(db: ChatDatabase, statement: SQL): Promise<Ro
  * one broke off (porsager/postgres#1181). Drizzle passes them on.
  */
 export const withoutHoles = <Row>(rows: Row[]): Row[] => rows.filter(() => true);
-
-/** A row of `chats` as Postgres's `to_json(…)::text` writes it, whatever the session's settings for dates. */
-export function parseChat(json: string) {
-  const { id, user_id, title, version, created_at, updated_at } = JSON.parse(json);
-  return { id, userId: user_id, title, version, createdAt: new Date(created_at), updatedAt: new Date(updated_at) };
-}

@@ -1,12 +1,15 @@
 import { sql } from "drizzle-orm";
 import type { ChatDatabase } from "../types.ts";
+import { execute } from "./execute.ts";
+import { inTransaction, isTransaction } from "./transaction.ts";
 
 /** The setting that tells the policies whose chats a transaction may see. Reserved for it: Postgres needs no declaration. */
 const setting = "chat_store.user_id";
 
 /**
  * Does `work` as the user whose chats the policies below let through, where the store is told that there are such.
- * In a transaction, because the setting must end with it: a connection goes back to a pool that serves all users.
+ * In a transaction, because the setting must end with it: a connection goes back to a pool that serves all users. In a
+ * transaction of the caller's, which goes on, it is put back to what it was; after an error the savepoint does that.
  */
 export async function asUser<T>(
   db: ChatDatabase,
@@ -15,9 +18,15 @@ export async function asUser<T>(
   work: (db: ChatDatabase) => Promise<T>,
 ): Promise<T> {
   if (!rowLevelSecurity) return work(db);
-  return db.transaction(async (tx) => {
-    await tx.execute(sql`select set_config(${setting}, ${userId}, true)`);
-    return work(tx);
+  return inTransaction(db, async (tx) => {
+    const [before] = await execute<{ user: string | null }>(
+      tx,
+      sql`with before as materialized (select current_setting(${setting}, true) "user")
+select "user", set_config(${setting}, ${userId}, true) from before`,
+    );
+    const result = await work(tx);
+    if (isTransaction(db)) await tx.execute(sql`select set_config(${setting}, ${before?.user ?? ""}, true)`);
+    return result;
   });
 }
 

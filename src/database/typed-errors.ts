@@ -35,3 +35,11 @@ export async function withTypedErrors<T>(verb: string, { schema }: ChatTables, w
         );
   }
 }
+
+/** A save that gave up. Its cause has the code that Postgres has for this, by which `isRetryable` knows it. */
+export const otherWritersCameFirst = (times: number) =>
+  new ChatStoreError(
+    "QUERY_FAILED",
+    `Other writers came first ${times} times in a row, so nothing was changed. Try again.`,
+    { cause: Object.assign(new Error("Could not save on the messages that it had seen."), { code: "40001" }) },
+  );
