@@ -51,19 +51,26 @@ export class ChatOwnershipError extends ChatStoreError {
   }
 }
 
-/** The chat was saved by someone else since it was loaded. Nothing was changed. */
+/** Somebody else came first: saved the chat since it was loaded, took over the turn, or acted on the same approval. Nothing was changed. */
 export class ChatConflictError extends ChatStoreError {
   override readonly name = "ChatConflictError";
   readonly chatId: string;
-  readonly expectedVersion: number;
+  /** `null` where none was expected. */
+  readonly expectedVersion: number | null;
   /** The stored version; `null` when there is no such chat. */
   readonly actualVersion: number | null;
 
-  constructor(facts: { chatId: string; expectedVersion: number; actualVersion: number | null }) {
+  constructor(facts: { chatId: string; expectedVersion: number | null; actualVersion: number | null }) {
     const found = facts.actualVersion === null ? "does not exist" : `is at version ${facts.actualVersion}`;
+    const expected =
+      facts.expectedVersion === null
+        ? "where somebody else has come first"
+        : facts.expectedVersion === facts.actualVersion
+          ? "where a newer turn has come first"
+          : `expected version ${facts.expectedVersion}`;
     super(
       "CHAT_CONFLICT",
-      `Chat ${quote(facts.chatId)} ${found}, expected version ${facts.expectedVersion}, so nothing was changed. ` +
+      `Chat ${quote(facts.chatId)} ${found}, ${expected}, so nothing was changed. ` +
         "Load it again with getChat, apply the change to what is stored now, and save with that version.",
     );
     this.chatId = facts.chatId;

@@ -85,7 +85,41 @@ export const getChatsInput = object({
     .optional(),
 });
 
-export const startTurnInput = object({ userId, chatId, title, message });
+export const startTurnInput = object({
+  userId,
+  chatId,
+  // Mostly the beginning of a question, which may hold what a title cannot: cleaned rather than refused.
+  title: z
+    .string({ error: ({ input }) => `expected a string, found ${describe(input)}` })
+    .transform((title) =>
+      title
+        .slice(0, 1_000)
+        .toWellFormed()
+        .replace(/[\s\p{Cc}]+/gu, " ")
+        .trim(),
+    )
+    .optional(),
+  message,
+  trigger: z
+    .enum(["submit-message", "regenerate-message"], {
+      error: ({ input }) =>
+        `expected "submit-message" or "regenerate-message", as the SDK's transport gives it, found ${describe(input)}`,
+    })
+    .optional(),
+  messageId: text({ min: 1, max: 255, hint: "as the SDK's transport gives it" }).optional(),
+  /** The names of those that run in the browser. */
+  tools: z
+    .custom<Record<string, object>>((value) => typeof value === "object" && value !== null, {
+      error: ({ input }) => `expected the tools that streamText is given, by name, found ${describe(input)}`,
+    })
+    .optional()
+    .transform((tools) => new Set(clientToolsIn(tools ?? {}))),
+});
+
+const clientToolsIn = (tools: Record<string, object>) =>
+  Object.entries(tools)
+    .filter(([, tool]) => !("execute" in tool && typeof tool.execute === "function"))
+    .map(([name]) => name);
 
 const schema = text({ min: 1, max: 63, hint: "the name of a Postgres schema" })
   .refine((name) => name.length > 63 || Buffer.byteLength(name) <= 63, {

@@ -63,13 +63,28 @@ export interface StartTurnInput<M extends UIMessage = UIMessage> {
   /** Who asks, from your own session. */
   userId: string;
   chatId: string;
-  /** Used only if this turn creates the chat. Cut from a question, it wants `toWellFormed()`: half an emoji is refused. */
+  /**
+   * Used only if this turn creates the chat. It may be the question itself: what a title cannot hold is left out, white space
+   * becomes single spaces, and it is cut to 1,000 characters.
+   */
   title?: string | undefined;
   /**
    * The one message the browser sends: a new question, a stored one (edited, or to be answered anew), or the last
    * assistant message with answers to its pending tool calls. It may come unchecked from the request's body.
    */
   message: M;
+  /**
+   * What the request is, as the SDK's transport hands it to `prepareSendMessagesRequest`. It tells a retry from a
+   * regeneration. Left out, a stored question with the same parts is asked again, and with others is an edit.
+   */
+  trigger?: "submit-message" | "regenerate-message" | undefined;
+  /** From the same place: with `"submit-message"`, the id of the stored question that is edited. */
+  messageId?: string | undefined;
+  /**
+   * What `streamText` is given. A browser may give the output of those that have no `execute`; without this, of none.
+   * Approvals need no list, because only the server can have asked for them.
+   */
+  tools?: Readonly<Record<string, object>> | undefined;
 }
 
 /** A turn whose question is stored and whose answer is about to be generated. */
@@ -85,12 +100,14 @@ export interface Turn<M extends UIMessage = UIMessage> {
    */
   persist: {
     originalMessages: M[];
-    /** A random UUID. */
+    /** The id that the answer will have, always the same: a random UUID, or the id of the message that is continued. */
     generateMessageId: () => string;
     /**
-     * Saves the answer, once: a second call gives the first one's promise, or tries again if that has failed.
+     * Saves the answer, once: a second call gives the first one's promise, or tries again if that has failed. An answer in
+     * which nothing was said, because the provider failed or somebody stopped it, is not stored and replaces nothing.
      *
-     * @throws {ChatConflictError} the question was cut or edited by another turn meanwhile. Nothing was changed.
+     * @throws {ChatConflictError} a newer turn of the same question has taken over, or the question was cut or edited, or
+     * the chat deleted. Nothing was changed.
      */
     onEnd: (event: { responseMessage: M }) => Promise<void>;
     /** The same function, under the name it has in ai 5 and 6. */
@@ -131,15 +148,26 @@ export interface ChatStore<M extends UIMessage = UIMessage> {
 
   /**
    * Starts one turn of a conversation, for a route handler: loads the chat (or creates it), puts the message where it
-   * belongs, and saves it before a token is generated. A message whose id is stored cuts the history there and takes that
-   * one's place; a new id is appended.
+   * belongs, and saves it and the turn's mark before a token is generated.
    *
-   * The answer is saved by what `persist` holds, right after its question. A turn never overwrites what another one
-   * wrote; the same question asked twice ends with one answer.
+   * | the message | with | it is | what happens |
+   * | --- | --- | --- | --- |
+   * | user, new id | | a question | appended |
+   * | user, stored id | `trigger: "regenerate-message"` | asked again | nothing is cut; the answer's save replaces what followed the question when the turn started, and keeps what came meanwhile |
+   * | user, stored id | `trigger: "submit-message"` and `messageId` | an edit | replaces the question and cuts what follows, at once |
+   * | user, stored id | `trigger: "submit-message"` alone | a retry, with the same parts | cuts nothing; its answer takes the place of this question's answer, if there is one |
+   * | user, stored id | no `trigger` | asked again with the same parts, an edit with others | as above |
+   * | assistant, the last one | | answers to pending tool calls | merged into what is stored, nothing else |
+   *
+   * The answer is saved by what `persist` holds, right after its question. Of one question one turn is the current one: a newer
+   * one supersedes it, and then it stores nothing. A turn that nobody finishes blocks nothing.
    *
    * @throws {ChatOwnershipError} the chat belongs to another user.
+   * @throws {ChatConflictError} the message answers tool calls on whose answers another turn has acted, or is acting. Of a
+   * turn that has died this is known after five minutes, or ten seconds if it is recorded.
    * @throws {InvalidChatError} the message is more than a browser may claim: a new id has the role `user`, a stored id
-   * keeps its role, and of an assistant message, which must be the last, only pending tool calls can be answered.
+   * keeps its role, and of an assistant message, which must be the last, only pending tool calls can be answered. Also if
+   * the store was made for a transaction, which would have ended when the answer is saved.
    */
   startTurn(input: StartTurnInput<M>): Promise<Turn<M>>;
 }

@@ -5,38 +5,89 @@ import { InvalidChatError } from "../errors.ts";
 type Part = Record<string, unknown>;
 
 /**
- * The stored assistant message with what the browser may add: answers to pending tool calls, which are an
- * approval that was asked for and the output of a tool that runs in the browser. All else stays as it is stored.
+ * The stored assistant message with what the browser may add: answers to pending tool calls, which are an approval that was
+ * asked for and the output of a tool that runs in the browser. All else stays as it is stored, also what the browser has not
+ * seen yet.
  *
- * Answers that arrive a second time find more steps stored than the browser knew. Those are cut: they will be said again.
+ * Approvals happen once: the turn that is given an answer goes on. One that brings no new answer goes on only if the turn
+ * before it has ended without acting on the answers, or has died.
+ *
+ * @returns undefined if somebody else has acted on these answers, or is about to.
  */
-export function answerPendingTools(stored: MessageRow, sent: MessageRow): MessageRow {
+export function answerPendingTools(
+  stored: MessageRow,
+  sent: MessageRow,
+  { clientTools, isRunning }: { clientTools: ReadonlySet<string>; isRunning: boolean },
+): MessageRow | undefined {
   const storedParts: Part[] = JSON.parse(stored.parts);
   const sentParts: unknown[] = JSON.parse(sent.parts);
-  const parts = sentParts.map((sentPart, index) => {
-    const part = storedParts[index];
-    if (!part || !isRecord(sentPart) || !isSamePart(part, sentPart)) {
+  let answers = 0;
+  let isActedOn = false;
+  const parts = storedParts.map((part, index) => {
+    const sentPart = sentParts[index];
+    if (sentPart === undefined) {
+      isActedOn ||= part.type !== "step-start";
+      return part;
+    }
+    if (!isRecord(sentPart) || !isSamePart(part, sentPart)) {
       throw refusal(
         index,
         "is not what is stored; expected the stored parts, of which only pending tool calls may be answered",
       );
     }
-    return answer(part, sentPart, index);
+    const answered = answer(part, sentPart, index, clientTools);
+    if (answered !== part && isPending(part)) answers += 1;
+    // Somebody has gone on from what is asked for here.
+    if (sentPart.state === "approval-responded" && isAnswered(part)) isActedOn = true;
+    return answered;
   });
-
-  const next = storedParts[parts.length];
-  if (next && (next.type !== "step-start" || parts.at(-1)?.toolCallId === undefined)) {
-    throw refusal(
-      parts.length,
-      "is missing; expected all parts of the stored message, or all up to the end of a step that called tools",
-    );
+  if (sentParts.length > storedParts.length) {
+    throw refusal(storedParts.length, "is not stored; expected the stored parts and no others");
   }
-  return withParts(stored, parts);
+  if (!isToolCall(parts.findLast(({ type }) => type !== "step-start"))) isActedOn = true;
+
+  const isUnderWay = isRunning && storedParts.some(({ state }) => state === "approval-responded");
+  if (isUnderWay || (answers === 0 && (isRunning || isActedOn))) return undefined;
+  return parts.every((part, index) => part === storedParts[index]) ? stored : withParts(stored, parts);
 }
 
-function answer(part: Part, sent: Part, index: number): Part {
+/** A continued message of which others have answered more meanwhile: each tool call as far as it has come. */
+export function mergeAnswers(stored: MessageRow, answer: MessageRow): MessageRow {
+  const storedParts: Part[] = JSON.parse(stored.parts);
+  const byCall = new Map(storedParts.filter(isToolCall).map((part) => [part.toolCallId, part]));
+  const parts: Part[] = JSON.parse(answer.parts);
+  return withParts(
+    answer,
+    parts.map((part) => {
+      const other = isToolCall(part) ? byCall.get(part.toolCallId) : undefined;
+      return other && progressOf(other) > progressOf(part) ? other : part;
+    }),
+  );
+}
+
+/**
+ * A message in which no approval is left that was given and not acted on, because its turn was stopped or has died. From ai 6
+ * on, the model cannot be asked anything while there is one ("Tool result is missing").
+ */
+export function closeApprovals<Row extends MessageRow>(row: Row): Row | MessageRow {
+  if (row.role !== "assistant" || !row.parts.includes('"approval-responded"')) return row;
+  const parts: Part[] = JSON.parse(row.parts);
+  return withParts(
+    row,
+    parts.map((part) => {
+      if (part.state !== "approval-responded") return part;
+      const isDenied = isRecord(part.approval) && part.approval.approved === false;
+      if (isDenied) return { ...part, state: "output-denied" };
+      const errorText = "The server stopped while this tool was running. Whether it took effect is not known.";
+      return { ...part, state: "output-error", errorText };
+    }),
+  );
+}
+
+function answer(part: Part, sent: Part, index: number, clientTools: ReadonlySet<string>): Part {
   // Spread keeps an own key "__proto__" as the data it is, where assigning would not.
-  if (part.state === "approval-requested" && sent.state === "approval-responded") {
+  const isApproval = part.state === "approval-requested" || part.state === "approval-responded";
+  if (isApproval && sent.state === "approval-responded") {
     const [requested, { id, approved, reason }] = [part.approval, isRecord(sent.approval) ? sent.approval : {}];
     if (!isRecord(requested) || id !== requested.id || typeof approved !== "boolean") {
       throw refusal(
@@ -44,26 +95,48 @@ function answer(part: Part, sent: Part, index: number): Part {
         "does not answer the approval that was requested; expected its id, and approved as true or false",
       );
     }
+    if (part.state === sent.state && approved === requested.approved) return part;
     return {
       ...part,
       state: sent.state,
       approval: { ...requested, approved, ...(typeof reason === "string" ? { reason } : {}) },
     };
   }
-  if (part.state === "input-available" && sent.state === "output-available") {
-    return { ...part, state: sent.state, output: sent.output };
+  if (part.state !== "input-available" || (sent.state !== "output-available" && sent.state !== "output-error")) {
+    return part;
   }
-  if (part.state === "input-available" && sent.state === "output-error") {
-    if (typeof sent.errorText !== "string") {
-      throw refusal(index, "does not say what went wrong; expected errorText, a string");
-    }
-    return { ...part, state: sent.state, errorText: sent.errorText };
+  if (part.providerExecuted === true || !clientTools.has(toolNameOf(part))) {
+    throw refusal(
+      index,
+      "gives the output of a tool that runs on the server; expected that of a tool without execute, named in startTurn's tools",
+    );
   }
-  return part;
+  if (sent.state === "output-available") return { ...part, state: sent.state, output: sent.output };
+  if (typeof sent.errorText !== "string") {
+    throw refusal(index, "does not say what went wrong; expected errorText, a string");
+  }
+  return { ...part, state: sent.state, errorText: sent.errorText };
 }
 
+const toolNameOf = ({ type, toolName }: Part) =>
+  type === "dynamic-tool" ? String(toolName) : String(type).replace(/^tool-/, "");
+
+const isToolCall = (part: Part | undefined) => part?.toolCallId !== undefined;
+
+const states = ["input-streaming", "input-available", "approval-requested", "approval-responded"];
+/** How far a tool call has come. Any kind of output comes last. */
+function progressOf({ state }: Part): number {
+  const step = states.indexOf(String(state));
+  return step === -1 ? states.length : step;
+}
+const isPending = ({ state }: Part) => state === "input-available" || state === "approval-requested";
+const isAnswered = (part: Part) => isToolCall(part) && progressOf(part) === states.length;
+
+/** The browser's copy of a text may be shorter: it has left before the end. */
 const isSamePart = (part: Part, sent: Part) =>
-  part.type === sent.type && part.toolCallId === sent.toolCallId && (part.type !== "text" || part.text === sent.text);
+  part.type === sent.type &&
+  part.toolCallId === sent.toolCallId &&
+  (part.type !== "text" || String(part.text).startsWith(String(sent.text)));
 
 const isRecord = (value: unknown): value is Part => typeof value === "object" && value !== null;
 

@@ -1,15 +1,18 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
-import { loadChat } from "../conversation/load-chat.ts";
-import { type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
-import { saveChat } from "../conversation/save-chat.ts";
+import { loadChat, type StoredChat } from "../conversation/load-chat.ts";
+import { toMessage, toRow } from "../conversation/messages.ts";
+import { saveChange } from "../conversation/save-change.ts";
 import { asUser } from "../database/row-level-security.ts";
+import { isTransaction } from "../database/transaction.ts";
 import { withTypedErrors } from "../database/typed-errors.ts";
 import { ChatConflictError, InvalidChatError } from "../errors.ts";
 import { answerInput, parseInput, startTurnInput } from "../input.ts";
 import type { ChatTables } from "../schema.ts";
 import type { Chat, ChatDatabase, StartTurnInput, StoreSettings, Turn } from "../types.ts";
-import { answerPendingTools } from "./continuation.ts";
+import { beginTurn, endTurn, type Mark } from "./marks.ts";
+import { placeAnswer } from "./place-answer.ts";
+import { placeQuestion } from "./place-question.ts";
 import { takeTurns } from "./take-turns.ts";
 
 export async function startTurn<M extends UIMessage>(
@@ -18,13 +21,20 @@ export async function startTurn<M extends UIMessage>(
   input: StartTurnInput<M>,
   settings: StoreSettings,
 ): Promise<Turn<M>> {
-  const { userId, chatId, title, message } = parseInput(startTurnInput, input);
+  if (isTransaction(db)) throw inTransactionRefusal();
+  const { userId, chatId, title, message, tools: clientTools, ...meaning } = parseInput(startTurnInput, input);
   const ids = { userId, chatId };
   const sent = toRow(message, ["message"]);
+  const id = randomUUID();
+  const newAnswerId = randomUUID();
 
   // Before a token is generated: what a person has asked is not lost with the answer.
-  const { chat, rows } = await asUser(db, userId, settings, (db) => takeTurns(db, tables, ids, saveQuestion));
-  const messages = rows.map((row) => toMessage<M>(row));
+  const { stored, mark } = await asUser(db, userId, settings, (db) =>
+    takeTurns(db, tables, ids, settings, saveQuestion),
+  );
+  const { chat } = stored;
+  const end = stored.rows.findIndex((row) => row.id === mark.question.id) + 1;
+  const messages = stored.rows.slice(0, end).map((row) => toMessage<M>(row));
 
   let saved: Promise<void> | undefined;
   const onEnd = (event: { responseMessage: M }) => {
@@ -37,78 +47,52 @@ export async function startTurn<M extends UIMessage>(
   return {
     chat,
     messages,
-    persist: { originalMessages: messages, generateMessageId: () => randomUUID(), onEnd, onFinish: onEnd },
+    persist: { originalMessages: messages, generateMessageId: () => mark.answerId, onEnd, onFinish: onEnd },
   };
 
-  async function saveQuestion(db: ChatDatabase): Promise<{ chat: Chat; rows: MessageRow[] }> {
-    const stored = await loadChat(db, tables, ids, { digests: true });
-    const rows = putQuestion(stored?.rows ?? [], sent);
-    const known = { stored: stored?.rows.length, expectedVersion: stored?.chat.version ?? 0 };
-    const save = { ...ids, title: stored ? undefined : title, rows, ...known };
-    return { chat: await saveChat(db, tables, save, settings), rows };
+  async function saveQuestion(db: ChatDatabase): Promise<{ stored: StoredChat; mark: Mark } | undefined> {
+    const stored = await loadChat(db, tables, ids, { forTurn: true });
+    const placed = placeQuestion(stored, sent, { ...meaning, clientTools });
+    if (!placed) throw conflict(null, stored?.chat);
+    const { rows, question, replaces } = placed;
+    const mark = { id, question, answerId: question.role === "user" ? newAnswerId : question.id, replaces };
+    const change = { ...ids, title, stored, rows, also: beginTurn(tables, chatId, mark) };
+    const saved = await saveChange(db, tables, change, settings);
+    return saved && { stored: { ...saved, rows: rows.map((row, order) => ({ ...row, order })), turns: [] }, mark };
   }
 
   async function saveAnswer(event: { responseMessage: M }): Promise<void> {
     const answer = toRow(parseInput(answerInput, event).responseMessage, ["responseMessage"]);
-    // On what this turn knows, of which nothing is serialised again. Only when overtaken, on what is stored by then.
-    let known: { chat: Chat; rows: readonly MessageRow[] } | null = { chat, rows };
-    const saveOn = async (db: ChatDatabase) => {
-      const present = known ?? (await loadChat(db, tables, ids, { digests: true }));
-      known = null;
-      const answered = present && putAnswer(present.rows, rows.at(-1), answer);
-      if (!answered) return { actualVersion: present?.chat.version ?? null };
-      const save = { ...ids, rows: answered, stored: present.rows.length, expectedVersion: present.chat.version };
-      await saveChat(db, tables, save, settings);
-      return undefined;
-    };
-    // Given back and not thrown, or it would be taken for another turn that came in between.
-    const withoutQuestion = await asUser(db, userId, settings, (db) => takeTurns(db, tables, ids, saveOn));
-    if (withoutQuestion) throw new ChatConflictError({ chatId, expectedVersion: chat.version, ...withoutQuestion });
-  }
-}
-
-/** A stored id cuts the history there and puts the message in; a new id is appended. Within what a browser may claim. */
-function putQuestion(stored: readonly MessageRow[], sent: MessageRow): MessageRow[] {
-  const at = stored.findIndex(({ id }) => id === sent.id);
-  const found = stored[at];
-  const before = found ? stored.slice(0, at) : stored;
-
-  if (found && found.role !== sent.role) {
-    throw refusal("role", "is not the role this message is stored with; expected that one, or a new message id");
-  }
-  if (sent.role === "user") return [...before, sent];
-  if (!found || sent.role !== "assistant") {
-    throw refusal("role", 'expected "user"; messages of other roles are written by the server');
-  }
-  if (at < stored.length - 1) {
-    throw refusal(
-      "id",
-      "is an assistant message in the middle of the chat; expected the last message, or a user message",
+    // On what this turn knows, of which nothing is read again. Only when overtaken, on what is stored by then.
+    let known = settings.portable ? undefined : stored;
+    await asUser(db, userId, settings, (db) =>
+      takeTurns(db, tables, ids, settings, async (db) => {
+        const present = known ?? (await loadChat(db, tables, ids, { forTurn: true }));
+        if (!known) {
+          // The first try may have been stored, and only its confirmation been lost.
+          if (present?.rows.some(({ id, digest }) => id === answer.id && digest === answer.digest)) return present;
+          // The mark goes with the chat, also if that was made again since.
+          if (!present?.turns.some((turn) => turn.id === id)) throw conflict(chat.version, present?.chat);
+        }
+        known = undefined;
+        const rows = present && placeAnswer(present.rows, mark, answer);
+        if (!rows) throw conflict(chat.version, present?.chat);
+        return saveChange(db, tables, { ...ids, stored: present, rows, also: endTurn(tables, chatId, id) }, settings);
+      }),
     );
   }
-  return [...before, answerPendingTools(found, sent)];
-}
 
-/**
- * The answer right after its question, in place of any answer that stands there; or, if it continues the message it
- * answers, in that one's place. Undefined if the question is gone, or is no longer what was asked.
- */
-function putAnswer(present: readonly MessageRow[], question: MessageRow | undefined, answer: MessageRow) {
-  const at = present.findIndex(({ id }) => id === question?.id);
-  if (!question || at === -1) return undefined;
-  if (answer.id === question.id) return present.with(at, answer);
-  if (present[at]?.digest !== question.digest) return undefined;
-  const answered = present.toSpliced(at + 1, present[at + 1]?.role === "assistant" ? 1 : 0, answer);
-  if (answered.filter(({ id }) => id === answer.id).length > 1) {
-    throw new InvalidChatError([
-      {
-        path: ["responseMessage", "id"],
-        message: "is the id of another message of this chat; expected a new one, as persist.generateMessageId gives",
-      },
-    ]);
+  function conflict(expectedVersion: number | null, present: Chat | undefined) {
+    return new ChatConflictError({ chatId, expectedVersion, actualVersion: present?.version ?? null });
   }
-  return answered;
 }
 
-const refusal = (field: "id" | "role", message: string) =>
-  new InvalidChatError([{ path: ["message", field], message }]);
+const inTransactionRefusal = () =>
+  new InvalidChatError([
+    {
+      path: ["db"],
+      message:
+        "is a transaction, which will have ended when the answer is to be saved; expected the database itself. Start the " +
+        "turn before or after the transaction, or save both messages in it with upsertChat",
+    },
+  ]);

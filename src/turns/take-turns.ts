@@ -1,52 +1,54 @@
-import { and, eq } from "drizzle-orm";
-import { ChatConflictError } from "../errors.ts";
+import { sql } from "drizzle-orm";
+import { sqlStateOf } from "../database/sqlstate.ts";
+import { inTransaction } from "../database/transaction.ts";
+import { otherWritersCameFirst } from "../database/typed-errors.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
-import type { ChatDatabase } from "../types.ts";
+import type { ChatDatabase, StoreSettings } from "../types.ts";
 
 /** How often work may be overtaken where nothing can be locked: without transactions, or while the chat is created. */
 const maxAttempts = 50;
 
 /**
- * Does `work`, which reads a chat and saves it on the version it has read. If somebody else saves in between, it is done again
- * with the chat locked from reading to saving: on a busy chat, who merely tries again is overtaken again, and gives up.
+ * Does `work`, which reads a chat and saves it if it is still as it was read, and gives undefined if it is not. Then it is done
+ * again with the chat locked from reading to saving: on a busy chat, who merely tries again is overtaken again, and gives up.
  */
 export async function takeTurns<T>(
   db: ChatDatabase,
   tables: ChatTables,
   ids: { userId: string; chatId: string },
-  work: (db: ChatDatabase) => Promise<T>,
+  { portable }: StoreSettings,
+  work: (db: ChatDatabase) => Promise<T | undefined>,
 ): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await (attempt === 1 ? work(db) : withLock(db, tables, ids, work));
-    } catch (error) {
-      if (!ChatConflictError.isInstance(error) || attempt === maxAttempts) throw error;
-    }
+  for (let attempt = 1; attempt <= maxAttempts; attempt++) {
+    const done = await (attempt === 1 && !portable ? unlessRaced(work(db)) : withLock(db, tables, ids, work));
+    if (done !== undefined) return done;
+  }
+  throw otherWritersCameFirst(maxAttempts);
+}
+
+/** Where the database defaults to a higher level than read committed, that another writer came first is an error. */
+async function unlessRaced<T>(work: Promise<T | undefined>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (sqlStateOf(error) === "40001") return undefined;
+    throw error;
   }
 }
 
-async function withLock<T>(
+function withLock<T>(
   db: ChatDatabase,
   { chats }: ChatTables,
   { userId, chatId }: { userId: string; chatId: string },
   work: (db: ChatDatabase) => Promise<T>,
 ): Promise<T> {
-  let begun = false;
-  try {
-    return await db.transaction(
-      async (tx) => {
-        begun = true;
-        // A statement of its own: only a later one sees what was committed while this one waited.
-        const owned = and(eq(chats.id, chatId), ownedBy(chats, userId));
-        await tx.select({ id: chats.id }).from(chats).where(owned).for("update");
-        return work(tx);
-      },
-      // At the higher levels, who has waited for a lock may not read what was committed meanwhile.
-      { isolationLevel: "read committed" },
-    );
-  } catch (error) {
-    // A driver over HTTP has no transactions.
-    if (begun) throw error;
-    return work(db);
-  }
+  return inTransaction(
+    db,
+    async (tx) => {
+      // A statement of its own: only a later one sees what was committed while this one waited.
+      await tx.execute(sql`select from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)} for update`);
+      return work(tx);
+    },
+    () => work(db),
+  );
 }

@@ -1,0 +1,48 @@
+import { type SQL, sql } from "drizzle-orm";
+import type { MessageRow } from "../conversation/messages.ts";
+import type { ChatTables } from "../schema.ts";
+
+/** What a turn leaves in the database when it starts: the one thing by which others, and itself later, know of it. */
+export interface Mark {
+  id: string;
+  question: MessageRow;
+  answerId: string;
+  /** The ids of the messages that the answer takes the place of. */
+  replaces: readonly string[];
+}
+
+/**
+ * For how long a mark is kept: a minute after the turn has ended, for readers that are behind and for a writer that was only
+ * slow; a few seconds after it was superseded; and a day if nobody ever ends it, which blocks nothing.
+ */
+export const hasExpired = sql.raw(
+  "(coalesce(t.ended_at < now() - interval '60 seconds', false) or t.superseded and t.beat_at < now() - interval '10 seconds' or t.started_at < now() - interval '1 day')",
+);
+
+/**
+ * A turn begins: it supersedes the turns of the same question and those whose question it removes, and sweeps away what has
+ * expired in this chat. All `when` the statement that they are part of has found the chat as it was read.
+ */
+export const beginTurn =
+  ({ turns }: ChatTables, chatId: string, { id, question, answerId, replaces }: Mark) =>
+  (when: SQL, removed: readonly string[]): SQL[] => [
+    supersede({ turns }, chatId, [question.id, ...removed], when),
+    // No row that is superseded above: Postgres does not say what becomes of one that a statement changes twice.
+    sql`delete from ${turns} t where t.chat_id = ${chatId} and ${hasExpired} and ${when}`,
+    // Nothing is heard of it before its stream begins: a handler may look things up first.
+    sql`insert into ${turns} (chat_id, id, question_id, question_digest, answer_id, replaces, beat_at)
+select ${chatId}, ${id}::uuid, ${question.id}, decode(${question.digest}, 'hex'), ${answerId}, ${JSON.stringify(replaces)}::text::json, now() + interval '20 seconds' where ${when}`,
+  ];
+
+/** A turn ends, together with its answer's save. Those whose question that removes have nothing left to answer. */
+export const endTurn =
+  ({ turns }: ChatTables, chatId: string, id: string) =>
+  (when: SQL, removed: readonly string[]): SQL[] => [
+    ...(removed.length > 0 ? [supersede({ turns }, chatId, removed, when)] : []),
+    sql`delete from ${turns} t where t.chat_id = ${chatId} and t.id = ${id}::uuid and ${when}`,
+  ];
+
+function supersede({ turns }: Pick<ChatTables, "turns">, chatId: string, questionIds: readonly string[], when: SQL) {
+  return sql`update ${turns} t set superseded = true, stop = true where t.chat_id = ${chatId}
+and t.question_id in (select json_array_elements_text(${JSON.stringify(questionIds)}::text::json)) and not t.superseded and not ${hasExpired} and ${when}`;
+}
