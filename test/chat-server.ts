@@ -57,7 +57,9 @@ export class TestChat extends AbstractChat<UIMessage> {
     const transport = new DefaultChatTransport<UIMessage>({
       api: url,
       headers: { "x-user-id": userId },
-      prepareSendMessagesRequest: ({ id, messages }) => ({ body: { id, message: messages.at(-1) } }),
+      prepareSendMessagesRequest: ({ id, messages, trigger, messageId }) => ({
+        body: { id, message: messages.at(-1), trigger, messageId },
+      }),
     });
     super({ onError: () => {}, ...init, transport, state: new PlainState(init.messages) });
   }

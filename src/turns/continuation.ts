@@ -44,6 +44,13 @@ export function answerPendingTools(
   if (sentParts.length > storedParts.length) {
     throw refusal(storedParts.length, "is not stored; expected the stored parts and no others");
   }
+  const [last, next] = [storedParts[sentParts.length - 1], storedParts[sentParts.length]];
+  if (next && (next.type !== "step-start" || !isToolCall(last))) {
+    throw refusal(
+      sentParts.length,
+      "is missing; expected all parts of the stored message, or all up to the end of a step that called tools",
+    );
+  }
   if (!isToolCall(parts.findLast(({ type }) => type !== "step-start"))) isActedOn = true;
 
   const isUnderWay = isRunning && storedParts.some(({ state }) => state === "approval-responded");

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { TransactionRollbackError } from "drizzle-orm";
+import { sql, TransactionRollbackError } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ChatOwnershipError, type ChatStore, createChatStore } from "../../src/index.ts";
 import { conversation, say } from "../conversations.ts";
@@ -68,6 +68,10 @@ describe.each(underRowLevelSecurity)("$mode, on $name", ({ open, storeOn }) => {
 
     const attempt = database.db.transaction(async (tx) => {
       await storeOn(tx).getChats(mine);
+      // The store has put back what it needed for itself.
+      expect(rowsOf(await tx.execute("select from chat_store.chats"))).toEqual([]);
+      await tx.execute(sql`select set_config('chat_store.user_id', ${mine.userId}, true)`);
+      await storeOn(tx).getChats(theirs);
       expect(rowsOf(await tx.execute("select distinct user_id from chat_store.chats"))).toEqual([
         { user_id: mine.userId },
       ]);

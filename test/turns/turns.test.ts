@@ -14,7 +14,14 @@ import {
 import type { MockLanguageModelV4 } from "ai/test";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { type ChatStore, createChatStore, InvalidChatError, migrate, type Turn } from "../../src/index.ts";
+import {
+  type ChatStore,
+  createChatStore,
+  InvalidChatError,
+  migrate,
+  type StartTurnInput,
+  type Turn,
+} from "../../src/index.ts";
 import { serve, TestChat } from "../chat-server.ts";
 import { say } from "../conversations.ts";
 import { databases, type TestDatabase } from "../databases.ts";
@@ -24,6 +31,9 @@ const tools = {
   remove: tool({ inputSchema: z.object({ file: z.string() }), execute: async ({ file }) => `${file} is gone` }),
   whereAmI: tool({ inputSchema: z.object({}), outputSchema: z.string() }),
 };
+
+/** What the browser sends. */
+type Sent = { id: string } & Pick<StartTurnInput, "message" | "trigger" | "messageId">;
 
 /** Words that arrive one at a time, so that a client can leave between them. */
 const words = (...deltas: string[]) => [
@@ -57,11 +67,14 @@ describe.each(databases)("a turn on $name", ({ open }) => {
   });
 
   async function POST(request: Request) {
-    const { id, message } = (await request.json()) as { id: string; message: UIMessage };
+    const { id, message, trigger, messageId } = (await request.json()) as Sent;
     const turn = await store.startTurn({
       userId: request.headers.get("x-user-id") ?? "",
       chatId: id,
       message,
+      trigger,
+      messageId,
+      tools,
       title: "First",
     });
     const result = streamText({
@@ -123,7 +136,7 @@ describe.each(databases)("a turn on $name", ({ open }) => {
     const chat = newChat();
     await chat.sendMessage({ text: "Count" });
     await chat.regenerate();
-    await expectStoredAsShown(chat, 4);
+    await expectStoredAsShown(chat, 3);
     expect(textsOf(chat.messages)).toEqual(["Count", "Two."]);
   });
 
@@ -169,16 +182,16 @@ describe.each(databases)("a turn on $name", ({ open }) => {
     expect(textsOf(chat.messages)).toEqual(["Does it rain?", "Then it rains."]);
   });
 
-  test("answers to tool calls that arrive twice are one continuation", async () => {
+  test("answers to tool calls that arrive twice are acted on once", async () => {
     replies = [model([call("whereAmI")]), model([text("Then it rains.")]), model([text("Then it pours.")])];
     const chat = newChat();
     await chat.sendMessage({ text: "Does it rain?" });
     await chat.addToolOutput({ tool: "whereAmI", toolCallId: "call-whereAmI", output: "Hamburg" });
     const body = JSON.stringify({ id: chat.id, message: chat.lastMessage });
-    for (let time = 0; time < 2; time++) {
-      await (await fetch(server.url, { method: "POST", headers: { "x-user-id": "u" }, body })).text();
-    }
-    expect(textsOf((await storedAt(6, chat))?.messages)).toEqual(["Does it rain?", "Then it pours."]);
+    const post = async () => (await fetch(server.url, { method: "POST", headers: { "x-user-id": "u" }, body })).text();
+    await post();
+    expect(await post()).toContain("somebody else has come first");
+    expect(textsOf((await storedAt(4, chat))?.messages)).toEqual(["Does it rain?", "Then it rains."]);
   });
 
   test("a closed tab loses nothing: the whole answer is stored", async () => {
@@ -212,22 +225,49 @@ describe.each(databases)("a turn on $name", ({ open }) => {
     await expectStoredAsShown(reloaded, 4);
   });
 
-  test.each([
-    ["before the first chunk", [{ type: "error" as const, error: new Error("overloaded") }], ""],
-    ["mid-stream", [...words("Half").slice(0, -1), { type: "error" as const, error: new Error("overloaded") }], "Half"],
-  ])("a provider that fails %s leaves the question, what was said, and a chat that goes on", async (_, reply, said) => {
-    replies = [model([reply]), model([text("Here I am.")]), model([text("Still here.")])];
+  const overloaded = { type: "error" as const, error: new Error("overloaded") };
+
+  test("a provider that fails before the first chunk leaves the question alone, and a chat that goes on", async () => {
+    replies = [model([[overloaded]]), model([text("Here I am.")])];
+    const chat = newChat();
+    await chat.sendMessage({ text: "Hi" });
+    expect(chat.status).toBe("error");
+    await server.idle();
+    expect(textsOf((await storedAt(1, chat))?.messages)).toEqual(["Hi"]);
+
+    await chat.regenerate();
+    await expectStoredAsShown(chat, 2);
+    expect(textsOf(chat.messages)).toEqual(["Hi", "Here I am."]);
+  });
+
+  test("a provider that fails mid-stream leaves the question, what was said, and a chat that goes on", async () => {
+    replies = [
+      model([[...words("Half").slice(0, -1), overloaded]]),
+      model([text("Here I am.")]),
+      model([text("Still here.")]),
+    ];
     const chat = newChat();
     await chat.sendMessage({ text: "Hi" });
     expect(chat.status).toBe("error");
     await expectStoredAsShown(chat, 2);
-    expect(textsOf(chat.messages)).toEqual(["Hi", said]);
+    expect(textsOf(chat.messages)).toEqual(["Hi", "Half"]);
 
     await chat.sendMessage({ text: "Are you there?" });
     await expectStoredAsShown(chat, 4);
     await chat.regenerate();
-    await expectStoredAsShown(chat, 6);
-    expect(textsOf(chat.messages)).toEqual(["Hi", said, "Are you there?", "Still here."]);
+    await expectStoredAsShown(chat, 5);
+    expect(textsOf(chat.messages)).toEqual(["Hi", "Half", "Are you there?", "Still here."]);
+  });
+
+  test("a regeneration that fails destroys nothing", async () => {
+    replies = [model([text("1")]), model([text("2")]), model([[overloaded]])];
+    const chat = newChat();
+    await chat.sendMessage({ text: "a" });
+    await chat.sendMessage({ text: "b" });
+    await chat.regenerate({ messageId: chat.messages[1]?.id ?? "" });
+    expect(chat.status).toBe("error");
+    await server.idle();
+    expect(textsOf((await storedAt(4, chat))?.messages)).toEqual(["a", "1", "b", "2"]);
   });
 
   test("the same request sent twice, one after the other or at once, ends with one question and one answer", async () => {
@@ -302,18 +342,18 @@ describe.each(databases)("a turn on $name", ({ open }) => {
       expect(await texts(chatId)).toEqual(["a", "answer to a", "b", "answer to b"]);
     });
 
-    test.each(orders)(
-      "the same question twice has the answer that was finished last, when %s",
-      async (_, one, other) => {
-        const chatId = randomUUID();
-        const question = say("user", "a");
-        const turns = [await start(chatId, question), await start(chatId, question)] as const;
-        const answers = [answer("first"), answer("second")] as const;
-        await finish(turns[one], answers[one]);
-        await finish(turns[other], answers[other]);
-        expect(await texts(chatId)).toEqual(["a", ["first", "second"][other]]);
-      },
-    );
+    test.each(orders)("the same question twice has the answer of the newer turn, when %s", async (_, one, other) => {
+      const chatId = randomUUID();
+      const question = say("user", "a");
+      const turns = [await start(chatId, question), await start(chatId, question)] as const;
+      const finishing = [0, 1].map((index) => () => finish(turns[index] ?? expect.fail(), answer(String(index))));
+      for (const index of [one, other]) {
+        const finished = finishing[index]?.();
+        if (index === 0) await expect(finished).rejects.toMatchObject({ code: "CHAT_CONFLICT", chatId });
+        else await finished;
+      }
+      expect(await texts(chatId)).toEqual(["a", "1"]);
+    });
 
     test("three questions at once each get their answer, in any order of finishing", async () => {
       for (const order of [
@@ -383,7 +423,7 @@ describe.each(databases)("a turn on $name", ({ open }) => {
       const chatId = randomUUID();
       const turn = await start(chatId, say("user", "a"));
       await database.query("update chat_store.chats set user_id = 'x', version = version + 1 where id = $1", [chatId]);
-      await expect(finish(turn, answer("to a"))).rejects.toMatchObject({ code: "CHAT_NOT_OWNED" });
+      await expect(finish(turn, answer("to a"))).rejects.toMatchObject({ code: "CHAT_CONFLICT", actualVersion: null });
       expect(await database.query("select id from chat_store.messages where chat_id = $1", [chatId])).toHaveLength(1);
     });
 
@@ -399,7 +439,7 @@ describe.each(databases)("a turn on $name", ({ open }) => {
         ...asked,
         parts: [{ type: "tool-whereAmI", toolCallId: "1", state: "output-available", input: {}, output: "here" }],
       };
-      const continuing = await start(chatId, outputGiven);
+      const continuing = await store.startTurn({ userId: "u", chatId, message: outputGiven, tools });
       await finish(await start(chatId, say("user", "b")), answer("to b"));
       await finish(continuing, { ...outputGiven, parts: [...outputGiven.parts, { type: "text", text: "to a" }] });
       expect(await texts(chatId)).toEqual(["a", "to a", "b", "to b"]);
