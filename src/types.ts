@@ -109,9 +109,9 @@ export interface Turn<M extends UIMessage = UIMessage> {
      * @throws {ChatConflictError} a newer turn of the same question has taken over, or the question was cut or edited, or
      * the chat deleted. Nothing was changed.
      */
-    onEnd: (event: { responseMessage: M }) => Promise<void>;
+    onEnd(event: { responseMessage: M }): Promise<void>;
     /** The same function, under the name it has in ai 5 and 6. */
-    onFinish: (event: { responseMessage: M }) => Promise<void>;
+    onFinish(event: { responseMessage: M }): Promise<void>;
   };
 }
 

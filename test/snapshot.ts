@@ -11,5 +11,13 @@ export async function snapshot(database: Pick<TestDatabase, "query">) {
       `select chat_id, id, "order", role, parts::text, metadata::text, created_at::text, xmin::text
        from chat_store.messages order by chat_id, "order", id`,
     ),
+    turns: await database.query(
+      `select chat_id, id::text, question_id, answer_id, replaces::text, chunks, stop, superseded, interrupted,
+              started_at::text, beat_at::text, ended_at::text, xmin::text
+       from chat_store.turns order by chat_id, id`,
+    ),
+    turnChunks: await database.query(
+      "select chat_id, turn_id::text, seq, text from chat_store.turn_chunks order by chat_id, turn_id, seq",
+    ),
   };
 }

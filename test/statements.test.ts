@@ -50,6 +50,7 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase) => Promise<unkn
   "asks a new question": (store) => turn(store, say("user", "And?", "question")),
   "asks the first question of a new chat": (store) => turn(store, say("user", "And?", "question"), "new"),
   "edits a question": (store) => turn(store, say("user", "edited", "m2")),
+  "asks a question again": (store) => turn(store, messages[2] ?? expect.fail()),
   "continues an answer": (store) => turn(store, pendingTool),
   "answers after being overtaken": async (store) => {
     const { persist } = await store.startTurn({ ...chat, message: say("user", "And?", "question") });
@@ -76,11 +77,15 @@ const refusals: Record<string, string> = {
 /** Steps whose statements find nothing, whoever sends them. */
 const findsNothing = ["saves what is no longer there", "is refused for a stranger", "reads nothing"];
 
-/** The statement takes only what is this user's: it compares, and is given the user's id to compare with. */
+/** The statement takes only what is this user's: it compares with the user's id, or creates a chat under it where there is none. */
 const comparesOwner = ({ text, values }: Statement, userId: string) =>
-  [...text.matchAll(/"user_id" = \$(\d+)/g)].some(([, number]) => values[Number(number) - 1] === userId);
+  [
+    ...text.matchAll(/"user_id" = \$(\d+)/g),
+    ...text.matchAll(/^insert into "chat_store"\."chats" \(id, user_id, title\) values \(\$1, \$(2), .* do nothing/g),
+  ].some(([, number]) => values[Number(number) - 1] === userId);
 
-const locksChat = ({ text }: Statement) => /^insert into "chat_store"\."chats" .* on conflict .* do update /.test(text);
+/** From here on, until the transaction ends, nobody else changes that chat or makes one under its id. */
+const locksChat = ({ text }: Statement) => /^(insert into|update) "chat_store"\."chats" | for update$/.test(text);
 
 describe.each(modes)("every statement, $mode", ({ storeOn }) => {
   let database: CapturedDatabase;
@@ -130,15 +135,15 @@ describe.each(modes)("every statement, $mode", ({ storeOn }) => {
       for (const statement of statements) {
         const { text, values } = statement;
         if (/^(begin|commit|rollback)/.test(text)) locked = undefined;
-        if (!/\b(chats|messages)\b/.test(text)) continue;
+        if (!/\b(chats|messages|turns|turn_chunks)\b/.test(text)) continue;
         if (comparesOwner(statement, userId)) {
           owned.push(statement);
           if (locksChat(statement)) [locked] = values;
         } else {
-          // Of messages only, and only of the chat that the lock before it, in the same transaction, found to be the user's.
+          // Of messages or turns only, and only of the chat that the lock before it, in the same transaction, found to be the user's.
           expect(locked, text).toBeDefined();
           expect(text).not.toMatch(/"chats"/);
-          expect(text).toMatch(/"chat_id" = \$\d+|^insert into "chat_store"\."messages" \("chat_id", /);
+          expect(text).toMatch(/\bchat_id"? = \$\d+|^insert into "chat_store"\."(messages|turns)" \(chat_id, /);
           expect(values).toContain(locked);
         }
       }
@@ -176,7 +181,9 @@ describe.each(modes)("every statement, $mode", ({ storeOn }) => {
       // A statement that creates a chat does so for anybody.
       const mine = new Set(after.chats.filter(({ user_id }) => user_id === "nobody").map(({ id }) => id));
       expect(after.chats.filter(({ id }) => !mine.has(id))).toEqual(before.chats);
-      expect(after.messages.filter(({ chat_id }) => !mine.has(chat_id))).toEqual(before.messages);
+      for (const table of ["messages", "turns", "turnChunks"] as const) {
+        expect(after[table].filter(({ chat_id }) => !mine.has(chat_id))).toEqual(before[table]);
+      }
       const asBefore = await runAs(userId);
       differs ||= asBefore.rows !== rows || !isDeepStrictEqual(asBefore.after, after);
     }

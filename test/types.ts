@@ -7,7 +7,7 @@ import { drizzle as drizzlePg } from "drizzle-orm/node-postgres";
 import { pgTable, text } from "drizzle-orm/pg-core";
 import { drizzle as drizzlePglite } from "drizzle-orm/pglite";
 import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
-import { type Chat, type ChatWithMessages, createChatStore, migrate } from "../src/index.ts";
+import { type Chat, type ChatStore, type ChatWithMessages, createChatStore, migrate } from "../src/index.ts";
 import { chats, chatTables, messages } from "../src/schema.ts";
 
 type Tools = InferUITools<{ weather: Tool<{ city: string }, { celsius: number }> }>;
@@ -75,4 +75,9 @@ export async function everyDatabase() {
   const own = chatTables("assistant");
   const titles: { title: string }[] = await db.select({ title: own.chats.title }).from(own.chats);
   return [joined, titles];
+}
+
+/** What a helper takes that works with chats of any kind. */
+export function helpersTakeAnyStore(store: ChatStore<MyMessage>): ChatStore {
+  return store;
 }

@@ -17,7 +17,7 @@ export function placeAnswer(
   const at = present.findIndex(({ id }) => id === question.id);
   const asked = present[at];
   if (!asked) return undefined;
-  if (answer.id === question.id) {
+  if (question.role === "assistant" && answer.id === question.id) {
     return present.with(at, asked.digest === question.digest ? answer : mergeAnswers(asked, answer));
   }
   if (asked.digest !== question.digest) return undefined;

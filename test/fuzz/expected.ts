@@ -50,6 +50,18 @@ function text(value: unknown, min: number, max: number): string {
 
 const optionalTitle = (value: unknown) => (value === undefined ? undefined : text(value, 0, 1_000));
 
+/** Of a turn, whose title mostly is the beginning of a question. */
+function cleanedTitle(value: unknown) {
+  if (value === undefined) return undefined;
+  check(typeof value === "string");
+  const cleaned = value
+    .slice(0, 1_000)
+    .toWellFormed()
+    .split(/[\s\p{Cc}]/u)
+    .filter((word) => word !== "");
+  return cleaned.join(" ");
+}
+
 /** The fields of a message, each read once. */
 function envelope(value: unknown) {
   check(isObject(value));
@@ -125,7 +137,7 @@ export function afterQuestion(chats: Expected, input: unknown): Verdict | { merg
     check(isObject(input));
     const { userId, chatId, title, message } = input;
     const ids = { userId: text(userId, 1, 255), chatId: text(chatId, 1, 255) };
-    return { ...ids, title: optionalTitle(title), sent: serialised(envelope(message)) };
+    return { ...ids, title: cleanedTitle(title), sent: serialised(envelope(message)) };
   });
   if (turn === "INVALID_CHAT") return refused(turn);
   const chat = chats.get(turn.chatId);
@@ -133,8 +145,9 @@ export function afterQuestion(chats: Expected, input: unknown): Verdict | { merg
   const at = stored.findIndex(({ id }) => id === turn.sent.id);
   if (turn.sent.role === "user" && (at === -1 || stored[at]?.role === "user")) {
     if (chat && chat.userId !== turn.userId) return refused("CHAT_NOT_OWNED");
+    // Asked again: nothing is cut before there is an answer.
+    if (stored[at]?.parts === turn.sent.parts) return { stored: chats };
     const messages = [...stored.slice(0, at === -1 ? stored.length : at), turn.sent];
-    if (JSON.stringify(messages) === JSON.stringify(stored)) return { stored: chats };
     return { stored: withChat(chats, turn, chat?.title ?? turn.title ?? "", messages) };
   }
   const last = stored.at(-1);
@@ -149,8 +162,8 @@ export interface Ids {
   chatId: string;
 }
 
-/** What an answer leaves when nobody else wrote since its question, the chat's last message. */
-export function afterAnswer(chats: Expected, ids: Ids, input: unknown): Verdict {
+/** What an answer leaves when nobody else wrote since its question: whatever followed that is replaced. */
+export function afterAnswer(chats: Expected, ids: Ids, questionId: string, input: unknown): Verdict {
   const answer = reading(() => {
     check(isObject(input));
     return serialised(envelope(input.responseMessage));
@@ -158,8 +171,14 @@ export function afterAnswer(chats: Expected, ids: Ids, input: unknown): Verdict 
   if (answer === "INVALID_CHAT") return refused(answer);
   const chat = chats.get(ids.chatId);
   const stored = chat?.messages ?? [];
-  const continues = stored.at(-1)?.id === answer.id;
-  const before = continues ? stored.slice(0, -1) : stored;
+  const at = stored.findIndex(({ id }) => id === questionId);
+  const question = stored[at];
+  const continues = question?.role === "assistant" && question.id === answer.id;
+  const saysNothing = (JSON.parse(answer.parts) as unknown[]).every(
+    (part) => isObject(part) && part.type === "step-start",
+  );
+  if (saysNothing && !continues) return { stored: chats };
+  const before = stored.slice(0, continues ? at : at + 1);
   if (before.some(({ id }) => id === answer.id)) return refused("INVALID_CHAT");
   const messages = [...before, answer];
   if (JSON.stringify(messages) === JSON.stringify(stored)) return { stored: chats };
