@@ -36,12 +36,18 @@ describe.each(databases)("doctor on $name", ({ open }) => {
   test("finds a database without the tables", async () => {
     const database = await openMigrated(open);
     expect(await diagnosisOf(database, "elsewhere")).toBe(`\
-Schema "elsewhere" has 2 differences from what this version of drizzle-chat-store expects.
+Schema "elsewhere" has 4 differences from what this version of drizzle-chat-store expects.
 
 missing     table chats
   expected  ordinary table
 
 missing     table messages
+  expected  ordinary table
+
+missing     table turn_chunks
+  expected  ordinary table
+
+missing     table turns
   expected  ordinary table
 
 There is no ledger: nothing has been migrated, or your own migrations make the tables.`);
@@ -244,12 +250,15 @@ changed     table messages
   {
     what: "a partitioned table",
     sql: `alter table chat_store.messages drop constraint messages_chat_id_chats_id_fk;
+      alter table chat_store.turns drop constraint turns_chat_id_chats_id_fk;
       drop table chat_store.chats;
       create table chat_store.chats (id text primary key, user_id text not null, title text not null,
         version integer not null default 1 constraint chats_version_check check (version >= 1),
         created_at timestamptz(3) not null default now(), updated_at timestamptz(3) not null default now()) partition by hash (id);
       create index chats_user_idx on chat_store.chats (user_id, updated_at, id);
       alter table chat_store.messages add constraint messages_chat_id_chats_id_fk
+        foreign key (chat_id) references chat_store.chats (id) on delete cascade;
+      alter table chat_store.turns add constraint turns_chat_id_chats_id_fk
         foreign key (chat_id) references chat_store.chats (id) on delete cascade`,
     found: `
 changed     table chats

@@ -62,6 +62,8 @@ describe.each(databases)("migrate on $name", (kind) => {
       { schemaname: "chat_store", tablename: "chats" },
       { schemaname: "chat_store", tablename: "messages" },
       { schemaname: "chat_store", tablename: "migrations" },
+      { schemaname: "chat_store", tablename: "turn_chunks" },
+      { schemaname: "chat_store", tablename: "turns" },
     ]);
     expect(await database.query("select version, name from chat_store.migrations")).toEqual([
       { version: 1, name: "0000_chats" },
