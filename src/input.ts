@@ -94,6 +94,7 @@ export const startTurnInput = object({
     .transform((title) =>
       title
         .slice(0, 1_000)
+        .replace(/[\uD800-\uDBFF]$/, "")
         .toWellFormed()
         .replace(/[\s\p{Cc}]+/gu, " ")
         .trim(),

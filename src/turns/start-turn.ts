@@ -68,11 +68,11 @@ export async function startTurn<M extends UIMessage>(
     await asUser(db, userId, settings, (db) =>
       takeTurns(db, tables, ids, settings, async (db) => {
         const present = known ?? (await loadChat(db, tables, ids, { forTurn: true }));
-        if (!known) {
+        // The mark goes with the chat, also if that was made again since.
+        if (!known && !present?.turns.some((turn) => turn.id === id)) {
           // The first try may have been stored, and only its confirmation been lost.
           if (present?.rows.some(({ id, digest }) => id === answer.id && digest === answer.digest)) return present;
-          // The mark goes with the chat, also if that was made again since.
-          if (!present?.turns.some((turn) => turn.id === id)) throw conflict(chat.version, present?.chat);
+          throw conflict(chat.version, present?.chat);
         }
         known = undefined;
         const rows = present && placeAnswer(present.rows, mark, answer);
