@@ -190,9 +190,7 @@ describe.each(kinds)("answers to tool calls on $name, $mode", ({ open, storeOn }
     const chatId = await chatWith(part);
     const error = await start(chatId, message(forged), more).catch((thrown: unknown) => thrown);
     if (!InvalidChatError.isInstance(error)) expect.fail(String(error));
-    expect(error.issues).toMatchObject(
-      [{ path: ["message", "parts", 1], message: /without execute/ }].map(({ path }) => ({ path })),
-    );
+    expect(error.issues).toMatchObject([{ path: ["message", "parts", 1] }]);
     expect(error.message).toContain("expected that of a tool without execute");
     expect(await stored(chatId)).toEqual([part]);
   });

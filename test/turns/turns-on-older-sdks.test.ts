@@ -131,4 +131,48 @@ describe("a turn with an older SDK", () => {
       }
     },
   );
+
+  test.each([
+    ["ai 5", withAi5],
+    ["ai 6", withAi6],
+  ])("%s: approvals given to a turn that has died do not keep the model from the next question", async (_, handler) => {
+    const server = await serve(handler);
+    const ids = { userId: "u", chatId: randomUUID() };
+    const store = createChatStore<ai6.UIMessage>(opened.db);
+    const call = (toolCallId: string, approval: object) => ({
+      type: "tool-remove",
+      toolCallId,
+      input: { file: toolCallId },
+      ...approval,
+    });
+    const asked: ai6.UIMessage = {
+      id: "asked",
+      role: "assistant",
+      parts: [
+        call("a", { state: "approval-requested", approval: { id: "1" } }),
+        call("b", { state: "approval-requested", approval: { id: "2" } }),
+      ] as ai6.UIMessage["parts"],
+    };
+    const given = [
+      call("a", { state: "approval-responded", approval: { id: "1", approved: true } }),
+      call("b", { state: "approval-responded", approval: { id: "2", approved: false } }),
+    ] as ai6.UIMessage["parts"];
+    const question: ai6.UIMessage = { id: "q1", role: "user", parts: [{ type: "text", text: "Remove both" }] };
+    await store.upsertChat({ ...ids, messages: [question, asked] });
+    await store.startTurn({ ...ids, message: { ...asked, parts: given } });
+
+    try {
+      texts.push("Here I am.");
+      const message = { id: "q2", role: "user", parts: [{ type: "text", text: "Are you there?" }] };
+      const response = await fetch(server.url, { method: "POST", body: JSON.stringify({ id: ids.chatId, message }) });
+      expect(await response.text()).toContain("Here I am.");
+      await server.idle();
+      const messages = (await store.getChat(ids))?.messages;
+      expect(messages?.map(({ id }) => id).slice(0, 3)).toEqual(["q1", "asked", "q2"]);
+      expect(messages?.[1]?.parts).toMatchObject([{ state: "output-error" }, { state: "output-denied" }]);
+      expect(messages?.[3]?.parts).toContainEqual(expect.objectContaining({ text: "Here I am." }));
+    } finally {
+      await server.close();
+    }
+  });
 });

@@ -172,6 +172,23 @@ describe.each(databases)("a turn on $name", ({ open }) => {
     );
   });
 
+  test("an approval that was given to a server which then failed does not keep the model from the next question", async () => {
+    replies = [model([call("remove", { file: "a.txt" })])];
+    const chat = newChat({ sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses });
+    await chat.sendMessage({ text: "Remove a.txt" });
+    const request = chat.messages[1]?.parts.find((part) => part.type === "tool-remove");
+    if (request?.type !== "tool-remove" || request.state !== "approval-requested") expect.fail(JSON.stringify(request));
+    await chat.addToolApprovalResponse({ id: request.approval.id, approved: true });
+    await expect.poll(() => chat.status).toBe("error");
+
+    replies = [model([text("Here I am.")])];
+    await chat.sendMessage({ text: "Are you there?" });
+    expect(chat.status).toBe("ready");
+    const saved = await storedAt(5, chat);
+    expect(textsOf(saved?.messages)).toEqual(["Remove a.txt", "", "Are you there?", "Here I am."]);
+    expect(saved?.messages[1]?.parts.at(-1)).toMatchObject({ state: "output-error" });
+  });
+
   test("the output of a client's tool goes into the message that called for it", async () => {
     replies = [model([call("whereAmI")]), model([text("Then it rains.")])];
     const chat = newChat({ sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls });
