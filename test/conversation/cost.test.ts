@@ -253,6 +253,34 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     },
   );
 
+  test.each([10, 1_000])(
+    "the mark of a turn costs a chat of %i one row and no bytes beyond the 2.6 KB",
+    async (length) => {
+      const ids = newIds();
+      await store().upsertChat({ ...ids, messages: conversation(length, size) });
+      const [question, answer] = added(2) as [UIMessage, UIMessage];
+      const sentBy = ({ text, values }: (typeof statements)[number]) =>
+        Buffer.byteLength(text) + sum(values.map((value) => Buffer.byteLength(String(value))));
+      const before = await rowCounts();
+      const rowsSince = async () => {
+        const after = await rowCounts();
+        return ["chats", "messages", "turns", "turn_chunks"].map((table) =>
+          (after.get(table) ?? []).map((count, index) => count - (before.get(table)?.[index] ?? 0)).join("-"),
+        );
+      };
+
+      statements = [];
+      const turn = await store().startTurn({ ...ids, message: question });
+      const [load, save] = statements.map(sentBy) as [number, number];
+      expect(save).toBeLessThanOrEqual(body + 2_600);
+      expect(load).toBeLessThanOrEqual(1_200);
+      expect(await rowsSince()).toEqual(["0-1-0", "1-0-0", "1-0-0", "0-0-0"]);
+      const end = await proxy.count(() => turn.persist.onEnd({ responseMessage: { ...answer, role: "assistant" } }));
+      expect(end.bytesSent).toBeLessThanOrEqual(body + 2_600);
+      expect(await rowsSince()).toEqual(["0-2-0", "2-0-0", "1-0-1", "0-0-0"]);
+    },
+  );
+
   test("a turn knows what is stored: to regenerate or to edit costs it no more than to append", async () => {
     const ids = newIds();
     await store().upsertChat({ ...ids, messages: conversation(100, size) });
