@@ -10,14 +10,17 @@ import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import pg from "pg";
 import postgres from "postgres";
 import { inject } from "vitest";
-import { type ChatDatabase, createChatStore } from "../src/index.ts";
+import { type ChatDatabase, createChatStore, migrate } from "../src/index.ts";
 import { startHttpEndpoint, startWebSocketProxy } from "./neon-services.ts";
 import { startPgBouncer } from "./pgbouncer.ts";
+import { type Peculiarity, peculiarities } from "./tables/peculiarities.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
     /** What a suite runs on, if not on the usual drivers. */
     drivers: "usual" | "others" | "servers" | "node-postgres";
+    /** What was done to the tables and sessions that a suite runs on. */
+    peculiarity: string;
   }
 }
 
@@ -30,8 +33,10 @@ export interface TestDatabase {
   close(): Promise<void>;
 }
 
-/** Creates an empty database of its own on the tests' Postgres server. */
-export async function createDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
+/** Creates an empty database of its own on the tests' Postgres server; or, if it is to be peculiar, one that has the tables. */
+export async function createDatabase(
+  peculiarity = peculiarities[inject("peculiarity") ?? ""],
+): Promise<{ url: string; drop(): Promise<void> }> {
   const serverUrl = inject("postgresUrl");
   const name = `test_${randomUUID().replaceAll("-", "")}`;
   const asAdmin = async (statement: string) => {
@@ -42,6 +47,19 @@ export async function createDatabase(): Promise<{ url: string; drop(): Promise<v
   await asAdmin(`create database ${name}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
+  if (peculiarity) {
+    for (const [setting, value] of Object.entries(peculiarity.settings)) {
+      await asAdmin(`alter database ${name} set ${setting} = '${value}'`);
+    }
+    const client = new pg.Client(url.href);
+    await client.connect();
+    try {
+      await migrate(drizzlePg({ client }));
+      for (const change of peculiarity.changes) await client.query(change);
+    } finally {
+      await client.end();
+    }
+  }
   return { url: url.href, drop: () => asAdmin(`drop database ${name} with (force)`) };
 }
 
@@ -54,8 +72,8 @@ interface Connection {
 type Connect = (url: string) => Connection | Promise<Connection>;
 
 /** An empty Postgres database, opened by one driver for the store and by node-postgres for the test's own reads. */
-export async function openWith(connect: Connect): Promise<TestDatabase> {
-  const { url, drop } = await createDatabase();
+export async function openWith(connect: Connect, peculiarity?: Peculiarity): Promise<TestDatabase> {
+  const { url, drop } = await createDatabase(peculiarity);
   const { db, migrator = db, end } = await connect(url);
   const raw = new pg.Client(url);
   await raw.connect();

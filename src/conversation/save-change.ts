@@ -39,11 +39,12 @@ export async function saveChange(
   const { chats } = tables;
   const { userId, chatId, title = "", stored, rows, also } = change;
   const changes = difference(stored?.rows ?? [], rows);
-  const touch = stored
+  const touched = stored
     ? sql`update ${chats} set ${changes.isEmpty ? sql`version = chats.version` : sql`version = chats.version + 1, updated_at = greatest(chats.updated_at, now())`}
-where chats.id = ${chatId} and ${ownedBy(chats, userId)} and chats.xmin = ${stored.rowVersion}::text::xid`
-    : sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${userId}, ${title}) on conflict do nothing`;
-  const touched = sql`${touch} returning ${chatRow} chat, chats.xmin::text v`;
+where chats.id = ${chatId} and ${ownedBy(chats, userId)} and chats.xmin = ${stored.rowVersion}::text::xid returning ${chatRow} chat, chats.xmin::text v`
+    : // Its xmin, which a partitioned table does not give of a row that is inserted.
+      sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${userId}, ${title}) on conflict do nothing
+returning ${chatRow} chat, pg_current_xact_id()::xid::text v`;
   const owned = sql`(select ${ownedBy(chats, userId)} from ${chats} where chats.id = ${chatId})::int owned`;
   const statements = (when: SQL) => [
     ...differenceStatements(tables, chatId, changes, when),

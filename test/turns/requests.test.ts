@@ -224,6 +224,17 @@ describe.each(kinds)("what a request means, on $name, $mode", ({ open, storeOn }
     },
   );
 
+  test("a question that another writer has changed or taken away is not answered", async () => {
+    const question = say("user", "q1");
+    for (const messages of [[say("user", "Q1", question.id)], [say("user", "q2")], []]) {
+      const chatId = randomUUID();
+      const turn = await ask(chatId, question);
+      await store.upsertChat({ userId: "u", chatId, messages });
+      await expect(answer(turn, "a1")).rejects.toMatchObject({ code: "CHAT_CONFLICT", actualVersion: 2 });
+      expect(await load(chatId)).toMatchObject({ version: 2, messages });
+    }
+  });
+
   test("a retry while the first is running takes nobody else's message for the answer", async () => {
     const chatId = randomUUID();
     const question = say("user", "q1");
