@@ -25,7 +25,7 @@ const applications = [
     source: `import { chatTables } from "drizzle-chat-store/schema";
 import { foreignKey, pgTable, text } from "drizzle-orm/pg-core";
 
-export const { schema, chats, messages } = chatTables("assistant");
+export const { schema, chats, messages, turns, turnChunks } = chatTables("assistant");
 
 export const votes = pgTable(
   "votes",
