@@ -26,7 +26,7 @@ Options
 
 Exit codes
   0  done, or all is well
-  1  status: a migration is pending or newer; doctor: there are differences
+  1  status: a migration is pending, or newer and breaking; doctor: there are differences
   2  the command line is wrong
   3  it failed: no driver, no connection, or the database refused
 

@@ -29,16 +29,19 @@ interface Answer {
 export const commands: Record<string, (settings: Settings) => Answer | Promise<Answer>> = {
   async migrate({ schemaName, say, ...settings }) {
     const applied: { version: number; name: string }[] = [];
-    await withDatabase(settings, (db) =>
+    const version = await withDatabase(settings, (db) =>
       applyMigrations(db, schemaName, ({ version, name }) => {
         say(`Applying ${name}`);
         applied.push({ version, name });
       }),
     );
-    const version = migrations.length;
     const since = applied.length > 0 ? "now" : "already";
+    const newest =
+      version > migrations.length
+        ? `newer than version ${migrations.length}, the last one that this drizzle-chat-store knows, and compatible with it`
+        : "the newest";
     return {
-      text: `Schema ${quoteIdentifier(schemaName)} is ${since} at version ${version}, the newest.`,
+      text: `Schema ${quoteIdentifier(schemaName)} is ${since} at version ${version}, ${newest}.`,
       json: { schema: schemaName, version, applied },
       isFine: true,
     };
@@ -49,7 +52,7 @@ export const commands: Record<string, (settings: Settings) => Answer | Promise<A
     return {
       text: describeStatus(status, schemaName),
       json: { schema: schemaName, ...status },
-      isFine: status.state === "current" || status.state === "unmanaged",
+      isFine: status.state !== "pending" && !status.newer.some(({ breaking }) => breaking),
     };
   },
 

@@ -1,13 +1,13 @@
 import expectedCatalog from "../../migrations/catalog.json" with { type: "json" };
 import type { ChatDatabase } from "../types.ts";
 import { type Catalog, readCatalog } from "./catalog.ts";
-import { type AppliedMigration, inspect } from "./ledger.ts";
-import { migrations, quoteIdentifier } from "./migrations.ts";
+import { type AppliedMigration, inspect, newerThan } from "./ledger.ts";
+import { type Migration, migrations, quoteIdentifier } from "./migrations.ts";
 
 export interface Diagnosis {
   /** Where the tables or the ledger are not as this version of the package expects. */
   differences: Difference[];
-  /** What others have added to the tables. */
+  /** What newer migrations or others have added, which is no damage. */
   additions: { object: string; found: string }[];
   /** False when the tables were not made by `migrate`. */
   ledger: boolean;
@@ -23,18 +23,25 @@ interface Difference {
 }
 
 /** Compares what is in the database with what this version of the package expects. Changes nothing. */
-export async function diagnose(db: ChatDatabase, schemaName: string): Promise<Diagnosis> {
+export async function diagnose(db: ChatDatabase, schemaName: string, known = migrations): Promise<Diagnosis> {
   return db.transaction(
     async (tx) => {
       const { applied } = await inspect(tx, schemaName);
-      const { differences, additions } = compareTables(await readCatalog(tx, schemaName));
-      return { differences: [...compareLedger(applied), ...differences], additions, ledger: applied !== null };
+      const ledger = compareLedger(applied, known);
+      const tables = compareTables(await readCatalog(tx, schemaName));
+      return {
+        differences: [...ledger.differences, ...tables.differences],
+        additions: [...ledger.additions, ...tables.additions],
+        ledger: applied !== null,
+      };
     },
     { isolationLevel: "repeatable read", accessMode: "read only" },
   );
 }
 
-function compareTables(found: Catalog): Pick<Diagnosis, "differences" | "additions"> {
+type Comparison = Pick<Diagnosis, "differences" | "additions">;
+
+function compareTables(found: Catalog): Comparison {
   // Of a table that is missing, so is all that belongs to it: one line says that.
   const isOfMissingTable = (object: string) => {
     const table = /^\w+ (\w+)\./.exec(object)?.[1];
@@ -59,19 +66,21 @@ function compareTables(found: Catalog): Pick<Diagnosis, "differences" | "additio
   return { differences, additions };
 }
 
-function compareLedger(applied: readonly AppliedMigration[] | null): Difference[] {
-  if (!applied) return [];
+function compareLedger(applied: readonly AppliedMigration[] | null, known: readonly Migration[]): Comparison {
+  if (!applied) return { differences: [], additions: [] };
+  const compatible = newerThan(known, applied).filter(({ breaking }) => !breaking);
   const asCatalog = (list: readonly { version: number; name: string }[]): Catalog =>
     Object.fromEntries(list.map(({ version, name }) => [`migration ${version}`, name]));
   const advice = {
     missing: { advice: "It is pending: run migrate." },
-    unexpected: { advice: "This version of the package does not know it: update the package." },
+    unexpected: { advice: "It is breaking, and this version of the package does not know it: update the package." },
     changed: {},
   };
-  return compare(asCatalog(migrations), asCatalog(applied)).map((difference) => ({
-    ...difference,
-    ...advice[difference.kind],
-  }));
+  const found = asCatalog(applied.filter((migration) => !compatible.includes(migration)));
+  return {
+    differences: compare(asCatalog(known), found).map((difference) => ({ ...difference, ...advice[difference.kind] })),
+    additions: compatible.map(({ version, name }) => ({ object: `migration ${version}`, found: name })),
+  };
 }
 
 function compare(expected: Catalog, found: Catalog): Difference[] {
@@ -103,7 +112,7 @@ export function describeDiagnosis({ differences, additions, ledger }: Diagnosis,
   ];
   if (additions.length > 0) {
     const lines = additions.map(({ object, found }) => `  ${object}: ${found}`);
-    paragraphs.push(["Added by others:", ...lines].join("\n"));
+    paragraphs.push(["Added since, and accepted:", ...lines].join("\n"));
   }
   if (!ledger) {
     paragraphs.push("There is no ledger: nothing has been migrated, or your own migrations make the tables.");

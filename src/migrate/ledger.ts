@@ -1,11 +1,12 @@
 import { sql } from "drizzle-orm";
-import { integer, pgSchema, text, timestamp } from "drizzle-orm/pg-core";
+import { boolean, integer, pgSchema, text, timestamp } from "drizzle-orm/pg-core";
 import type { ChatDatabase } from "../types.ts";
 import { type Migration, quoteIdentifier } from "./migrations.ts";
 
 export interface AppliedMigration {
   version: number;
   name: string;
+  breaking: boolean;
   appliedAt: Date;
 }
 
@@ -37,15 +38,21 @@ export async function inspect(db: ChatDatabase, schemaName: string): Promise<Ins
 /** The statements that write migrations into the ledger, which they create if it is not there. */
 export const recordStatements = (schemaName: string, applied: readonly Migration[]): string[] => {
   const ledger = `${quoteIdentifier(schemaName)}."migrations"`;
+  const lines = applied.map(({ version, name, breaking }) => `(${version}, '${name}', ${breaking})`);
   return [
     `create table if not exists ${ledger} (
   version integer primary key,
   name text not null,
+  breaking boolean not null,
   applied_at timestamptz(3) not null default now()
 )`,
-    `insert into ${ledger} (version, name) values ${applied.map(({ version, name }) => `(${version}, '${name}')`).join(", ")}`,
+    `insert into ${ledger} (version, name, breaking) values ${lines.join(", ")}`,
   ];
 };
+
+/** Those applied by a newer package that one which knows `known` does not know. */
+export const newerThan = (known: readonly Migration[], applied: readonly AppliedMigration[]) =>
+  applied.filter(({ version }) => version > known.length);
 
 /** Whoever migrates holds the advisory lock of this name until the end of the transaction. */
 export const lockName = (schemaName: string) => `drizzle-chat-store ${schemaName}`;
@@ -55,5 +62,6 @@ const ledgerIn = (schemaName: string) =>
   pgSchema(schemaName).table("migrations", {
     version: integer("version").primaryKey(),
     name: text("name").notNull(),
+    breaking: boolean("breaking").notNull(),
     appliedAt: timestamp("applied_at", { withTimezone: true, precision: 3 }).notNull().defaultNow(),
   });

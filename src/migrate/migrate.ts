@@ -4,18 +4,18 @@ import { MigrationError } from "../errors.ts";
 import { migrateOptions, parseInput } from "../input.ts";
 import { defaultSchema } from "../schema.ts";
 import type { ChatDatabase, MigrateOptions } from "../types.ts";
-import { type AppliedMigration, inspect, lockName, recordStatements } from "./ledger.ts";
+import { type AppliedMigration, inspect, lockName, newerThan, recordStatements } from "./ledger.ts";
 import { type Migration, migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 
 /**
  * Brings the store's tables up to date: creates them on an empty database, applies what is missing on an older one, and
- * does nothing on a current one. Everything happens in one transaction, and any number of processes may call it at once:
- * one does the work, the others wait for it.
+ * does nothing on a current one, or on one that a newer version of this package has added to. Everything happens in one
+ * transaction, and any number of processes may call it at once: one does the work, the others wait for it.
  *
  * The role needs CREATE on the database, or on the schema if somebody has created that already.
  *
- * @throws {MigrationError} a statement failed (the driver's error is the `cause`), or the database was migrated by a
- * newer version of this package.
+ * @throws {MigrationError} a statement failed (the driver's error is the `cause`), or a newer version of this
+ * package has applied a migration that is breaking.
  * @throws {InvalidChatError} the name of the schema is not valid.
  */
 export async function migrate(db: ChatDatabase, options: MigrateOptions = {}): Promise<void> {
@@ -23,22 +23,24 @@ export async function migrate(db: ChatDatabase, options: MigrateOptions = {}): P
   await applyMigrations(db, schema);
 }
 
-/** What {@link migrate} does, announcing each migration before it is applied. */
+/** What {@link migrate} does, announcing each migration before it is applied. Resolves to the version the tables are at. */
 export async function applyMigrations(
   db: ChatDatabase,
   schemaName: string,
   announce: (migration: Migration) => void = () => {},
-): Promise<void> {
+  known = migrations,
+): Promise<number> {
   let current: Migration | undefined;
   try {
-    await db.transaction(
+    return await db.transaction(
       async (tx) => {
         await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${lockName(schemaName)}, 0))`);
         const { schemaExists, applied } = await inspect(tx, schemaName);
-        const newest = applied?.at(-1);
-        if (newest && newest.version > migrations.length) throw newerDatabase(schemaName, newest);
-        const pending = migrations.slice(newest?.version ?? 0);
-        if (pending.length === 0) return;
+        const version = applied?.at(-1)?.version ?? 0;
+        const breaking = newerThan(known, applied ?? []).filter((migration) => migration.breaking);
+        if (breaking.length > 0) throw new MigrationError(brokenBy(breaking, schemaName, known));
+        const pending = known.slice(version);
+        if (pending.length === 0) return version;
 
         for (current of pending) {
           announce(current);
@@ -49,6 +51,7 @@ export async function applyMigrations(
           }
         }
         for (const statement of recordStatements(schemaName, pending)) await tx.execute(sql.raw(statement));
+        return known.length;
       },
       // Not whatever the database defaults to: what follows the lock must see what the previous holder committed.
       { isolationLevel: "read committed" },
@@ -71,11 +74,13 @@ export async function applyMigrations(
 
 const duplicateTable = "42P07";
 
-const newerDatabase = (schemaName: string, newest: AppliedMigration) =>
-  new MigrationError({
-    migration: newest.name,
+const brokenBy = (breaking: AppliedMigration[], schemaName: string, known: readonly Migration[]) => {
+  const names = breaking.map(({ name }) => name);
+  return {
+    migration: names[0] ?? null,
     reason:
-      `The tables in Postgres schema ${quoteIdentifier(schemaName)} are at version ${newest.version} (${newest.name}), ` +
-      `newer than version ${migrations.length} (${migrations.at(-1)?.name}), the last one that this drizzle-chat-store knows. ` +
+      `The tables in Postgres schema ${quoteIdentifier(schemaName)} have had ${names.join(", ")}, breaking for this ` +
+      `drizzle-chat-store, of which the last migration is version ${known.length} (${known.at(-1)?.name}). ` +
       "Update the package wherever it runs against this database.",
-  });
+  };
+};

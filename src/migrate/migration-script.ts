@@ -6,11 +6,11 @@ import { migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
  * The SQL that brings a database from one version to the newest, as `migrate` would, for whoever runs it by other means:
  * in one transaction, and with the lines in the ledger by which `migrate` knows later that it is done.
  */
-export function migrationScript(schemaName: string, fromVersion: number): string {
-  const pending = migrations.slice(fromVersion);
+export function migrationScript(schemaName: string, fromVersion: number, known = migrations): string {
+  const pending = known.slice(fromVersion);
   if (pending.length === 0) return `-- Nothing to do: version ${fromVersion} is the newest.`;
   return [
-    `-- drizzle-chat-store, from version ${fromVersion} to version ${migrations.length}.`,
+    `-- drizzle-chat-store, from version ${fromVersion} to version ${known.length}.`,
     "begin;",
     "",
     "-- A migrate that starts meanwhile waits.",

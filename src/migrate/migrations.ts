@@ -5,13 +5,21 @@ export interface Migration {
   /** Position in the list, from 1. What the ledger counts. */
   version: number;
   name: string;
+  /**
+   * Whether packages that do not know it can no longer work on these tables. What only adds is not breaking: tables, and
+   * columns that are null or have a default. Older packages then go on beside newer ones, and a deployment can be rolled back.
+   */
+  breaking: boolean;
   statements: string[];
 }
 
 /** Every migration there has ever been, oldest first. Made by drizzle-kit; once released, only ever appended to. */
-export const migrations: readonly Migration[] = Object.entries({ "0000_chats": chats }).map(([name, text], index) => ({
+export const migrations: readonly Migration[] = Object.entries({
+  "0000_chats": { text: chats, breaking: false },
+}).map(([name, { text, breaking }], index) => ({
   version: index + 1,
   name,
+  breaking,
   statements: text.split("--> statement-breakpoint").map((statement) => statement.trim()),
 }));
 

@@ -102,19 +102,31 @@ missing     index chats.chats_user_idx
       return { exitCode, ...JSON.parse(stdout) };
     };
     const [first, schema] = [{ version: 1, name: "0000_chats" }, "assistant"];
-    const applied = [{ ...first, appliedAt: "<time>" }];
+    const applied = [{ ...first, breaking: false, appliedAt: "<time>" }];
+    const pending = [{ ...first, breaking: false }];
 
     const none = { applied: [], pending: [], newer: [] };
-    expect(await here("status")).toEqual({ exitCode: 1, schema, state: "pending", ...none, pending: [first] });
+    expect(await here("status")).toEqual({ exitCode: 1, schema, state: "pending", ...none, pending });
     expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 1, applied: [first] });
     expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 1, applied: [] });
     expect(await here("status")).toEqual({ exitCode: 0, schema, state: "current", ...none, applied });
     const healthy = { schema, healthy: true, differences: [], additions: [], ledger: true };
     expect(await here("doctor")).toEqual({ exitCode: 0, ...healthy });
 
-    await query(`insert into assistant.migrations values (2, '0001_from_the_future');
-      alter table assistant.chats add note text, alter title drop not null`);
-    const newer = [{ version: 2, name: "0001_from_the_future", appliedAt: "<time>" }];
+    await query(`insert into assistant.migrations values (2, '0001_added', false);
+      alter table assistant.chats add note text`);
+    const added = { version: 2, name: "0001_added", breaking: false, appliedAt: "<time>" };
+    expect(await here("status")).toEqual({ exitCode: 0, schema, state: "newer", ...none, applied, newer: [added] });
+    const additions = [
+      { object: "migration 2", found: "0001_added" },
+      { object: "column chats.note", found: "text" },
+    ];
+    expect(await here("doctor")).toEqual({ exitCode: 0, ...healthy, additions });
+    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 2, applied: [] });
+
+    await query(`insert into assistant.migrations values (3, '0002_from_the_future', true);
+      alter table assistant.chats alter title drop not null`);
+    const newer = [added, { version: 3, name: "0002_from_the_future", breaking: true, appliedAt: "<time>" }];
     expect(await here("status")).toEqual({ exitCode: 1, schema, state: "newer", ...none, applied, newer });
     expect(await here("doctor")).toEqual({
       exitCode: 1,
@@ -123,19 +135,19 @@ missing     index chats.chats_user_idx
       differences: [
         {
           kind: "unexpected",
-          object: "migration 2",
-          found: "0001_from_the_future",
-          advice: "This version of the package does not know it: update the package.",
+          object: "migration 3",
+          found: "0002_from_the_future",
+          advice: "It is breaking, and this version of the package does not know it: update the package.",
         },
         { kind: "changed", object: "column chats.title", expected: "text not null", found: "text" },
       ],
-      additions: [{ object: "column chats.note", found: "text" }],
+      additions,
     });
     expect(await here("migrate")).toEqual({
       exitCode: 3,
       error: {
         code: "MIGRATION_FAILED",
-        message: expect.stringMatching(/^The tables .* newer than version 1 .* Nothing was changed\.$/),
+        message: expect.stringMatching(/^The tables .* 0002_from_the_future, breaking .* Nothing was changed\.$/),
       },
     });
   });
@@ -267,6 +279,36 @@ describe("sql", () => {
 });
 
 describe("status", () => {
+  test("of tables that a newer package has migrated says whether this one works on them", async () => {
+    const { url: databaseUrl, query } = await openDatabase();
+    await run(["migrate"], { databaseUrl });
+    await query("insert into chat_store.migrations values (2, '0001_added', false)");
+    expect(await run(["status"], { databaseUrl })).toEqual({
+      exitCode: 0,
+      stdout: `\
+Schema "chat_store" is at version 2, newer than version 1, the last one that this drizzle-chat-store knows, and compatible with it.
+  applied    1  0000_chats  <time>
+  newer      2  0001_added  <time>`,
+      stderr: "",
+    });
+    expect(await run(["migrate"], { databaseUrl })).toEqual({
+      exitCode: 0,
+      stdout:
+        'Schema "chat_store" is already at version 2, newer than version 1, the last one that this drizzle-chat-store knows, and compatible with it.',
+      stderr: "",
+    });
+    await query("insert into chat_store.migrations values (3, '0002_dropped', true)");
+    expect(await run(["status"], { databaseUrl })).toEqual({
+      exitCode: 1,
+      stdout: `\
+Schema "chat_store" is at version 3, newer than version 1, the last one that this drizzle-chat-store knows, and breaking for it: update the package.
+  applied    1  0000_chats  <time>
+  newer      2  0001_added  <time>
+  newer      3  0002_dropped  <time>  breaking`,
+      stderr: "",
+    });
+  });
+
   test("of tables that migrate has not made leaves them to whoever did", async () => {
     const { url: databaseUrl, query } = await openDatabase();
     await run(["migrate"], { databaseUrl });

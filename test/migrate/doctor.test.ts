@@ -266,12 +266,12 @@ changed     table chats
   found     partitioned table`,
   },
   {
-    what: "an extra migration",
-    sql: "insert into chat_store.migrations (version, name) values (99, '0098_from_the_future')",
+    what: "a newer migration that is breaking",
+    sql: "insert into chat_store.migrations values (99, '0098_from_the_future', true)",
     found: `
 unexpected  migration 99
   found     0098_from_the_future
-  This version of the package does not know it: update the package.`,
+  It is breaking, and this version of the package does not know it: update the package.`,
   },
   {
     what: "a migration of another name",
@@ -318,7 +318,7 @@ describe("doctor accepts", () => {
     expect(await diagnosisOf(database)).toBe(`\
 ${healthy}
 
-Added by others:
+Added since, and accepted:
   column chats.number: bigint not null generated always as identity
   column chats.pinned: boolean not null default false
   column chats.tenant: text
@@ -327,6 +327,20 @@ Added by others:
   policy chats.own: permissive for select using (user_id = CURRENT_USER)
   row level security chats: enabled
   trigger chats.touch: BEFORE UPDATE ON chats FOR EACH ROW EXECUTE FUNCTION touch()`);
+  });
+
+  test("what newer migrations have added", async () => {
+    const database = await openMigrated(() => openWith(nodePostgres));
+    await database.query(`
+      alter table chat_store.chats add mood text;
+      insert into chat_store.migrations values (2, '0001_mood', false), (3, '0002_votes', false)`);
+    expect(await diagnosisOf(database)).toBe(`\
+${healthy}
+
+Added since, and accepted:
+  migration 2: 0001_mood
+  migration 3: 0002_votes
+  column chats.mood: text`);
   });
 
   test("tables without a ledger, as an application's own migrations make them", async () => {

@@ -65,8 +65,8 @@ describe.each(databases)("migrate on $name", (kind) => {
       { schemaname: "chat_store", tablename: "turn_chunks" },
       { schemaname: "chat_store", tablename: "turns" },
     ]);
-    expect(await database.query("select version, name from chat_store.migrations")).toEqual([
-      { version: 1, name: "0000_chats" },
+    expect(await database.query("select version, name, breaking from chat_store.migrations")).toEqual([
+      { version: 1, name: "0000_chats", breaking: false },
     ]);
   });
 
@@ -104,14 +104,25 @@ describe.each(databases)("migrate on $name", (kind) => {
     expect(await catalog(database)).toEqual(before);
   });
 
-  test("refuses a database that a newer version of the package has migrated, naming both versions", async () => {
+  test("leaves a database alone to which a newer version of the package has added", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
-    await database.query("insert into chat_store.migrations (version, name) values (2, '0001_from_the_future')");
+    await database.query("insert into chat_store.migrations values (2, '0001_added', false)");
+    const before = await catalog(database);
+    await migrate(database.db);
+    expect(await catalog(database)).toEqual(before);
+    expect(await database.query("select version from chat_store.migrations order by 1")).toHaveLength(2);
+  });
+
+  test("refuses a database that a newer version of the package has broken for it, naming what did", async () => {
+    const database = await openWith(kind);
+    await migrate(database.db);
+    await database.query(`insert into chat_store.migrations values
+      (2, '0001_added', false), (3, '0002_dropped', true), (4, '0003_added', false), (5, '0004_renamed', true)`);
     const error = await failureOf(migrate(database.db));
-    expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0001_from_the_future" });
+    expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0002_dropped" });
     expect(error.message).toMatch(
-      /at version 2 \(0001_from_the_future\), newer than version 1 \(0000_chats\).*Update the package/,
+      /had 0002_dropped, 0004_renamed, breaking for this.* version 1 \(0000_chats\).*Update the package/,
     );
   });
 
