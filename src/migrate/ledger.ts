@@ -54,6 +54,17 @@ export const recordStatements = (schemaName: string, applied: readonly Migration
 export const newerThan = (known: readonly Migration[], applied: readonly AppliedMigration[]) =>
   applied.filter(({ version }) => version > known.length);
 
+/**
+ * Takes the tables from whoever uses them until the end of the transaction, in the order in which saves take them. A
+ * migration that takes one after the other as it comes to them and a save could each wait for what the other has.
+ */
+export const lockStatement = (schemaName: string): string => {
+  const tables = ["chats", "messages", "turns", "turn_chunks"].map(
+    (table) => `${quoteIdentifier(schemaName)}."${table}"`,
+  );
+  return `lock table ${tables.join(", ")} in access exclusive mode`;
+};
+
 /** Whoever migrates holds the advisory lock of this name until the end of the transaction. */
 export const lockName = (schemaName: string) => `drizzle-chat-store ${schemaName}`;
 

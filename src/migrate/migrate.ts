@@ -1,10 +1,11 @@
 import { sql } from "drizzle-orm";
+import { execute } from "../database/execute.ts";
 import { sqlStateOf } from "../database/sqlstate.ts";
 import { MigrationError } from "../errors.ts";
 import { migrateOptions, parseInput } from "../input.ts";
 import { defaultSchema } from "../schema.ts";
 import type { ChatDatabase, MigrateOptions } from "../types.ts";
-import { type AppliedMigration, inspect, lockName, newerThan, recordStatements } from "./ledger.ts";
+import { type AppliedMigration, inspect, lockName, lockStatement, newerThan, recordStatements } from "./ledger.ts";
 import { type Migration, migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 
 /**
@@ -41,6 +42,7 @@ export async function applyMigrations(
         if (breaking.length > 0) throw new MigrationError(brokenBy(breaking, schemaName, known));
         const pending = known.slice(version);
         if (pending.length === 0) return version;
+        if (version > 0) await lockTables(tx, schemaName);
 
         for (current of pending) {
           announce(current);
@@ -66,12 +68,39 @@ export async function applyMigrations(
         `${state ? ` with SQLSTATE ${state}` : ""}. The driver's error is the cause of this one.` +
         (state === duplicateTable
           ? " A table of that name is there already: if your own migrations create the tables, do not call migrate."
+          : "") +
+        (state === lockNotAvailable
+          ? " Another transaction has held the tables for a minute: try again when it has ended (pg_stat_activity shows it)."
           : ""),
       cause,
     });
   }
 }
 
+/**
+ * A lock that waits makes all others wait behind it: for as long as a backup or a report may take that has the tables. So it
+ * gives up soon, and tries again. Sooner than Postgres looks for deadlocks, which it might end at the cost of a save.
+ */
+async function lockTables(tx: ChatDatabase, schemaName: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await tx.transaction(async (savepoint) => {
+        const [before] = await execute<{ timeout: string }>(
+          savepoint,
+          sql`select current_setting('lock_timeout') timeout, set_config('lock_timeout', '200ms', true)`,
+        );
+        await savepoint.execute(sql.raw(lockStatement(schemaName)));
+        await savepoint.execute(sql`select set_config('lock_timeout', ${before?.timeout ?? "0"}, true)`);
+      });
+    } catch (error) {
+      if (sqlStateOf(error) !== lockNotAvailable || attempt === maxAttempts) throw error;
+      await tx.execute(sql`select pg_sleep(0.2)`);
+    }
+  }
+}
+
+const maxAttempts = 150;
+const lockNotAvailable = "55P03";
 const duplicateTable = "42P07";
 
 const brokenBy = (breaking: AppliedMigration[], schemaName: string, known: readonly Migration[]) => {

@@ -1,5 +1,5 @@
 import { policies } from "../database/row-level-security.ts";
-import { lockName, recordStatements } from "./ledger.ts";
+import { lockName, lockStatement, recordStatements } from "./ledger.ts";
 import { migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 
 /**
@@ -15,6 +15,7 @@ export function migrationScript(schemaName: string, fromVersion: number, known =
     "",
     "-- A migrate that starts meanwhile waits.",
     `select pg_advisory_xact_lock(hashtextextended('${lockName(schemaName).replaceAll("'", "''")}', 0));`,
+    ...(fromVersion > 0 ? ["\n-- Saves wait from here on.", terminated(lockStatement(schemaName))] : []),
     ...pending.flatMap((migration) => [
       `\n-- ${migration.name}`,
       // Somebody may have created the schema beforehand, and migrate allows for that too.
