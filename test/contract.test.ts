@@ -4,12 +4,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ChatConflictError, ChatOwnershipError, type ChatStore, InvalidChatError, migrate } from "../src/index.ts";
 import { conversation, say } from "./conversations.ts";
 import { databases, databasesWithoutTransactions, inModes, modes, type TestDatabase } from "./databases.ts";
+import { onNewerTables } from "./newer-package.ts";
 import { underRowLevelSecurity } from "./row-level-security.ts";
 
 const kinds = [
   ...inModes(databases, modes.slice(0, 2)),
   ...inModes(databasesWithoutTransactions, modes.slice(0, 1)),
   ...underRowLevelSecurity,
+  onNewerTables,
 ];
 
 describe.each(kinds)("a chat store on $name, $mode", ({ open, storeOn, transactions }) => {

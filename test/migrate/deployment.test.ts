@@ -1,0 +1,181 @@
+import { randomUUID } from "node:crypto";
+import { afterEach, describe, expect, test } from "vitest";
+import { type ChatDatabase, createChatStore, migrate } from "../../src/index.ts";
+import { describeDiagnosis, diagnose } from "../../src/migrate/doctor.ts";
+import { applyMigrations } from "../../src/migrate/migrate.ts";
+import { migrationScript } from "../../src/migrate/migration-script.ts";
+import { type Migration, migrations } from "../../src/migrate/migrations.ts";
+import { statusOf } from "../../src/migrate/status.ts";
+import { say } from "../conversations.ts";
+import { openWith, pools, type TestDatabase } from "../databases.ts";
+import { newerMigrations } from "../newer-package.ts";
+
+// The older package is this one, which is what will be there when a newer one comes. That passes for the newer one with a
+// migration more. That the older one works on its tables is also what the contract suite shows.
+const older = migrations;
+const newer = newerMigrations;
+const breaking: Migration = {
+  version: newer.length + 1,
+  name: "9999_breaking",
+  breaking: true,
+  statements: [`ALTER TABLE "chat_store"."chats" DROP COLUMN "title"`],
+};
+
+const opened: TestDatabase[] = [];
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((database) => database.close()));
+});
+
+/** Processes of one version of the package: each migrates when it starts, and then serves until it is stopped. */
+function deploy(db: ChatDatabase, known: readonly Migration[], count: number, shared: string) {
+  const store = createChatStore(db);
+  let isStopped = false;
+  let requests = 0;
+  /** Every message whose save has been confirmed. */
+  const confirmed: { chatId: string; id: string }[] = [];
+
+  async function serve() {
+    await applyMigrations(db, "chat_store", undefined, known);
+    const mine = { userId: "u", chatId: randomUUID() };
+    let messages = [say("user", "first")];
+    await store.upsertChat({ ...mine, messages });
+    while (!isStopped) {
+      // One save at the end, one in the middle, and a turn in a chat where everybody asks.
+      messages = [...messages.map((message) => ({ ...message, metadata: { seen: requests } })).slice(-20)];
+      await store.upsertChat({ ...mine, messages });
+      messages = [...messages, say("assistant", "more")];
+      await store.upsertChat({ ...mine, messages });
+      expect((await store.getChat(mine))?.messages).toEqual(messages);
+      await store.getChats({ userId: "u", limit: 3 });
+
+      const question = say("user", "question");
+      const turn = await store.startTurn({ userId: "u", chatId: shared, message: question });
+      const answer = say("assistant", "answer", turn.persist.generateMessageId());
+      await turn.persist.onEnd({ responseMessage: answer });
+      confirmed.push({ chatId: shared, id: question.id }, { chatId: shared, id: answer.id });
+      requests++;
+    }
+    confirmed.push(...messages.map(({ id }) => ({ chatId: mine.chatId, id })));
+  }
+
+  const serving = Promise.all(Array.from({ length: count }, serve));
+  return {
+    confirmed,
+    /** Resolves when they have done so many requests more. Rejects as soon as one of their calls has failed. */
+    served: async (more: number) => {
+      const target = requests + more;
+      const failed = serving.then(() => expect.fail("stopped"));
+      const reached = expect.poll(() => requests, { timeout: 60_000, interval: 5 }).toBeGreaterThanOrEqual(target);
+      await Promise.race([failed, reached]);
+    },
+    stop: async () => {
+      isStopped = true;
+      await serving;
+    },
+  };
+}
+
+describe.each(pools)("a deployment on $name", ({ connect }) => {
+  const openOlder = async () => {
+    const database = await openWith(connect);
+    opened.push(database);
+    await migrate(database.db);
+    return database;
+  };
+  const ledger = ({ query }: TestDatabase) =>
+    query("select version, name, breaking from chat_store.migrations order by version");
+  const lines = (list: readonly Migration[]) =>
+    list.map(({ version, name, breaking }) => ({ version, name, breaking }));
+
+  test("old and new processes serve side by side while it migrates, then new ones alone, then old ones again", async () => {
+    const database = await openOlder();
+    const { db } = database;
+    const shared = randomUUID();
+
+    const old = deploy(db, older, 4, shared);
+    await old.served(8);
+    const young = deploy(db, newer, 4, shared);
+    await Promise.all([old.served(20), young.served(20)]);
+    expect(await ledger(database)).toEqual(lines(newer));
+    const restarted = deploy(db, older, 2, shared);
+    await Promise.all([old.served(8), young.served(8), restarted.served(4)]);
+    await Promise.all([old.stop(), restarted.stop()]);
+    await young.served(8);
+    const rolledBack = deploy(db, older, 4, shared);
+    await rolledBack.served(8);
+    await young.stop();
+    await rolledBack.served(8);
+    await rolledBack.stop();
+
+    // All that was confirmed is there, nothing else, and each answer right after its question.
+    const confirmed = [old, young, restarted, rolledBack].flatMap((processes) => processes.confirmed);
+    const inOrder = <Row extends { id: string }>(rows: Row[]) => rows.sort((a, b) => (a.id < b.id ? -1 : 1));
+    const stored = await database.query<{ chatId: string; id: string }>(
+      'select chat_id as "chatId", id from chat_store.messages',
+    );
+    expect(inOrder(stored)).toEqual(inOrder(confirmed));
+    const roles = await database.query(
+      'select role from chat_store.messages where chat_id = $1 and "order" % 2 = 0 group by role',
+      [shared],
+    );
+    expect(roles).toEqual([{ role: "user" }]);
+    expect(await ledger(database)).toEqual(lines(newer));
+  }, 120_000);
+
+  test("nobody waits for a migration that waits for somebody else's transaction", async () => {
+    const database = await openOlder();
+    const store = createChatStore(database.db);
+    await database.query("begin");
+    await database.query("select from chat_store.turns");
+    const migrating = applyMigrations(database.db, "chat_store", undefined, newer);
+    const attempts = () =>
+      database.query(
+        "select from pg_locks where relation = 'chat_store.chats'::regclass and mode = 'AccessExclusiveLock'",
+      );
+    await expect.poll(attempts).toHaveLength(1);
+    for (let count = 1; count <= 20; count++) {
+      await store.upsertChat({ userId: "u", chatId: "c", messages: [say("user", `${count}`)] });
+      await database.query("select pg_sleep(0.02)");
+    }
+    expect(await ledger(database)).toEqual(lines(older));
+    await database.query("commit");
+    await migrating;
+    expect(await ledger(database)).toEqual(lines(newer));
+  });
+
+  test("an older package finds what a newer one has added compatible, and no damage", async () => {
+    const database = await openOlder();
+    await applyMigrations(database.db, "chat_store", undefined, newer);
+    await applyMigrations(database.db, "chat_store", () => expect.fail("applied a migration"), older);
+    expect(await statusOf(database.db, "chat_store", older)).toMatchObject({
+      state: "newer",
+      newer: lines(newer.slice(older.length)),
+    });
+    const diagnosis = await diagnose(database.db, "chat_store", older);
+    expect(diagnosis.differences).toEqual([]);
+    expect(describeDiagnosis(diagnosis, "chat_store")).toMatch(/^Added since.*\n {2}migration \d+: 9998_additive\n/m);
+  });
+
+  test("what a newer package prints as SQL is what it would apply", async () => {
+    const database = await openOlder();
+    await database.query(migrationScript("chat_store", older.length, newer));
+    expect(await ledger(database)).toEqual(lines(newer));
+    expect(await statusOf(database.db, "chat_store", newer)).toMatchObject({ state: "current" });
+  });
+
+  test("an older package refuses what is breaking for it, and changes nothing", async () => {
+    const database = await openOlder();
+    await applyMigrations(database.db, "chat_store", undefined, [...newer, breaking]);
+    const everything = () =>
+      database.query(`select c.oid, c.xmin::text, a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid
+        where c.relnamespace = 'chat_store'::regnamespace order by 1, a.attnum`);
+    const before = await everything();
+    await expect(migrate(database.db)).rejects.toMatchObject({
+      code: "MIGRATION_FAILED",
+      migration: "9999_breaking",
+      message: expect.stringMatching(/9999_breaking.*Update the package/),
+    });
+    expect(await everything()).toEqual(before);
+    expect(await ledger(database)).toEqual(lines([...newer, breaking]));
+  });
+});
