@@ -47,8 +47,13 @@ function compareTables(found: Catalog): Comparison {
     const table = /^\w+ (\w+)\./.exec(object)?.[1];
     return table !== undefined && !(`table ${table}` in found);
   };
-  const isRequiredColumn = ({ object, found }: Difference) =>
-    object.startsWith("column ") && found?.endsWith(" not null");
+  const isRequiredColumn = (object: string, found: string) =>
+    object.startsWith("column ") && found.endsWith(" not null");
+  // Checked before a save has moved all that it moves: at once, or after one of its statements.
+  const refusesMoves = (object: string, found: string) =>
+    /^(constraint|index) messages\./.test(object) &&
+    /^unique .*"order"/i.test(found) &&
+    !found.endsWith("DEFERRABLE INITIALLY DEFERRED");
 
   const differences: Difference[] = [];
   const additions: Diagnosis["additions"] = [];
@@ -56,8 +61,12 @@ function compareTables(found: Catalog): Comparison {
     const { kind, object, found = "" } = difference;
     if (kind !== "unexpected") {
       if (!isOfMissingTable(object)) differences.push(difference);
-    } else if (isRequiredColumn(difference)) {
+    } else if (isRequiredColumn(object, found)) {
       const advice = "No save gives it a value, so every save fails: let it be null, or give it a default.";
+      differences.push({ ...difference, advice });
+    } else if (refusesMoves(object, found)) {
+      const advice =
+        "Saves that move or replace messages fail on it: make it a constraint that is deferrable initially deferred.";
       differences.push({ ...difference, advice });
     } else {
       additions.push({ object, found });

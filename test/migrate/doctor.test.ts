@@ -1,7 +1,9 @@
+import type { UIMessage } from "ai";
 import { describe, expect, onTestFinished, test } from "vitest";
 import catalog from "../../migrations/catalog.json" with { type: "json" };
 import { createChatStore, migrate } from "../../src/index.ts";
 import { describeDiagnosis, diagnose } from "../../src/migrate/doctor.ts";
+import { conversation, say } from "../conversations.ts";
 import { databases, nodePostgres, openWith, type TestDatabase } from "../databases.ts";
 
 const openMigrated = async (open: () => Promise<TestDatabase>) => {
@@ -299,6 +301,62 @@ describe("doctor finds", () => {
     expect(`\n${paragraphs.join("\n\n")}`).toBe(found);
     const count = paragraphs.length === 1 ? "1 difference" : `${paragraphs.length} differences`;
     expect(summary).toBe(`Schema "chat_store" has ${count} from what this version of drizzle-chat-store expects.`);
+  });
+});
+
+describe("a unique constraint of somebody's on the order of the messages", () => {
+  const messages = conversation(3);
+  const [first, second, third] = messages as [UIMessage, UIMessage, UIMessage];
+  const changed = { ...first, parts: [] };
+  const conversations = [
+    [third, second, first],
+    [second, changed, third],
+    [first, second, say("assistant", "again")],
+    [first, third],
+    [say("user", "before"), ...messages],
+  ];
+  const save = async ({ db }: TestDatabase, portable: boolean) => {
+    const store = createChatStore(db, { portable });
+    for (const messages of [conversation(3), ...conversations]) {
+      const ids = { userId: "u", chatId: "c" };
+      await store.upsertChat({ ...ids, messages: conversation(3) });
+      await store.upsertChat({ ...ids, messages });
+      expect((await store.getChat(ids))?.messages).toEqual(messages);
+    }
+  };
+
+  test("that is deferrable initially deferred is accepted, because every save works with it", async () => {
+    const database = await openMigrated(() => openWith(nodePostgres));
+    await database.query(`alter table chat_store.messages
+      add constraint in_order unique (chat_id, "order") deferrable initially deferred`);
+    expect(await diagnose(database.db, "chat_store")).toMatchObject({
+      differences: [],
+      additions: [{ object: "constraint messages.in_order" }],
+    });
+    await save(database, false);
+    await save(database, true);
+  });
+
+  test.each([
+    ['alter table chat_store.messages add constraint in_order unique (chat_id, "order")', 'UNIQUE (chat_id, "order")'],
+    [
+      'alter table chat_store.messages add constraint in_order unique (chat_id, "order") deferrable',
+      'UNIQUE (chat_id, "order") DEFERRABLE',
+    ],
+    ['create unique index in_order on chat_store.messages (chat_id, "order")', 'unique btree (chat_id, "order")'],
+  ])("is found when it is any other, because saves fail on it: %s", async (statement, found) => {
+    const database = await openMigrated(() => openWith(nodePostgres));
+    await database.query(statement);
+    expect((await diagnose(database.db, "chat_store")).differences).toEqual([
+      {
+        kind: "unexpected",
+        object: expect.stringMatching(/^(constraint|index) messages\.in_order$/),
+        found,
+        advice:
+          "Saves that move or replace messages fail on it: make it a constraint that is deferrable initially deferred.",
+      },
+    ]);
+    await expect(save(database, true)).rejects.toThrow("23505");
   });
 });
 
