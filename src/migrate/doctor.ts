@@ -1,7 +1,7 @@
 import expectedCatalog from "../../migrations/catalog.json" with { type: "json" };
 import type { ChatDatabase } from "../types.ts";
 import { type Catalog, readCatalog } from "./catalog.ts";
-import { type AppliedMigration, inspect, newerThan } from "./ledger.ts";
+import { type AppliedMigration, expectedEncoding, inspect, newerThan } from "./ledger.ts";
 import { type Migration, migrations, quoteIdentifier } from "./migrations.ts";
 
 export interface Diagnosis {
@@ -15,7 +15,7 @@ export interface Diagnosis {
 
 interface Difference {
   kind: "missing" | "changed" | "unexpected";
-  /** Such as `column messages.digest` or `migration 1`. */
+  /** Such as `column messages.digest`, `migration 1` or `database encoding`. */
   object: string;
   expected?: string;
   found?: string;
@@ -26,11 +26,11 @@ interface Difference {
 export async function diagnose(db: ChatDatabase, schemaName: string, known = migrations): Promise<Diagnosis> {
   return db.transaction(
     async (tx) => {
-      const { applied } = await inspect(tx, schemaName);
+      const { encoding, applied } = await inspect(tx, schemaName);
       const ledger = compareLedger(applied, known);
       const tables = compareTables(await readCatalog(tx, schemaName));
       return {
-        differences: [...ledger.differences, ...tables.differences],
+        differences: [...compareEncoding(encoding), ...ledger.differences, ...tables.differences],
         additions: [...ledger.additions, ...tables.additions],
         ledger: applied !== null,
       };
@@ -38,6 +38,12 @@ export async function diagnose(db: ChatDatabase, schemaName: string, known = mig
     { isolationLevel: "repeatable read", accessMode: "read only" },
   );
 }
+
+const compareEncoding = (found: string): Difference[] =>
+  compare({ "database encoding": expectedEncoding }, { "database encoding": found }).map((difference) => ({
+    ...difference,
+    advice: "Not every text comes back as it was saved: move to a database of that encoding.",
+  }));
 
 type Comparison = Pick<Diagnosis, "differences" | "additions">;
 

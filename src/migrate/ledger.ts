@@ -11,6 +11,8 @@ export interface AppliedMigration {
 }
 
 export interface Installation {
+  /** Of the database. Anything but UTF8 does not hold all texts, and has other bytes for them than those that are digested. */
+  encoding: string;
   schemaExists: boolean;
   /** Whether there are chats, whoever created the table. */
   tablesExist: boolean;
@@ -22,18 +24,23 @@ export interface Installation {
 export async function inspect(db: ChatDatabase, schemaName: string): Promise<Installation> {
   const [catalog] = await db
     .select({
+      encoding: sql<string>`current_setting('server_encoding')`,
+      schema: sql<string | null>`nspname::text`,
       chats: sql<string | null>`to_regclass(quote_ident(nspname) || '.chats')::text`,
       ledger: sql<string | null>`to_regclass(quote_ident(nspname) || '.migrations')::text`,
     })
-    .from(sql`pg_catalog.pg_namespace`)
-    .where(sql`nspname = ${schemaName}`);
+    .from(sql`(values (1)) as one left join pg_catalog.pg_namespace on nspname = ${schemaName}`);
   const ledger = ledgerIn(schemaName);
   return {
-    schemaExists: catalog !== undefined,
+    encoding: catalog?.encoding ?? "unknown",
+    schemaExists: Boolean(catalog?.schema),
     tablesExist: Boolean(catalog?.chats),
     applied: catalog?.ledger ? await db.select().from(ledger).orderBy(ledger.version) : null,
   };
 }
+
+/** In which every text comes back as it was saved. */
+export const expectedEncoding = "UTF8";
 
 /** The statements that write migrations into the ledger, which they create if it is not there. */
 export const recordStatements = (schemaName: string, applied: readonly Migration[]): string[] => {

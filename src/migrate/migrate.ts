@@ -5,7 +5,15 @@ import { MigrationError } from "../errors.ts";
 import { migrateOptions, parseInput } from "../input.ts";
 import { defaultSchema } from "../schema.ts";
 import type { ChatDatabase, MigrateOptions } from "../types.ts";
-import { type AppliedMigration, inspect, lockName, lockStatement, newerThan, recordStatements } from "./ledger.ts";
+import {
+  type AppliedMigration,
+  expectedEncoding,
+  inspect,
+  lockName,
+  lockStatement,
+  newerThan,
+  recordStatements,
+} from "./ledger.ts";
 import { type Migration, migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 
 /**
@@ -16,7 +24,7 @@ import { type Migration, migrations, quoteIdentifier, statementsIn } from "./mig
  * The role needs CREATE on the database, or on the schema if somebody has created that already.
  *
  * @throws {MigrationError} a statement failed (the driver's error is the `cause`), or a newer version of this
- * package has applied a migration that is breaking.
+ * package has applied a migration that is breaking, or the database's encoding is not UTF8.
  * @throws {InvalidChatError} the name of the schema is not valid.
  */
 export async function migrate(db: ChatDatabase, options: MigrateOptions = {}): Promise<void> {
@@ -36,7 +44,8 @@ export async function applyMigrations(
     return await db.transaction(
       async (tx) => {
         await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${lockName(schemaName)}, 0))`);
-        const { schemaExists, applied } = await inspect(tx, schemaName);
+        const { encoding, schemaExists, applied } = await inspect(tx, schemaName);
+        if (encoding !== expectedEncoding) throw new MigrationError(encodedOtherwise(encoding));
         const version = applied?.at(-1)?.version ?? 0;
         const breaking = newerThan(known, applied ?? []).filter((migration) => migration.breaking);
         if (breaking.length > 0) throw new MigrationError(brokenBy(breaking, schemaName, known));
@@ -102,6 +111,13 @@ async function lockTables(tx: ChatDatabase, schemaName: string): Promise<void> {
 const maxAttempts = 150;
 const lockNotAvailable = "55P03";
 const duplicateTable = "42P07";
+
+const encodedOtherwise = (encoding: string) => ({
+  migration: null,
+  reason:
+    `The database's encoding is ${encoding}, in which not every text comes back as it was saved. Expected ${expectedEncoding}: ` +
+    "use another database, such as one made by `create database … encoding 'UTF8' template template0`.",
+});
 
 const brokenBy = (breaking: AppliedMigration[], schemaName: string, known: readonly Migration[]) => {
   const names = breaking.map(({ name }) => name);

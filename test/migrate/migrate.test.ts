@@ -1,7 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { sql } from "drizzle-orm";
+import { drizzle } from "drizzle-orm/node-postgres";
+import pg from "pg";
 import { afterEach, describe, expect, inject, test } from "vitest";
 import { createChatStore, type MigrationError, migrate } from "../../src/index.ts";
+import { diagnose } from "../../src/migrate/doctor.ts";
 import { migrations } from "../../src/migrate/migrations.ts";
 import { conversation } from "../conversations.ts";
 import { databases, servers, type TestDatabase } from "../databases.ts";
@@ -159,6 +162,34 @@ describe.each(servers)("migrate from many processes on $name", (kind) => {
     expect(await database.query("select count(*)::int as applied from chat_store.migrations")).toEqual([
       { applied: 1 },
     ]);
+  });
+
+  test("a database in another encoding than UTF8 is refused, and doctor sees it", async () => {
+    const database = await openWith(kind);
+    const [{ name } = expect.fail()] = await database.query<{ name: string }>("select current_database() as name");
+    const latin = `${name}_latin`;
+    await database.query(`create database ${latin} encoding 'LATIN1' template template0 lc_collate 'C' lc_ctype 'C'`);
+    const url = Object.assign(new URL(inject("postgresUrl")), { pathname: `/${latin}` }).href;
+    const client = new pg.Client(url);
+    await client.connect();
+    try {
+      const db = drizzle({ client });
+      await expect(migrate(db)).rejects.toMatchObject({
+        code: "MIGRATION_FAILED",
+        message: expect.stringMatching(/encoding is LATIN1, .* Expected UTF8/),
+      });
+      expect((await client.query("select from pg_namespace where nspname = 'chat_store'")).rowCount).toBe(0);
+      expect((await diagnose(db, "chat_store")).differences).toContainEqual({
+        kind: "changed",
+        object: "database encoding",
+        expected: "UTF8",
+        found: "LATIN1",
+        advice: expect.stringContaining("move to a database of that encoding"),
+      });
+    } finally {
+      await client.end();
+      await database.query(`drop database ${latin}`);
+    }
   });
 
   test("a role that may not create schemas can migrate into one that exists", async () => {
