@@ -4,8 +4,9 @@ import { sqlStateOf } from "../database/sqlstate.ts";
 import { ChatStoreError, InvalidChatError } from "../errors.ts";
 import { migrateOptions, parseInput } from "../input.ts";
 import { defaultSchema } from "../schema.ts";
-import { commands, UsageError } from "./commands.ts";
+import { commands } from "./commands.ts";
 import { ConnectError } from "./connect.ts";
+import { UsageError } from "./database-url.ts";
 
 const help = `Usage: npx drizzle-chat-store <command> [options]
 
@@ -97,8 +98,13 @@ function parse(args: string[]) {
       },
     });
   } catch (error) {
-    // Its first sentence says what is wrong; what follows is about positionals that begin with a dash.
-    throw new UsageError(error instanceof Error ? error.message.replace(/(\.\s|\n).*$/s, ".") : String(error));
+    const message = error instanceof Error ? error.message : String(error);
+    // An option that there is not may be the database's URL with its password.
+    if (message.startsWith("Unknown option")) {
+      throw new UsageError(/^Unknown option '--?[\w-]+'/.exec(message)?.[0].concat(".") ?? "Unknown option.");
+    }
+    // The first sentence says what is wrong; what follows is about positionals that begin with a dash.
+    throw new UsageError(message.replace(/(\.\s|\n).*$/s, "."));
   }
 }
 
@@ -107,7 +113,9 @@ function commandNamed([name, ...others]: string[]) {
   if (name === undefined) throw new UsageError(`Expected a command: ${names}.`);
   if (others.length > 0) throw new UsageError(`Expected one command, found ${others.length + 1}.`);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (!command) throw new UsageError(`There is no command ${name}. Expected one of: ${names}.`);
+  // What is not a word may be the database's URL with its password.
+  const found = /^[\w-]+$/.test(name) ? `command ${name}` : "such command";
+  if (!command) throw new UsageError(`There is no ${found}. Expected one of: ${names}.`);
   return command;
 }
 
@@ -154,7 +162,7 @@ function reasonOf(error: unknown): string {
   return code ? `The connection failed (${code}).` : message;
 }
 
-// A mistyped command may have put the database's URL, with its password, into a message of ours or of parseArgs.
+// Should the database's URL, with its password, have found its way into a message of a driver's or of ours after all.
 const withoutUrls = (message: string) => message.replaceAll(/\w+:\/\/\S*[^\s.]/g, "<url>");
 
 function packageVersion(): string {

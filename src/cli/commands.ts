@@ -5,9 +5,7 @@ import { migrations, quoteIdentifier } from "../migrate/migrations.ts";
 import { describeStatus, statusOf } from "../migrate/status.ts";
 import type { ChatDatabase } from "../types.ts";
 import { connect } from "./connect.ts";
-
-/** The command line is wrong. Its message is for the person who typed it. */
-export class UsageError extends Error {}
+import { databaseUrl, UsageError } from "./database-url.ts";
 
 interface Settings {
   url: string | undefined;
@@ -84,9 +82,7 @@ async function withDatabase<Result>(
   work: (db: ChatDatabase) => Promise<Result>,
 ): Promise<Result> {
   if (!url) throw new UsageError("No database is given. Set DATABASE_URL, or pass --url.");
-  if (!/^postgres(ql)?:\/\//.test(url))
-    throw new UsageError("The database's URL does not begin with postgres: or postgresql:.");
-  const { db, close } = await connect(url, folder);
+  const { db, close } = await connect(databaseUrl(url), folder);
   try {
     return await work(db);
   } finally {

@@ -152,6 +152,23 @@ missing     index chats.chats_user_idx
     });
   });
 
+  test("takes a URL with blanks around it, in capitals, and with a password that is percent-encoded", async () => {
+    const { url, query } = await openDatabase();
+    const folder = await folderWith(driver);
+    const role = `special_${driver}`;
+    const password = "# / ? @ % : , & = + ü";
+    const [, rest] = url.split("@");
+    await query(`create role ${role} superuser login password '${password}'`);
+    try {
+      const given = `  POSTGRES://${role}:${encodeURIComponent(password)}@${rest}?application_name=a@b\n`;
+      expect(await run(["migrate"], { databaseUrl: given, folder })).toMatchObject({ exitCode: 0, stderr: "" });
+      expect(await query("select tableowner from pg_tables where tablename = 'chats'")).toEqual([{ tableowner: role }]);
+    } finally {
+      await query(`drop owned by ${role} cascade`);
+      await query(`drop role ${role}`);
+    }
+  });
+
   test("says why it could not connect, and repeats nothing of the URL", async () => {
     const { url, query } = await openDatabase();
     const folder = await folderWith(driver);
@@ -344,9 +361,28 @@ describe("a mistake on the command line", () => {
     [["doctor", "--rls"], "--rls is for the command sql."],
     [["sql", "--rls", "--from", "1"], "--from and --rls exclude each other."],
     [["status"], "No database is given. Set DATABASE_URL, or pass --url."],
-    [["status", "--url", "mysql://u:secret@h/d"], "The database's URL does not begin with postgres: or postgresql:."],
-    [["postgres://u:secret@h/d"], "There is no command <url>. Expected one of: migrate, status, sql, doctor."],
-    [["status", "--postgres://u:secret@h/d"], "Unknown option '--<url>."],
+    [
+      ["status", "--url", "mysql://u:secret@h/d"],
+      "The database's URL does not begin with postgres:// or postgresql://.",
+    ],
+    ...["postgres://u:secret@h/d", "postgres://u:se cret@h/d", "u:secret@h/d", "se.cret"].map(
+      (url): [string[], string] => [[url], "There is no such command. Expected one of: migrate, status, sql, doctor."],
+    ),
+    ...["postgres://u:secret@h/d", "u:se. cret@h/d", "u:se'cret@h/d"].map((url): [string[], string] => [
+      ["status", `--${url}`],
+      "Unknown option.",
+    ]),
+    ...["se#cret", "1#secret", "se/cret", "1/secret", "1?secret", "se?c=ret", "se@cr/et", "se%cret", "%E4"].map(
+      (password): [string[], string] => [
+        ["status", "--url", `postgres://u:${password}@h/d`],
+        "The database's URL cannot be read. What is special in its user or password has to be percent-encoded, as " +
+          "encodeURIComponent does: # is %23, / is %2F, @ is %40, % is %25.",
+      ],
+    ),
+    ...["h,i", "h:1,i:2"].map((hosts): [string[], string] => [
+      ["status", "--url", `postgres://u:secret@${hosts}/d`],
+      "The database's URL names several hosts. Expected one: that of the primary.",
+    ]),
   ];
   test.each(mistakes)("%j is a sentence, and where to find help", async (args, sentence) => {
     const help = "For help: npx drizzle-chat-store --help";
