@@ -76,10 +76,30 @@ describe.each(databases)("a failing database on $name", ({ open }) => {
     for (const attempt of attempts) {
       await expect(attempt()).rejects.toMatchObject({
         code: "NOT_MIGRATED",
-        message: expect.stringContaining("await migrate(db)"),
+        message: expect.stringMatching(/await migrate\(db\).*If that has been done, `npx drizzle-chat-store doctor`/),
       });
     }
   });
+
+  test.each(["insert into no_such_table values (1)", "new.no_such_column = 1"])(
+    "a trigger of somebody's that fails on `%s` is not taken for tables that are not migrated",
+    async (statement) => {
+      await migrate(database.db);
+      await database.query(`create or replace function chat_store.broken() returns trigger language plpgsql as
+        $$ begin ${statement}; return new; end $$`);
+      await database.query(
+        "create trigger broken before insert on chat_store.chats for each row execute function chat_store.broken()",
+      );
+      try {
+        const store = createChatStore(database.db);
+        await expect(store.upsertChat({ userId: "u", chatId: "c", messages: [] })).rejects.toMatchObject({
+          code: "QUERY_FAILED",
+        });
+      } finally {
+        await database.query("drop trigger broken on chat_store.chats");
+      }
+    },
+  );
 
   test("the driver's error is kept as the cause, and no chat text is in message or stack", async () => {
     await migrate(database.db);

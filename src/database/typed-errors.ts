@@ -20,11 +20,12 @@ export async function withTypedErrors<T>(verb: string, { schema }: ChatTables, w
       throw new InvalidChatError([issue], { cause });
     }
     const noSuchSchemaTableOrColumn = state === "3F000" || state === "42P01" || state === "42703";
-    throw noSuchSchemaTableOrColumn
+    throw noSuchSchemaTableOrColumn && !isOfFunction(cause)
       ? new ChatStoreError(
           "NOT_MIGRATED",
           `${verb} did not find its tables, or not all of their columns, in Postgres schema "${schema.schemaName}". ` +
-            "Call `await migrate(db)` once before the store is used, with the same schema option if there is one.",
+            "Call `await migrate(db)` once before the store is used, with the same schema option if there is one. " +
+            "If that has been done, `npx drizzle-chat-store doctor` says what has become of them.",
           { cause },
         )
       : new ChatStoreError(
@@ -34,6 +35,15 @@ export async function withTypedErrors<T>(verb: string, { schema }: ChatTables, w
           { cause },
         );
   }
+}
+
+/** Whether it happened in somebody's trigger, which looks for tables of its own. Postgres then says where. */
+function isOfFunction(error: unknown): boolean {
+  for (let depth = 0; depth < 5 && typeof error === "object" && error !== null; depth++) {
+    if ("where" in error && error.where) return true;
+    error = "cause" in error ? error.cause : undefined;
+  }
+  return false;
 }
 
 /** A save that gave up. Its cause has the code that Postgres has for this, by which `isRetryable` knows it. */
