@@ -2,6 +2,7 @@
 export async function register() {
   if (process.env.NEXT_RUNTIME === "nodejs") {
     const { getStore } = await import("./lib/store");
-    await getStore();
+    // If the database is not there yet, the first request tries again.
+    await getStore().catch(console.error);
   }
 }

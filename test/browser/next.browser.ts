@@ -142,6 +142,7 @@ describe("a conversation", () => {
     expect(body).toEqual({
       id: new URL(page.url()).searchParams.get("chatId"),
       message: { id: expect.any(String), role: "user", parts: [{ type: "text", text: "Two" }] },
+      trigger: "submit-message",
     });
   });
 
@@ -387,6 +388,95 @@ describe("what does not come from the page is refused:", () => {
     const response = await user.request.post(`${server.url}/api/chat`, { headers, data: Buffer.from(data) });
     expect(response.status()).toBe(400);
     expect(await response.json()).toEqual({ error: expect.any(String) });
+  });
+});
+
+test("a body of more than a megabyte is refused before it is read to the end", async () => {
+  const message = { id: "1", role: "user", parts: [{ type: "text", text: "x".repeat(1_000_000) }] };
+  const response = await user.request.post(`${server.url}/api/chat`, { data: { id: "x", message } });
+  expect(response.status()).toBe(413);
+});
+
+describe.each([
+  ["a wide window", { width: 1100, height: 800 }],
+  ["a phone", phone],
+])("a conversation of several screens, on %s,", (_, viewport) => {
+  /** How far its end is below, and its beginning above, what is shown of the conversation: 0 at the very end. */
+  const below = (page: Page) =>
+    page.evaluate<number>(`{
+      const [scroll, column] = [document.querySelector(".scroll"), document.querySelector(".scroll .column")];
+      Math.round(column.getBoundingClientRect().bottom - scroll.getBoundingClientRect().bottom);
+    }`);
+  const above = (page: Page) =>
+    page.evaluate<number>(`{
+      const [scroll, column] = [document.querySelector(".scroll"), document.querySelector(".scroll .column")];
+      Math.round(scroll.getBoundingClientRect().top - column.getBoundingClientRect().top);
+    }`);
+  const wheel = async (page: Page, distance: number) => {
+    const box = await page.locator(".scroll").boundingBox();
+    await page.mouse.move((box?.x ?? 0) + 50, (box?.y ?? 0) + 50);
+    await page.mouse.wheel(0, distance);
+  };
+  const isShown = (page: Page, text: string) =>
+    page.evaluate<boolean>(`{
+      const { top, bottom } = document.querySelector(".scroll").getBoundingClientRect();
+      const article = [...document.querySelectorAll("[role=log] article")].find(({ innerText }) => innerText.includes("${text}"));
+      const box = article.getBoundingClientRect();
+      box.bottom > top && box.top < bottom;
+    }`);
+
+  let page: Page;
+  beforeEach(async () => {
+    page = await open("/", await newUser({ viewport }));
+    for (let number = 1; number <= 4; number++) await ask(page, `Question ${number}\n${"a line\n".repeat(12)}`);
+    await expect.poll(() => above(page)).toBeGreaterThan(2 * viewport.height);
+  });
+
+  /** The buttons of the last message can be used: they are within the scroll area, and nothing lies over them. */
+  const expectAtEnd = async () => {
+    await expect.poll(() => below(page)).toBeLessThanOrEqual(1);
+    const button = page.getByRole("button", { name: "Regenerate" });
+    await button.click({ trial: true });
+    const [inside, box] = [await page.locator(".scroll").boundingBox(), await button.boundingBox()];
+    if (!inside || !box) expect.fail("The button is not shown.");
+    expect(box.y).toBeGreaterThanOrEqual(inside.y);
+    expect(box.y + box.height).toBeLessThanOrEqual(inside.y + inside.height);
+  };
+
+  test("its beginning and its end are reached by wheel, by keyboard, and the end after a reload", async () => {
+    await expectAtEnd();
+    await wheel(page, -100_000);
+    await expect.poll(() => above(page)).toBeLessThanOrEqual(1);
+    expect(await isShown(page, "Question 1")).toBe(true);
+    await wheel(page, 100_000);
+    await expectAtEnd();
+
+    await messages(page, "user").first().getByRole("button", { name: "Edit" }).focus();
+    await page.keyboard.press("Home");
+    await expect.poll(() => isShown(page, "Question 1")).toBe(true);
+    await page.keyboard.press("End");
+    await expectAtEnd();
+
+    await page.reload();
+    await answered(page, 8);
+    await expectAtEnd();
+  });
+
+  test("the newest words stay in view while an answer streams, unless the reader has scrolled up", async () => {
+    await send(page, "Question 5");
+    await firstWords(page);
+    expect(await below(page)).toBeLessThanOrEqual(1);
+    await answered(page, 10);
+    await expectAtEnd();
+
+    await send(page, "Question 6");
+    await firstWords(page);
+    await wheel(page, -2_000);
+    await expect.poll(() => below(page)).toBeGreaterThan(500);
+    const seen = await above(page);
+    await answered(page, 12);
+    // Both are rounded.
+    expect(Math.abs((await above(page)) - seen)).toBeLessThanOrEqual(1);
   });
 });
 

@@ -18,8 +18,10 @@ import Markdown from "react-markdown";
 import remarkGfm from "remark-gfm";
 
 const transport = new DefaultChatTransport<UIMessage>({
-  // The server has the rest of the conversation.
-  prepareSendMessagesRequest: ({ id, messages }) => ({ body: { id, message: messages.at(-1) } }),
+  // The server has the rest of the conversation. The last two say what is meant: a question, one asked again, or an edit.
+  prepareSendMessagesRequest: ({ id, messages, trigger, messageId }) => ({
+    body: { id, message: messages.at(-1), trigger, messageId },
+  }),
 });
 
 const suggestions = ["Why is it called PostgreSQL?", "And the elephant?", "How do I query my chats in SQL?"];

@@ -1,23 +1,38 @@
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
-import { type ChatStore, createChatStore, migrate } from "drizzle-chat-store";
+import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "drizzle-chat-store";
 import { drizzle as drizzlePostgres } from "drizzle-orm/node-postgres";
 import { drizzle as drizzlePGlite } from "drizzle-orm/pglite";
+import { Pool } from "pg";
 
 // Next loads this module more than once, and in development again after every change. A database is opened once.
-const shared = globalThis as typeof globalThis & { chatStore?: Promise<ChatStore> };
+const shared = globalThis as typeof globalThis & {
+  database?: ChatDatabase;
+  chatStore?: Promise<ChatStore> | undefined;
+};
 
 /** Opened when first asked for, not on import: `next build` imports every route, in several processes. */
 export function getStore(): Promise<ChatStore> {
-  shared.chatStore ??= open();
+  shared.chatStore ??= open().catch((error) => {
+    // The next request tries again: the database may only be late.
+    shared.chatStore = undefined;
+    throw error;
+  });
   return shared.chatStore;
 }
 
 async function open() {
-  const db = process.env.DATABASE_URL ? drizzlePostgres(process.env.DATABASE_URL) : embedded();
-  await migrate(db);
-  return createChatStore(db);
+  shared.database ??= process.env.DATABASE_URL ? postgres(process.env.DATABASE_URL) : embedded();
+  await migrate(shared.database);
+  return createChatStore(shared.database);
+}
+
+function postgres(connectionString: string) {
+  const pool = new Pool({ connectionString, connectionTimeoutMillis: 10_000 });
+  // Without these, a connection that breaks ends the process.
+  pool.on("error", console.error).on("connect", (client) => client.on("error", console.error));
+  return drizzlePostgres(pool);
 }
 
 function embedded() {

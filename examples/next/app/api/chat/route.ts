@@ -20,25 +20,45 @@ const question = z.object({
     role: z.literal("user"),
     parts: z.array(z.object({ type: z.literal("text"), text: z.string() })).min(1),
   }),
+  trigger: z.enum(["submit-message", "regenerate-message"]).optional(),
+  messageId: z.string().optional(),
 });
+
+/** In bytes. Parsing what is larger would cost everybody else's requests their time. */
+const maxBody = 1_000_000;
 
 export async function POST(request: Request) {
   try {
-    const { id, message } = question.parse(await request.json());
-    const store = await getStore();
-    const turn = await store.startTurn({ userId: await currentUserId(), chatId: id, message, title: titleOf(message) });
+    const { id: chatId, message, trigger, messageId } = question.parse(JSON.parse(await textOf(request)));
+    const [store, userId] = await Promise.all([getStore(), currentUserId()]);
+    const turn = await store.startTurn({ userId, chatId, message, trigger, messageId, title: titleOf(message) });
     const result = streamText({
       model,
       messages: await convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),
+      // Not its other fields, which hold the whole prompt.
+      onError: ({ error }) => console.error(error instanceof Error ? error.stack : error),
     });
     return createUIMessageStreamResponse({
       stream: toUIMessageStream({ stream: result.stream, ...turn.persist }),
       // Reads to the end even if the browser has gone, so that the whole answer is stored.
-      consumeSseStream: consumeStream,
+      consumeSseStream: ({ stream }) => consumeStream({ stream, onError: console.error }),
     });
   } catch (error) {
     return refusal(error);
   }
+}
+
+class TooLarge extends Error {}
+
+async function textOf(request: Request): Promise<string> {
+  const decoder = new TextDecoder();
+  let [text, size] = ["", 0];
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    if (size > maxBody) throw new TooLarge();
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 /** The beginning of the first question, on one line. */
@@ -56,6 +76,7 @@ function titleOf(message: UIMessage): string {
 function refusal(error: unknown): Response {
   const refuse = (status: number, message: string) => Response.json({ error: message }, { status });
   if (error instanceof SyntaxError) return refuse(400, "The request's body is not JSON.");
+  if (error instanceof TooLarge) return refuse(413, `The request's body has more than ${maxBody} bytes.`);
   if (error instanceof z.ZodError) return refuse(400, z.prettifyError(error));
   if (InvalidChatError.isInstance(error)) return refuse(400, error.message);
   // The same as for a chat that does not exist would be.
