@@ -31,11 +31,6 @@ export function describe(error: unknown): { status: number; message: string } {
   if (error instanceof Error && "status" in error && typeof error.status === "number" && error.status < 500) {
     return { status: error.status, message: error.message };
   }
-  log(error);
+  console.error(error);
   return { status: 500, message: "Something went wrong." };
-}
-
-/** Without the error's other fields: its cause may hold what people said. */
-export function log(error: unknown) {
-  console.error(error instanceof Error ? error.stack : error);
 }

@@ -8,11 +8,16 @@ const question = z.object({
   id: z.string(),
   role: z.literal("user"),
   parts: z.array(z.object({ type: z.literal("text"), text: z.string().min(1) })).min(1),
-  metadata: z.unknown().optional(),
 });
 
 export const chatRequest = z.object(
-  { id: z.string(), message: question },
+  {
+    id: z.string(),
+    message: question,
+    // What the SDK's transport says of the request: a question, one asked again, or one edited.
+    trigger: z.enum(["submit-message", "regenerate-message"]).optional(),
+    messageId: z.string().optional(),
+  },
   { error: "Expected a JSON object, with the header content-type: application/json" },
 );
 

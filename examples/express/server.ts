@@ -9,7 +9,7 @@ import {
 } from "ai";
 import express, { type Request, type RequestHandler, type Response } from "express";
 import { z } from "zod";
-import { answerWithError, describe, HttpError, log, noSuchChat } from "./errors.ts";
+import { answerWithError, describe, HttpError, noSuchChat } from "./errors.ts";
 import { chatModel } from "./model.ts";
 import { chatRequest, titleOf } from "./question.ts";
 import { openStore } from "./store.ts";
@@ -55,12 +55,14 @@ app.post("/api/chat", signedIn, express.json({ limit: "1mb" }), (request, respon
 async function takeTurn(request: Request, response: Response) {
   const body = chatRequest.safeParse(request.body);
   if (!body.success) throw new HttpError(400, z.prettifyError(body.error));
-  const { id, message } = body.data;
-  const turn = await store.startTurn({ userId: userIdOf(request), chatId: id, message, title: titleOf(message) });
+  const { id: chatId, message, trigger, messageId } = body.data;
+  const title = titleOf(message);
+  const turn = await store.startTurn({ userId: userIdOf(request), chatId, message, trigger, messageId, title });
   const result = streamText({
     model: chatModel(),
     messages: await convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),
-    onError: ({ error }) => log(error),
+    // Not its other fields, which hold the whole prompt.
+    onError: ({ error }) => console.error(error instanceof Error ? error.stack : error),
   });
   let consumed: Promise<void> | undefined;
   const piped = pipeUIMessageStreamToResponse({

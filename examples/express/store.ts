@@ -15,9 +15,9 @@ export async function openStore() {
 }
 
 function openPostgres(connectionString: string) {
-  const pool = new Pool({ connectionString });
-  // A connection that breaks while nobody uses it. Without a listener it would end the process.
-  pool.on("error", (error) => console.error(error.message));
+  const pool = new Pool({ connectionString, connectionTimeoutMillis: 10_000 });
+  // Without these, a connection that breaks ends the process.
+  pool.on("error", console.error).on("connect", (client) => client.on("error", console.error));
   return { db: drizzlePg(pool), place: "the Postgres at DATABASE_URL", close: () => pool.end() };
 }
 
