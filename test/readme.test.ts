@@ -4,20 +4,22 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createChatStore, migrate } from "../src/index.ts";
 import { serve, TestChat } from "./chat-server.ts";
 import { databases, type TestDatabase } from "./databases.ts";
+import { blocksOf } from "./pages.ts";
 import { model, text } from "./sdk-messages.ts";
 
-const readme = readFileSync("README.md", "utf8");
+const blocks = blocksOf("README.md");
 const [embedded] = databases as [(typeof databases)[number]];
 
 test('README\'s "Try it" is two commands, which are scripts of this package', () => {
-  const commands = /## Try it.*?```sh\n(.*?)```/s.exec(readme)?.[1]?.trim().split("\n");
+  const [shell] = blocks.filter(({ language }) => language === "sh");
+  const commands = shell?.text.trim().split("\n");
   expect(commands).toEqual(["npm install && npm run demo", "npm install && npm test"]);
   const { scripts } = JSON.parse(readFileSync("package.json", "utf8"));
   expect(scripts).toMatchObject({ demo: expect.any(String), test: expect.any(String) });
 });
 
 describe("README's route handler", () => {
-  const handler = /<!-- handler -->\n```ts\n(.*?)```/s.exec(readme)?.[1] ?? "";
+  const handler = blocks.find(({ note }) => note === "handler")?.text ?? "";
   const folder = new URL("../.data/readme/", import.meta.url);
   let database: TestDatabase;
   beforeAll(async () => {
@@ -28,11 +30,12 @@ describe("README's route handler", () => {
     await writeFile(new URL("handler.ts", folder), handler);
     await writeFile(
       new URL("chat.ts", folder),
-      "export const { model, store } = globalThis.application;\nexport const userIdOf = async (request) => request.headers.get('x-user-id');\n",
+      "export const { model, store, tools } = globalThis.application;\nexport const userIdOf = async (request) => request.headers.get('x-user-id');\n",
     );
     const application = {
       store: createChatStore(database.db),
-      model: model([[...text("Hello.")], [...text("Again.")]]),
+      model: model([[...text("Hello.")], [...text("Again.")], [...text("Anew.")]]),
+      tools: {},
     };
     Object.assign(globalThis, { application });
   });
@@ -48,9 +51,10 @@ describe("README's route handler", () => {
     const chat = new TestChat({ id: "c", url: server.url });
     await chat.sendMessage({ text: "Hi" });
     await chat.sendMessage({ text: "And?" });
+    await chat.regenerate();
     await server.close();
     const stored = await createChatStore(database.db).getChat({ userId: "u", chatId: "c" });
-    expect(stored).toMatchObject({ version: 4, messages: JSON.parse(JSON.stringify(chat.messages)) });
+    expect(stored).toMatchObject({ version: 5, messages: JSON.parse(JSON.stringify(chat.messages)) });
     expect(stored?.messages).toHaveLength(4);
   });
 });

@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
 import { install, own, root, run } from "../pack.ts";
+import { blocksOf } from "../pages.ts";
 
 let folder: string;
 /** Has installed the package, and later a driver. */
@@ -80,16 +80,15 @@ describe("the command line of the packed package", () => {
     });
   });
 
-  it("prints what the README shows", async () => {
+  it("prints what the docs show", async () => {
     await install(application(), [await own("pg")]);
     const { url: databaseUrl, query } = await openDatabase();
-    const readme = readFileSync(join(root, "README.md"), "utf8");
-    const section = /^## Command line\n.*?(?=^## )/ms.exec(readme)?.[0] ?? "";
-    const blocks = [...section.matchAll(/(?:<!-- after: (.*?) -->\n)?```console\n(.*?)```/gs)];
+    const shown = ["docs/migrations.md", "docs/row-level-security.md"].flatMap((page) => blocksOf(join(root, page)));
+    const blocks = shown.filter(({ language }) => language === "console");
     expect(blocks).toHaveLength(7);
     const exitCodes: number[] = [];
-    for (const [, accidents, block = ""] of blocks) {
-      if (accidents) await query(accidents);
+    for (const { note, text: block } of blocks) {
+      if (note.startsWith("after: ")) await query(note.slice("after: ".length));
       let printed = "";
       for (const [, command = ""] of block.matchAll(/^\$ (.*)$/gm)) {
         const { exitCode, stdout, stderr } = await shell(command, { cwd: application(), databaseUrl });

@@ -53,6 +53,7 @@ describe("the tarball", () => {
         ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
         ...["dist/cli.js", "dist/index.d.ts", "dist/index.js", "dist/schema.d.ts", "dist/schema.js"],
         ...migrations.map((name) => `migrations/${name}`),
+        ...(await readdir(join(root, "docs"))).map((name) => `docs/${name}`),
       ].sort(),
     );
   });
