@@ -16,7 +16,7 @@ export interface Block {
 /** The code blocks of a page, in its order. */
 export function blocksOf(page: string): Block[] {
   const source = readFileSync(page, "utf8");
-  return [...source.matchAll(/(?:^<!-- (.*) -->\n)?^```(\w*)\n([^]*?)^```$/gm)].map((match) => {
+  return [...source.matchAll(/(?:^<!-- (.*) -->\n)?^```(\w*)\n([\s\S]*?)^```$/gm)].map((match) => {
     const [whole, note = "", language = "", text = ""] = match;
     const before = source.slice(0, match.index + whole.indexOf("```"));
     return { page, line: before.split("\n").length + 1, language, text, note };
