@@ -1,0 +1,189 @@
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { drizzle } from "drizzle-orm/node-postgres";
+import { integer, pgTable, text } from "drizzle-orm/pg-core";
+import pg from "pg";
+import ts from "typescript";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createChatStore, migrate } from "../src/index.ts";
+import { say } from "./conversations.ts";
+import { createDatabase } from "./databases.ts";
+import { type Block, blocksOf, pages } from "./pages.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const folder = join(root, ".data", "code-blocks");
+
+const blocks = pages.flatMap(blocksOf);
+const code = blocks.filter(({ language }) => language.startsWith("ts"));
+const placeOf = ({ page, line }: Block) => `${page}:${line}`;
+const fileOf = ({ page, line, language }: Block) => join(folder, `${basename(page)}-${line}.${language}`);
+
+/** What the blocks find in the application. Packages of others than this one's peers stand here as far as they are called. */
+const names = `
+import type { ChatInit, ToolSet, UIMessage } from "ai";
+import type { ChatStore, ChatWithMessages } from "drizzle-chat-store";
+import type { NodePgDatabase } from "drizzle-orm/node-postgres";
+import type pg from "pg";
+
+type Message = UIMessage<unknown, { progress: { done: number } }>;
+
+declare global {
+  type MyUIMessage = Message;
+  const db: NodePgDatabase;
+  const pool: pg.Pool;
+  const store: ChatStore<Message>;
+  const userId: string;
+  const chatId: string;
+  const messages: Message[];
+  const chat: ChatWithMessages<Message>;
+  const notice: Message;
+  const turn: import("drizzle-chat-store").Turn<Message>;
+  const result: import("ai").StreamTextResult<ToolSet, Record<string, unknown>, never>;
+  const consumeStream: typeof import("ai").consumeStream;
+  const accounts: typeof import("./chat").accounts;
+  function countTokens(message: Message): Promise<void>;
+}
+`;
+const application = `
+import type { LanguageModel, ToolSet } from "ai";
+import type { ChatStore } from "drizzle-chat-store";
+import { integer, pgTable, text } from "drizzle-orm/pg-core";
+export const accounts = pgTable("accounts", { userId: text("user_id").notNull(), credits: integer("credits").notNull() });
+export declare const model: LanguageModel;
+export declare const store: ChatStore;
+export declare const tools: ToolSet;
+export declare function userIdOf(request: Request): Promise<string>;
+`;
+const react = `
+import type { ChatInit, AbstractChat, UIMessage } from "ai";
+export declare function useChat<M extends UIMessage>(init: ChatInit<M>): Pick<AbstractChat<M>, "messages" | "sendMessage">;
+`;
+
+/** A block as a module. */
+const moduleOf = ({ text, note }: Block) =>
+  note === "in a handler" ? `export async function handler() {\n${text}}\n` : `${text}\nexport {};\n`;
+
+beforeAll(async () => {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "names.d.ts"), names);
+  await writeFile(join(folder, "chat.ts"), application);
+  await writeFile(join(folder, "react.ts"), react);
+  for (const block of code) await writeFile(fileOf(block), moduleOf(block));
+  return () => rm(folder, { recursive: true });
+});
+
+test("every block of TypeScript type-checks against the package as it is", () => {
+  const { config } = ts.readConfigFile(join(root, "tsconfig.json"), ts.sys.readFile);
+  const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root);
+  const program = ts.createProgram([join(root, "src/sql.d.ts"), join(folder, "names.d.ts"), ...code.map(fileOf)], {
+    ...options,
+    // Where a request's body is any.
+    lib: ["lib.es2024.d.ts", "lib.dom.d.ts"],
+    module: ts.ModuleKind.Preserve,
+    moduleResolution: ts.ModuleResolutionKind.Bundler,
+    paths: {
+      "drizzle-chat-store": [join(root, "src/index.ts")],
+      "drizzle-chat-store/schema": [join(root, "src/schema.ts")],
+      "@ai-sdk/react": [join(folder, "react.ts")],
+    },
+  });
+  const found = ts.getPreEmitDiagnostics(program).map(({ file, start = 0, messageText }) => {
+    const block = code.find((block) => file?.fileName === fileOf(block));
+    const { line } = file?.getLineAndCharacterOfPosition(start) ?? { line: 0 };
+    const place = block ? placeOf({ ...block, line: block.line + line }) : file?.fileName;
+    return `${place} ${ts.flattenDiagnosticMessageText(messageText, "\n")}`;
+  });
+  expect(found).toEqual([]);
+});
+
+test("what the page for assistants prints is printed on another page, too", () => {
+  const others = new Set(blocks.filter(({ page }) => page !== "docs/llms.txt").map(({ text }) => text));
+  const alone = blocksOf("docs/llms.txt").filter(({ text }) => !others.has(text));
+  expect(alone.map(placeOf)).toEqual([]);
+  const rows = (page: string) =>
+    readFileSync(page, "utf8")
+      .split("\n")
+      .filter((line) => line.startsWith("| "))
+      .map((line) => line.replaceAll("](docs/", "]("));
+  const rowsElsewhere = new Set(pages.filter((page) => page !== "docs/llms.txt").flatMap(rows));
+  expect(rows("docs/llms.txt").filter((row) => !rowsElsewhere.has(row))).toEqual([]);
+});
+
+test("every link leads somewhere", () => {
+  const broken = pages.flatMap((page) => {
+    const links = [...readFileSync(page, "utf8").matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
+    return links.flatMap(([whole, path = "", anchor]) => {
+      const target = path === "" ? page : join(dirname(page), path);
+      const leads = existsSync(target) && (anchor === undefined || anchorsOf(target).includes(anchor));
+      return leads ? [] : [`${page}: ${whole}`];
+    });
+  });
+  expect(broken).toEqual([]);
+});
+
+/** The anchors that GitHub gives to headings. */
+const anchorsOf = (page: string) =>
+  [...readFileSync(page, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, "")
+      .replaceAll(" ", "-"),
+  );
+
+/** Those that need a browser, a model or a database of their own, or that other tests run. */
+const runElsewhere = ({ text, note, page }: Block) =>
+  /useChat|from "\.\/chat"|process\.env|export \* from/.test(text) ||
+  note === "in a handler" ||
+  page === "docs/moving-in.md";
+
+describe("on a database", () => {
+  let pool: pg.Pool;
+  let drop: () => Promise<void>;
+  const db = () => drizzle(pool);
+  beforeAll(async () => {
+    const database = await createDatabase();
+    drop = database.drop;
+    pool = new pg.Pool({ connectionString: database.url });
+    await migrate(db());
+    await migrate(db(), { schema: "assistant" });
+    await pool.query("create table accounts (user_id text, credits integer)");
+  });
+  beforeEach(() => pool.query("delete from chat_store.chats"));
+  afterAll(async () => {
+    await pool.end();
+    await drop();
+  });
+
+  const runnable = code.filter((block) => !runElsewhere(block));
+  test.each(runnable.map((block) => [placeOf(block), block] as const))("%s runs as printed", async (_, block) => {
+    const store = createChatStore(db());
+    const ids = { userId: "ada", chatId: "chat" };
+    const messages = [say("user", "Why?"), say("assistant", "Because.")];
+    await store.upsertChat({ ...ids, title: "Tides", messages });
+    const chat = await store.getChat(ids);
+    const accounts = pgTable("accounts", { userId: text("user_id"), credits: integer("credits") });
+    const application = { db: db(), store, ...ids, messages, chat, accounts, notice: say("assistant", "Back.") };
+    Object.assign(globalThis, application);
+    try {
+      await import(/* @vite-ignore */ fileOf(block));
+    } finally {
+      for (const name of Object.keys(application)) Reflect.deleteProperty(globalThis, name);
+    }
+  });
+
+  const sql = blocks.filter(({ language, page }) => language === "sql" && page !== "docs/moving-in.md");
+  test.each(sql.map((block) => [placeOf(block), block] as const))("%s runs as printed", async (_, { note, text }) => {
+    const client = await pool.connect();
+    try {
+      // A role, too, is gone afterwards.
+      await client.query("begin");
+      if (note.startsWith("after: ")) await client.query(note.slice("after: ".length));
+      await client.query(text);
+    } finally {
+      await client.query("rollback");
+      client.release();
+    }
+  });
+});
