@@ -1,9 +1,14 @@
+import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { drizzle } from "drizzle-orm/node-postgres";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as api from "../src/index.ts";
 import { createChatStore, migrate } from "../src/index.ts";
 import { serve, TestChat } from "./chat-server.ts";
-import { databases, type TestDatabase } from "./databases.ts";
+import { createDatabase, databases, type TestDatabase } from "./databases.ts";
 import { blocksOf } from "./pages.ts";
 import { model, text } from "./sdk-messages.ts";
 
@@ -16,6 +21,48 @@ test('README\'s "Try it" is two commands, which are scripts of this package', ()
   expect(commands).toEqual(["npm install && npm run demo", "npm install && npm test"]);
   const { scripts } = JSON.parse(readFileSync("package.json", "utf8"));
   expect(scripts).toMatchObject({ demo: expect.any(String), test: expect.any(String) });
+});
+
+test("README's table of the API names all that there is, and nothing else", () => {
+  const [, table = ""] = /^## API\n([\s\S]*?)^## /m.exec(readFileSync("README.md", "utf8")) ?? [];
+  const rows = [...table.matchAll(/^\| ((?:`[^`]*`(?:, )?)+) \|/gm)].flatMap(([, cell = ""]) => cell.split(/, (?=`)/));
+  const named = rows.map((name) => /^`(\w+)[(<`]/.exec(name)?.[1]).filter((name) => name !== undefined);
+  const methods = Object.keys(createChatStore(drizzle.mock()));
+  expect(named.sort()).toEqual([...methods, ...Object.keys(api)].sort());
+});
+
+test("README's set-up outlives the connections of its pool", async () => {
+  const install = blocks.find(({ text }) => text.includes("new pg.Pool"))?.text ?? "";
+  const folder = new URL("../.data/readme-install/", import.meta.url);
+  const file = new URL("install.ts", folder);
+  const { url, drop } = await createDatabase();
+  const admin = new pg.Client(url);
+  await admin.connect();
+  await mkdir(folder, { recursive: true });
+  await writeFile(
+    file,
+    `${install}\nprocess.stdin.on("data", async () => console.log(await store.getChats({ userId: "u" })));\nconsole.log("ready");\n`,
+  );
+  const env = { ...process.env, DATABASE_URL: url };
+  const child = spawn(process.execPath, ["--import", "tsx", fileURLToPath(file)], { env });
+  try {
+    let printed = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (printed += text));
+    await expect.poll(() => printed, { timeout: 20_000 }).toBe("ready\n");
+    const terminated = await admin.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+    );
+    expect(terminated.rowCount).toBeGreaterThan(0);
+    await expect.poll(() => printed).toContain("terminating connection");
+    child.stdin.write("list\n");
+    await expect.poll(() => printed, { timeout: 20_000 }).toMatch(/\[\]\n$/);
+    expect(child.exitCode).toBeNull();
+  } finally {
+    child.kill();
+    await admin.end();
+    await drop();
+    await rm(folder, { recursive: true });
+  }
 });
 
 describe("README's route handler", () => {
