@@ -162,7 +162,7 @@ const pgProxy = (url: string): Connection => {
   return { db, migrator: drizzlePg({ client }), end: () => client.end() };
 };
 
-/** A way to reach a database. `name` and `works` are a row of README's table. */
+/** A way to reach a database. `name` and `works` are a row of the table in docs/compatibility.md. */
 export interface Driver {
   name: string;
   works: string;

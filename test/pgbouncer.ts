@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { freePort } from "./postgres.ts";
 
-/** What README speaks of. Since 1.21 PgBouncer can keep prepared statements. */
+/** What docs/compatibility.md speaks of. Since 1.21 PgBouncer can keep prepared statements. */
 export const pgBouncerVersion = "1.18";
 
 /**

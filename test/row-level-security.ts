@@ -5,6 +5,7 @@ import { inject } from "vitest";
 import { type ChatDatabase, createChatStore, migrate } from "../src/index.ts";
 import { policyScript } from "../src/migrate/migration-script.ts";
 import { nodePostgres, openWith, postgresJs, type TestDatabase } from "./databases.ts";
+import { blocksOf } from "./pages.ts";
 
 /** Tables that have been migrated by their owner and given the policies; opened as a role that does not own them. */
 async function open(connect: typeof nodePostgres | typeof postgresJs): Promise<TestDatabase> {
@@ -21,10 +22,8 @@ async function open(connect: typeof nodePostgres | typeof postgresJs): Promise<T
   await migrate(drizzle({ client: owner }));
   await owner.query(policyScript("chat_store"));
   await owner.query(`create role ${role}`);
-  await owner.query(`grant usage on schema chat_store to ${role}`);
-  await owner.query(`grant select on chat_store.migrations to ${role}`);
-  const tables = "chat_store.chats, chat_store.messages, chat_store.turns, chat_store.turn_chunks";
-  await owner.query(`grant select, insert, update, delete on ${tables} to ${role}`);
+  const [grants] = blocksOf("docs/row-level-security.md").filter(({ language }) => language === "sql");
+  await owner.query(grants?.text.replaceAll(" to application", ` to ${role}`) ?? "");
   await owner.end();
 
   const close = async () => {

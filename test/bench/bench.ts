@@ -62,7 +62,7 @@ async function bench(url: string): Promise<boolean> {
     const circumstances = await describe(raw);
     const aims = check(results, await listBuffers(raw));
     console.log(`${circumstances}\n\n${table(results, options)}`);
-    // Not on standard output: that can go to the README.
+    // Not on standard output: that can go to docs/performance.md.
     for (const { what, aim, found, reached } of aims) {
       console.error(`${reached ? "reached" : "missed "}  ${what}: ${found.toFixed(2)}, aim ${aim}`);
     }

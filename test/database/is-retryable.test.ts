@@ -34,7 +34,7 @@ afterAll(async () => {
   await drop();
 });
 
-/** A pool as the README says it should be set up. */
+/** A pool as docs/compatibility.md says it should be set up. */
 function openPool(config: pg.PoolConfig = {}) {
   const pool = new pg.Pool({ connectionString: url, ...config });
   pool.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));

@@ -6,7 +6,7 @@ import { conversation } from "../conversations.ts";
 import { createDatabase, type Driver, databasesWithoutTransactions, postgresJsThroughPgBouncer } from "../databases.ts";
 import { pgBouncerVersion, startPgBouncer } from "../pgbouncer.ts";
 
-/** What README's table says does not work. */
+/** What the table in docs/compatibility.md says does not work. */
 
 const open = async (driver: Driver) => {
   const database = await driver.open();
@@ -42,7 +42,7 @@ describe.each(databasesWithoutTransactions)("$name, which has no transactions", 
 });
 
 describe("PgBouncer", () => {
-  test("is the version that README speaks of", async () => {
+  test("is the version that docs/compatibility.md speaks of", async () => {
     const bouncer = await startPgBouncer("postgres://127.0.0.1");
     onTestFinished(bouncer.stop);
     expect(bouncer.version).toBe(pgBouncerVersion);

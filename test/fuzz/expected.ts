@@ -1,4 +1,4 @@
-/** What the README calls valid, once more and without the library: the judge must not be the accused. */
+/** What docs/storage.md calls valid, once more and without the library: the judge must not be the accused. */
 
 export interface ExpectedMessage {
   id: string;

@@ -16,7 +16,7 @@ import { createDatabase } from "../databases.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Applications that make our tables in their own drizzle-kit migrations, as the README shows. */
+/** Applications that make our tables in their own drizzle-kit migrations, as docs/migrations.md shows. */
 const applications = [
   { name: "re-exports", schema: "chat_store", source: 'export * from "drizzle-chat-store/schema";\n' },
   {
