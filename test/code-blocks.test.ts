@@ -111,6 +111,13 @@ test("what the page for assistants prints is printed on another page, too", () =
   expect(rows("docs/llms.txt").filter((row) => !rowsElsewhere.has(row))).toEqual([]);
 });
 
+test("what a request means, docs/turns.md says as startTurn's own comment does", () => {
+  const rows = [...readFileSync("src/types.ts", "utf8").matchAll(/^ +\* (\| (?:user|assistant),.*)$/gm)];
+  expect(rows).toHaveLength(6);
+  const page = readFileSync("docs/turns.md", "utf8");
+  expect(rows.map(([, row = ""]) => row).filter((row) => !page.includes(row))).toEqual([]);
+});
+
 test("every link leads somewhere", () => {
   const broken = pages.flatMap((page) => {
     const links = [...readFileSync(page, "utf8").matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
