@@ -143,7 +143,9 @@ function serialise(value: unknown, path: InvalidChatIssue["path"], opening = "")
   try {
     text = JSON.stringify(value);
   } catch (cause) {
-    throw new InvalidChatError([{ path: [...path, ...pathOfFailure(value)], message: reasonOf(cause) }], { cause });
+    // What is too deep for one walk is too deep for another.
+    const place = cause instanceof RangeError ? [] : pathOfFailure(value);
+    throw new InvalidChatError([{ path: [...path, ...place], message: reasonOf(cause) }], { cause });
   }
   if (text?.startsWith(opening)) return text;
   throw new InvalidChatError([
@@ -160,19 +162,30 @@ const reasonOf = (cause: unknown) =>
     : "JSON cannot carry this value (a BigInt, a cycle, or a getter or toJSON that throws); convert it to a string, " +
       "a number or plain data before saving";
 
-/** Where JSON.stringify failed, as far as it can be told. Only called after it did, so the second walk costs nobody. */
+/**
+ * Where the BigInt or the cycle is that JSON.stringify failed at; of what throws by itself it cannot be told. Found by a second
+ * walk, which remembers only the way to where it is: a body can be made such that a path for all it has seen fills the memory.
+ */
 function pathOfFailure(root: unknown): (string | number)[] {
-  const paths = new WeakMap<object, (string | number)[]>();
-  let reached: (string | number)[] = [];
+  const way: { key: string | number; value: unknown }[] = [];
   try {
     JSON.stringify(root, function (this: object, key, value: unknown) {
-      const holder = paths.get(this);
-      reached = holder ? [...holder, Array.isArray(this) ? Number(key) : key] : [];
-      if (typeof value === "object" && value !== null) paths.set(value, reached);
+      // Depth first: what does not hold this value has been left.
+      while (way.length > 0 && way.at(-1)?.value !== this) way.pop();
+      way.push({ key: Array.isArray(this) ? Number(key) : key, value });
       return value;
     });
-  } catch (error) {
-    return error instanceof RangeError ? [] : reached;
+  } catch {
+    const last = way.pop();
+    const isCycle = way.some(({ value }) => value === last?.value);
+    if (last && (typeof last.value === "bigint" || isCycle))
+      return shown([...way, last].map(({ key }) => key).slice(1));
   }
   return [];
+}
+
+/** The beginning of a path, up to a key that may be what somebody said rather than the name of a field. */
+function shown(path: (string | number)[]): (string | number)[] {
+  const end = path.findIndex((key) => typeof key === "string" && !/^[\w$-]{1,40}$/.test(key));
+  return path.slice(0, Math.min(end === -1 ? path.length : end, 20));
 }

@@ -139,11 +139,17 @@ function progressOf({ state }: Part): number {
 const isPending = ({ state }: Part) => state === "input-available" || state === "approval-requested";
 const isAnswered = (part: Part) => isToolCall(part) && progressOf(part) === states.length;
 
-/** The browser's copy of a text may be shorter: it has left before the end. */
 const isSamePart = (part: Part, sent: Part) =>
   part.type === sent.type &&
   part.toolCallId === sent.toolCallId &&
-  (part.type !== "text" || String(part.text).startsWith(String(sent.text)));
+  (part.type !== "text" || part.text === sent.text || isBeginning(sent.text, part.text));
+
+/**
+ * The browser's copy of a text may be shorter: it has left before the end. No text is made of what is none: that of nested
+ * arrays takes the time of their number times their length.
+ */
+const isBeginning = (beginning: unknown, text: unknown) =>
+  typeof beginning === "string" && typeof text === "string" && text.startsWith(beginning);
 
 const isRecord = (value: unknown): value is Part => typeof value === "object" && value !== null;
 
