@@ -1,3 +1,5 @@
+import { type Shown, safeCause } from "./safe-cause.ts";
+
 /** Every error this package throws carries one of these in `code`. */
 export type ChatStoreErrorCode =
   | "CHAT_NOT_OWNED"
@@ -12,18 +14,34 @@ const marker = Symbol.for("drizzle-chat-store.error");
 
 /**
  * What all errors of this package have in common. Thrown as such when the database refused a statement
- * (`QUERY_FAILED`, the driver's error is the `cause`) or has no tables yet (`NOT_MIGRATED`).
+ * (`QUERY_FAILED`) or has no tables yet (`NOT_MIGRATED`).
  *
- * No `message` or `stack` holds chat text. A `cause` may: Drizzle puts a failed query's parameters into its message.
+ * No `message`, `stack` or `cause` holds chat text or a user's id, so that it may be logged as it is.
  */
 export class ChatStoreError extends Error {
   override readonly name: string = "ChatStoreError";
   readonly code: ChatStoreErrorCode;
+  /**
+   * What helps of {@link originalCause}: its class, where it was thrown, Postgres's `code`, `constraint`, `table` and the like.
+   * Drivers put what they were given into their messages, and Postgres puts whole rows into `detail`: neither is in it.
+   */
+  declare readonly cause?: unknown;
+  readonly #originalCause: unknown;
 
   constructor(code: ChatStoreErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    const hasCause = options?.cause !== undefined;
+    super(message, hasCause ? { cause: safeCause(options.cause, shownOf[code]) } : undefined);
     this.code = code;
+    this.#originalCause = options?.cause;
     Object.defineProperty(this, marker, { value: true });
+  }
+
+  /**
+   * The error of the driver, or whatever else was thrown, with all that it holds: what people said, too. For a debugger, which
+   * shows it; no logger, inspector or serialiser does, because it is a getter of the class over a private field.
+   */
+  get originalCause(): unknown {
+    return this.#originalCause;
   }
 
   /** Like `instanceof`, but also true for an error from another copy of this package. */
@@ -122,6 +140,16 @@ export class MigrationError extends ChatStoreError {
     return ChatStoreError.isInstance(error) && error.code === "MIGRATION_FAILED";
   }
 }
+
+/** What reading an input threw may be anything. The statements of migrations have no values. */
+const shownOf: Record<ChatStoreErrorCode, Shown> = {
+  CHAT_NOT_OWNED: "nothing",
+  CHAT_CONFLICT: "nothing",
+  INVALID_CHAT: "nothing",
+  MIGRATION_FAILED: "facts and messages",
+  NOT_MIGRATED: "facts",
+  QUERY_FAILED: "facts",
+};
 
 const quote = (text: string) => JSON.stringify(text);
 

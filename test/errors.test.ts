@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   ChatConflictError,
@@ -5,11 +6,18 @@ import {
   ChatStoreError,
   createChatStore,
   InvalidChatError,
+  isRetryable,
   MigrationError,
   migrate,
 } from "../src/index.ts";
 import { say } from "./conversations.ts";
 import { databases, type TestDatabase } from "./databases.ts";
+
+/** The innermost cause, where the driver's fields are. */
+const rootOf = (error: unknown): Error & Record<string, unknown> => {
+  const { cause } = error as Error;
+  return cause === undefined ? (error as never) : rootOf(cause);
+};
 
 const errors = [
   new ChatOwnershipError({ chatId: "c" }),
@@ -101,7 +109,7 @@ describe.each(databases)("a failing database on $name", ({ open }) => {
     },
   );
 
-  test("the driver's error is kept as the cause, and no chat text is in message or stack", async () => {
+  test("the cause says what helps of the driver's error, which is kept beside it, and no chat text is in what is shown", async () => {
     await migrate(database.db);
     await database.query("alter table chat_store.messages add constraint broken check (role <> 'user')");
     const store = createChatStore(database.db);
@@ -111,8 +119,17 @@ describe.each(databases)("a failing database on $name", ({ open }) => {
 
     if (!ChatStoreError.isInstance(error)) throw error;
     expect(error).toMatchObject({ code: "QUERY_FAILED", message: expect.stringContaining("23514") });
-    expect(error.cause).toBeInstanceOf(Error);
-    expect(`${error.message}${error.stack}`).not.toMatch(/secret/);
+    expect(`${error.message}${error.stack}${inspect(error, { depth: null, showHidden: true })}`).not.toMatch(/secret/);
+    const cause = rootOf(error.cause);
+    expect(cause).toMatchObject({ code: "23514", severity: "ERROR", routine: "ExecConstraints" });
+    expect([cause.constraint ?? cause.constraint_name, cause.table ?? cause.table_name]).toEqual([
+      "broken",
+      "messages",
+    ]);
+    expect(cause).toBeInstanceOf(Error);
+    expect(cause.stack).toMatch(/\n {4}at /);
+    expect(inspect(error.originalCause, { depth: null })).toContain("secret words");
+    expect(isRetryable(error)).toBe(false);
     expect(await database.query("select 1 from chat_store.chats")).toEqual([]);
   });
 });

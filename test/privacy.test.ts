@@ -1,8 +1,12 @@
-import { inspect } from "node:util";
+import { Writable } from "node:stream";
+import { format, inspect } from "node:util";
 import type { UIMessage } from "ai";
+import { createConsola } from "consola";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
+import pino from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import winston from "winston";
 import { type ChatDatabase, type ChatStore, ChatStoreError, createChatStore, migrate } from "../src/index.ts";
 import { createDatabase, modes } from "./databases.ts";
 
@@ -158,15 +162,59 @@ const failing: [string, string, Failure][] = [
   ],
 ];
 
-/** Everything of an error that may end up in a log, but its cause, which is the driver's and may hold anything. */
-function shownOf(error: Error): string {
-  const { name, message, stack } = error;
-  const withoutCause: Error = Object.create(Object.getPrototypeOf(error), {
-    ...Object.getOwnPropertyDescriptors(error),
-    cause: { value: undefined },
+/** Everything of an error that may end up in a log, with its causes. */
+async function shownOf(error: Error): Promise<string> {
+  const all = { depth: Number.POSITIVE_INFINITY, showHidden: true, maxArrayLength: null, maxStringLength: null };
+  return [
+    ...ownOf(error),
+    JSON.stringify(error),
+    inspect(error, all),
+    format("%O %s", error, error),
+    ...(await logged(error)),
+  ].join("\n");
+}
+
+/** All that hangs on an error, also what is not enumerable, of itself and of everything below it. */
+function ownOf(value: unknown, seen = new Set<unknown>()): string[] {
+  if (typeof value !== "object" || value === null) return [String(value)];
+  if (seen.has(value)) return [];
+  seen.add(value);
+  return Reflect.ownKeys(value).flatMap((key) => [String(key), ...ownOf(Reflect.get(value, key), seen)]);
+}
+
+/** What loggers that many use make of an error that they are given in the usual ways. */
+async function logged(error: Error): Promise<string[]> {
+  const lines: string[] = [];
+  const stream = new Writable({
+    write(line, _, done) {
+      lines.push(String(line));
+      done();
+    },
   });
-  const written = [JSON.stringify(error), inspect(withoutCause, { depth: 10, showHidden: true })];
-  return [name, message, stack, ...written].join("\n");
+  const withPino = pino(stream);
+  withPino.error(error);
+  withPino.error({ err: error, error }, "It failed.");
+
+  const { combine, errors, json, prettyPrint, splat } = winston.format;
+  for (const format of [
+    combine(errors({ stack: true, cause: true }), json()),
+    combine(splat(), prettyPrint({ depth: 20 })),
+  ]) {
+    const withWinston = winston.createLogger({ format, transports: [new winston.transports.Stream({ stream })] });
+    withWinston.error(error);
+    withWinston.error("It failed.", { error });
+    await new Promise((resolve) => withWinston.on("finish", resolve).end());
+  }
+
+  const withConsola = createConsola({
+    stdout: stream as never,
+    stderr: stream as never,
+    formatOptions: { colors: false },
+  });
+  withConsola.error(error);
+  withConsola.error("It failed.", { error });
+  expect(lines.length).toBeGreaterThanOrEqual(8);
+  return lines;
 }
 
 async function expectPrivate(work: Promise<unknown>, codes: string[]): Promise<void> {
@@ -176,7 +224,7 @@ async function expectPrivate(work: Promise<unknown>, codes: string[]): Promise<v
   );
   if (!ChatStoreError.isInstance(error)) throw error;
   expect(codes).toContain(error.code);
-  expect(shownOf(error)).not.toContain(secret);
+  expect(await shownOf(error)).not.toContain(secret);
 }
 
 describe.each(modes)("nothing of what people say is thrown or printed, $mode", ({ storeOn }) => {

@@ -14,6 +14,7 @@ const floors = [
   ["database"],
   ["input"],
   ["errors", "schema", "types"],
+  ["safe-cause"],
 ];
 
 const source = readdirSync("src", { recursive: true, encoding: "utf8" }).filter(

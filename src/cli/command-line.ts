@@ -149,8 +149,11 @@ function explain(error: unknown): { code: string; message: string; exitCode: Exi
 
 /** The driver's own error. What Drizzle wraps around it repeats the whole statement. */
 function rootOf(error: unknown): unknown {
-  while (error instanceof Error && error.cause !== undefined) error = error.cause;
-  return error;
+  for (;;) {
+    const cause = ChatStoreError.isInstance(error) ? error.originalCause : error instanceof Error && error.cause;
+    if (!cause) return error;
+    error = cause;
+  }
 }
 
 function reasonOf(error: unknown): string {

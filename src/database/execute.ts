@@ -14,4 +14,4 @@ export async function execute<Row>(db: ChatDatabase, statement: SQL): Promise<Ro
  * postgres.js 3.4 begins a result with as many holes as it had read rows of the one before it on that connection, if that
  * one broke off (porsager/postgres#1181). Drizzle passes them on.
  */
-export const withoutHoles = <Row>(rows: Row[]): Row[] => rows.filter(() => true);
+const withoutHoles = <Row>(rows: Row[]): Row[] => rows.filter(() => true);

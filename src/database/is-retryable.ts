@@ -1,4 +1,4 @@
-import { InvalidChatError } from "../errors.ts";
+import { ChatStoreError, InvalidChatError } from "../errors.ts";
 
 /**
  * Whether the same call may be made again and may then succeed: the database was away, refused for the moment, or let
@@ -21,7 +21,7 @@ export function isRetryable(error: unknown): boolean {
     // The cause of an InvalidChatError is what the caller's own input threw when it was read.
     if (typeof each !== "object" || each === null || InvalidChatError.isInstance(each)) continue;
     if (isTransient(each)) return true;
-    if ("cause" in each) errors.add(each.cause);
+    errors.add(ChatStoreError.isInstance(each) ? each.originalCause : "cause" in each && each.cause);
     if ("sourceError" in each) errors.add(each.sourceError); // Neon over HTTP, whose errors have no cause.
     // An AggregateError: a host name stands for several addresses, and none of them answered.
     if ("errors" in each && Array.isArray(each.errors)) for (const one of each.errors) errors.add(one);

@@ -30,8 +30,8 @@ export async function withTypedErrors<T>(verb: string, { schema }: ChatTables, w
         )
       : new ChatStoreError(
           "QUERY_FAILED",
-          `${verb} failed in the database${state ? ` with SQLSTATE ${state}` : ""}. The driver's error is the cause of ` +
-            "this one; it may hold chat text.",
+          `${verb} failed in the database${state ? ` with SQLSTATE ${state}` : ""}. The cause says what is known of it; ` +
+            "the driver's own error is in originalCause.",
           { cause },
         );
   }

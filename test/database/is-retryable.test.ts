@@ -453,7 +453,9 @@ describe("isRetryable", () => {
   test("looks through the store's error and Drizzle's", async () => {
     const error = await errorOf(save(drizzlePg(openPool({ options: "-c default_transaction_read_only=on" }))));
     if (!ChatStoreError.isInstance(error)) throw error;
-    expect(error.cause).toBeInstanceOf(DrizzleQueryError);
+    expect(error.originalCause).toBeInstanceOf(DrizzleQueryError);
+    expect(isRetryable(error.originalCause)).toBe(true);
+    expect(isRetryable(error.cause)).toBe(true);
     expect("code" in error && error.code).toBe("QUERY_FAILED");
     expect(isRetryable(error)).toBe(true);
     expect(isRetryable(new Error("the application's own words", { cause: error }))).toBe(true);
