@@ -1,4 +1,4 @@
-import { ChatConflictError, ChatOwnershipError, InvalidChatError } from "drizzle-chat-store";
+import { ChatConflictError, ChatOwnershipError, InvalidChatError, isRetryable } from "drizzle-chat-store";
 import type { ErrorRequestHandler } from "express";
 
 export class HttpError extends Error {
@@ -32,5 +32,7 @@ export function describe(error: unknown): { status: number; message: string } {
     return { status: error.status, message: error.message };
   }
   console.error(error);
-  return { status: 500, message: "Something went wrong." };
+  return isRetryable(error)
+    ? { status: 503, message: "That did not work just now. Send it again." }
+    : { status: 500, message: "Something went wrong." };
 }

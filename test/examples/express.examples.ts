@@ -311,15 +311,23 @@ describe("errors are JSON without a stack:", () => {
     ["a file at an address of ours", part({ type: "file", mediaType: "image/png", url: "http://127.0.0.1/" })],
     ["a tool call that is done", part({ type: "tool-x", toolCallId: "1", state: "output-available", output: 1 })],
     ["parts that are nested deeply", `{"id":"chat","message":{"id":"m","role":"user","parts":${deep}}}`],
-    [
-      "metadata that is nested deeply",
-      `{"id":"chat","message":${JSON.stringify({ ...question, metadata: 0 }).replace(":0}", `:${deep}}`)}}`,
-    ],
+    ["an unknown trigger", { id: "chat", message: question, trigger: "resume-stream" }],
+    ["a messageId that is a number", { id: "chat", message: question, messageId: 1 }],
   ];
   test.each(bodies)("400 for %s, and nothing is stored", async (_, body) => {
     const userId = newUser();
     await expectError(await post(body, { "x-user-id": userId }), 400);
     expect(await getChats(userId)).toEqual([]);
+  });
+
+  test("metadata is not let through, however deeply it is nested", async () => {
+    const userId = newUser();
+    const id = randomUUID();
+    const message = JSON.stringify({ ...question, metadata: 0 }).replace(":0}", `:${deep}}`);
+    const response = await post(`{"id":"${id}","message":${message}}`, { "x-user-id": userId });
+    expect(response.status).toBe(200);
+    await response.body?.cancel();
+    expect((await getChat(id, userId)).messages[0]).toEqual(question);
   });
 
   test("400 for a body that is not declared as JSON, or not what it is declared as", async () => {
@@ -374,7 +382,7 @@ describe("errors are JSON without a stack:", () => {
     expect(server.output()).not.toMatch(/\n +at /);
   });
 
-  test("409 for a question that others overtake again and again, 500 for a database that is away", async () => {
+  test("503 for a question that others overtake again and again, 500 for tables that are away", async () => {
     const { url, drop } = await createDatabase();
     onTestFinished(drop);
     const server = await startForTest({ DATABASE_URL: url });
@@ -396,7 +404,7 @@ describe("errors are JSON without a stack:", () => {
       create trigger overtake before update on chat_store.chats for each row execute function overtake();
     `);
     const asked = () => post({ id: chat.id, message: say("user", "Too late?") }, { "x-user-id": userId }, server);
-    await expectError(await asked(), 409);
+    await expectError(await asked(), 503);
     await database.query("drop trigger overtake on chat_store.chats");
     expect(await getChat(chat.id, userId, server)).toEqual(stored);
 
