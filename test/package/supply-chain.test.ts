@@ -57,7 +57,6 @@ test("the command line imports the same and parts of Node; the driver it require
   const library = await reachedFrom("index.js", "schema.js");
   const { imports } = await reachedFrom("cli.js");
   expect(imports.filter((name) => !library.imports.includes(name))).toEqual([
-    "node:fs",
     "node:module",
     "node:path",
     "node:timers/promises",
