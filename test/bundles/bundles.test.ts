@@ -80,11 +80,11 @@ test.for(scripts)("$name ($script): a script migrates and stores chats", async (
   }
 });
 
-test("the whole package adds less than 28 kB to a minified bundle, 11 kB compressed", async () => {
+test("the whole package adds less than 45 kB to a minified bundle, 16 kB compressed", async () => {
   const [file = ""] = await readdir(await bundle("size"));
   const code = await readFile(join(app, "out", "size", file));
-  expect(code.length).toBeLessThan(28_000);
-  expect(gzipSync(code).length).toBeLessThan(11_000);
+  expect(code.length).toBeLessThan(45_000);
+  expect(gzipSync(code).length).toBeLessThan(16_000);
 });
 
 test.for(bundlers)("$name is the major that was tested", async ({ name, tool }) => {
