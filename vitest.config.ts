@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { defineConfig, type Plugin } from "vitest/config";
+import { configDefaults, defineConfig, type Plugin } from "vitest/config";
 
 /** What `loader: { ".sql": "text" }` does in the build. */
 const sqlAsText: Plugin = {
@@ -13,7 +13,9 @@ export default defineConfig({
   plugins: [sqlAsText],
   test: {
     include: ["test/*.test.ts", "test/{conversation,turns,migrate,cli,database}/*.test.ts"],
-    globalSetup: fileURLToPath(new URL("test/postgres.ts", import.meta.url)),
+    // Minutes long: they have `npm run test:thorough`.
+    exclude: [...configDefaults.exclude, "test/**/{interleavings,hostile-bodies}.test.ts"],
+    globalSetup: ["postgres", "pglite"].map((name) => fileURLToPath(new URL(`test/${name}.ts`, import.meta.url))),
     // Tests mostly wait for Postgres: on two cores, one worker leaves half of the machine idle.
     maxWorkers: 3,
     testTimeout: 30_000,

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { PGlite } from "@electric-sql/pglite";
 import { Pool as NeonPool, neon, neonConfig } from "@neondatabase/serverless";
 import { drizzle as drizzleNeonHttp } from "drizzle-orm/neon-http";
@@ -89,7 +90,8 @@ export async function openWith(connect: Connect, peculiarity?: Peculiarity): Pro
 }
 
 const openPglite = async (): Promise<TestDatabase> => {
-  const client = await PGlite.create();
+  const loadDataDir = new Blob([await readFile(inject("emptyPglite"))]);
+  const client = await PGlite.create({ loadDataDir });
   const db = drizzlePglite({ client });
   return {
     db,

@@ -121,6 +121,6 @@ describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
         );
       }
     });
-    await fc.assert(compare, { numRuns: Number(process.env.MODEL_RUNS ?? 100) });
+    await fc.assert(compare, { numRuns: Number(process.env.MODEL_RUNS ?? 10) });
   }, 900_000);
 });

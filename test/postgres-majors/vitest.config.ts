@@ -25,6 +25,7 @@ export default defineConfig({
         ...config.test,
         name: `Postgres ${major}`,
         include: suitesOn(major).map((name) => `test/**/${name}.test.ts`),
+        exclude: [],
         globalSetup: fileURLToPath(new URL("setup.ts", import.meta.url)),
         provide: { drivers: "node-postgres" as const, embeddedPostgres },
       },

@@ -4,7 +4,12 @@ import config from "../../vitest.config.ts";
 import { peculiarSessions, peculiarTables } from "./peculiarities.ts";
 
 const suites = ["contract", "fidelity", "requests", "approvals"];
-const suitesWithWriters = [...suites, "two-writers", "model", "interleavings"];
+const suitesWithWriters = [
+  ...suites,
+  "two-writers",
+  "model",
+  ...(process.env.SUITES === "all" ? ["interleavings"] : []),
+];
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const project = (name: string, suites: string[]) => ({
@@ -14,6 +19,7 @@ const project = (name: string, suites: string[]) => ({
     ...config.test,
     name,
     include: suites.map((suite) => `test/**/${suite}.test.ts`),
+    exclude: [],
     provide: { drivers: "node-postgres" as const, peculiarity: name },
   },
 });

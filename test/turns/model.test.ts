@@ -247,7 +247,7 @@ describe.each([...inModes(databases.slice(0, 2)), ...underRowLevelSecurity.slice
           return expected.messages.filter(({ role }) => role === "user");
         }
       });
-      await fc.assert(compare, { numRuns: Number(process.env.MODEL_RUNS ?? 50) });
+      await fc.assert(compare, { numRuns: Number(process.env.MODEL_RUNS ?? 10) });
     }, 900_000);
   },
 );
