@@ -53,28 +53,56 @@ for (let running = 1; ; running++) {
   const isOwn = options.defect !== undefined || Math.random() < 0.7;
   const chatId = isOwn ? options.name : "shared";
   const stored = await retrying(() => store.getChat({ userId, chatId }));
-  const lines = change(stored ? linesOf(stored.messages) : [], save);
-  const expectedVersion = Math.random() < 0.5 ? stored?.version : undefined;
+  const before = stored ? linesOf(stored.messages) : [];
+  if (isOwn && !options.defect && Math.random() < 0.3) await takeTurn(save, chatId, before, stored?.version ?? 0);
+  else await saveChange(save, { isOwn, chatId, before, version: stored?.version });
+  await sleep(Math.random() * 10);
+}
+
+async function saveChange(
+  save: string,
+  { isOwn, chatId, before, version }: { isOwn: boolean; chatId: string; before: Line[]; version: number | undefined },
+) {
+  const lines = change(before, save);
+  const expectedVersion = Math.random() < 0.5 ? version : undefined;
 
   note({ attempt: save, chatId, lines });
   const input = { userId, chatId, messages: lines.map(compose), expectedVersion };
   try {
     if (options.defect === "acknowledges a save before it is done") {
-      note({ acknowledged: save, chatId, version: (stored?.version ?? 0) + 1 });
+      note({ acknowledged: save, chatId, version: (version ?? 0) + 1 });
       await sleep(5);
     }
-    const { version } = await retrying(() =>
+    const saved = await retrying(() =>
       options.defect === "saves in two transactions" ? saveInTwoTransactions(input) : store.upsertChat(input),
     );
-    note({ acknowledged: save, chatId, version });
-    if (isOwn && !options.defect && version !== (stored?.version ?? 0) + 1) {
-      throw new Error(`${save} took the writer's own chat from version ${stored?.version} to ${version}`);
+    note({ acknowledged: save, chatId, version: saved.version });
+    if (isOwn && !options.defect && saved.version !== (version ?? 0) + 1) {
+      throw new Error(`${save} took the writer's own chat from version ${version} to ${saved.version}`);
     }
   } catch (error) {
     if (isOwn || !ChatConflictError.isInstance(error)) throw error;
     note({ conflict: save });
   }
-  await sleep(Math.random() * 10);
+}
+
+/** Two saves: a question is asked, and answered. However often either was sent, each is one version. */
+async function takeTurn(save: string, chatId: string, before: Line[], version: number) {
+  const [question, answer] = [{ id: `${save}.0`, save } as Line, { id: `${save}.1`, save } as Line];
+  const saved = async (name: string, expected: number) => {
+    const chat = await retrying(() => store.getChat({ userId, chatId }));
+    if (chat?.version !== expected)
+      throw new Error(`${name} took the writer's own chat to version ${chat?.version}, not ${expected}`);
+    note({ acknowledged: name, chatId, version: expected });
+  };
+
+  note({ attempt: `${save}, asked`, chatId, lines: [...before, question] });
+  const turn = await retrying(() => store.startTurn({ userId, chatId, message: compose(question) }));
+  await saved(`${save}, asked`, version + 1);
+  await sleep(Math.random() * 20);
+  note({ attempt: `${save}, answered`, chatId, lines: [...before, question, answer] });
+  await retrying(() => turn.persist.onEnd({ responseMessage: compose(answer) }));
+  await saved(`${save}, answered`, version + 2);
 }
 
 /** What an application would do. Whatever cannot be retried ends the process, and with it the test. */
