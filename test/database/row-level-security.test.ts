@@ -91,6 +91,32 @@ describe.each(underRowLevelSecurity)("$mode, on $name", ({ open, storeOn }) => {
     });
   });
 
+  test.each<[string, string, (ids: { userId: string; chatId: string }) => Promise<unknown>]>([
+    ["insert", "chats", () => store.upsertChat({ ...newIds(), messages: conversation(1) })],
+    ["update", "chats", (ids) => store.upsertChat({ ...ids, messages: conversation(3) })],
+    ["insert", "messages", (ids) => store.upsertChat({ ...ids, messages: conversation(4) })],
+    ["insert", "turns", (ids) => store.startTurn({ ...ids, message: say("user", "Why?") })],
+  ])("a missing grant to %s %s is not taken for somebody else's chat", async (privilege, table, attempt) => {
+    const ids = newIds();
+    await store.upsertChat({ ...ids, messages: conversation(2) });
+    const before = await everything();
+    const [granted] = await database.query<{ role: string }>(
+      `select grantee as role from information_schema.role_table_grants
+       where table_schema = 'chat_store' and table_name = 'chats' and grantee like 'application%'`,
+    );
+    await database.query(`revoke ${privilege} on chat_store.${table} from ${granted?.role}`);
+    try {
+      await expect(attempt(ids)).rejects.toMatchObject({
+        code: "QUERY_FAILED",
+        message: expect.stringContaining("42501"),
+      });
+      expect(await everything()).toEqual(before);
+    } finally {
+      await database.query(`grant ${privilege} on chat_store.${table} to ${granted?.role}`);
+    }
+    await attempt(ids);
+  });
+
   test("a store that was not told sees nothing and saves nothing", async () => {
     const ids = newIds();
     await store.upsertChat({ ...ids, messages: conversation(1) });
