@@ -1,17 +1,41 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ChatConflictError, ChatOwnershipError, type ChatStore, InvalidChatError, migrate } from "../src/index.ts";
+import {
+  ChatConflictError,
+  type ChatDatabase,
+  ChatOwnershipError,
+  type ChatStore,
+  createChatStore,
+  InvalidChatError,
+  migrate,
+} from "../src/index.ts";
 import { conversation, say } from "./conversations.ts";
-import { databases, databasesWithoutTransactions, inModes, modes, type TestDatabase } from "./databases.ts";
+import {
+  databases,
+  databasesWithoutTransactions,
+  inModes,
+  modes,
+  nodePostgres,
+  openWith,
+  type TestDatabase,
+} from "./databases.ts";
 import { onNewerTables } from "./newer-package.ts";
 import { underRowLevelSecurity } from "./row-level-security.ts";
+import { peculiarTables } from "./tables/peculiarities.ts";
 
 const kinds = [
   ...inModes(databases, modes.slice(0, 2)),
   ...inModes(databasesWithoutTransactions, modes.slice(0, 1)),
   ...underRowLevelSecurity,
   onNewerTables,
+  {
+    name: "node-postgres",
+    open: () => openWith(nodePostgres, peculiarTables["columns of the application"]),
+    mode: "beside columns of the application",
+    storeOn: (db: ChatDatabase) => createChatStore(db),
+    transactions: true,
+  },
 ];
 
 describe.each(kinds)("a chat store on $name, $mode", ({ open, storeOn, transactions }) => {
