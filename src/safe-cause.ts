@@ -81,6 +81,10 @@ const constantMessages = new Set([
   // src/database/typed-errors.ts
   "Could not save on the messages that it had seen.",
   "Do not know how to serialize a BigInt",
+  // drizzle-orm's drivers over HTTP
+  "No transactions support in neon-http driver",
+  "No transactions support in Xata Http driver",
+  "Transactions are not supported by the Postgres Proxy driver",
   // pg/lib/client.js
   "Connection terminated unexpectedly",
   "Client has encountered a connection error and is not queryable",

@@ -41,6 +41,20 @@ describe.each(databasesWithoutTransactions)("$name, which has no transactions", 
   });
 });
 
+describe.each(databasesWithoutTransactions)("$name, where nothing can be sent in pieces", (driver) => {
+  // A statement has 65,535 parameters at most, which is what 10,923 messages of six columns would take.
+  test.each([10_922, 10_923, 22_000])("saves, edits and turns around %i messages", async (length) => {
+    const { db, migrator } = await open(driver);
+    await migrate(migrator);
+    const store = createChatStore(db);
+    const ids = { userId: "u", chatId: "c" };
+    for (const messages of [conversation(length), conversation(length, 30), conversation(length, 30).toReversed()]) {
+      await store.upsertChat({ ...ids, messages });
+      expect((await store.getChat(ids))?.messages).toEqual(messages);
+    }
+  });
+});
+
 describe("PgBouncer", () => {
   test("is the version that docs/compatibility.md speaks of", async () => {
     const bouncer = await startPgBouncer("postgres://127.0.0.1");
