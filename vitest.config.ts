@@ -9,6 +9,16 @@ const sqlAsText: Plugin = {
     id.endsWith(".sql") ? { code: `export default ${JSON.stringify(code)}`, map: null } : undefined,
 };
 
+// With it Vitest 5 lists what failed, and Node 20 does not have it.
+Map.groupBy ??= <Key, Item>(items: Iterable<Item>, keyOf: (item: Item, index: number) => Key) => {
+  const groups = new Map<Key, Item[]>();
+  for (const [index, item] of [...items].entries()) {
+    const key = keyOf(item, index);
+    groups.set(key, [...(groups.get(key) ?? []), item]);
+  }
+  return groups;
+};
+
 export default defineConfig({
   plugins: [sqlAsText],
   test: {
