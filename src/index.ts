@@ -19,7 +19,9 @@ export type {
   GetChatInput,
   GetChatsInput,
   MigrateOptions,
+  ResumeTurnInput,
   StartTurnInput,
+  StopTurnInput,
   Turn,
   UpsertChatInput,
 } from "./types.ts";

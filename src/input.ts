@@ -117,6 +117,12 @@ export const startTurnInput = object({
     .transform((tools) => new Set(clientToolsIn(tools ?? {}))),
 });
 
+const lastMessageId = text({ min: 1, max: 255, hint: "the id of a message" }).optional();
+
+export const resumeTurnInput = object({ userId, chatId, version: version.optional() });
+
+export const stopTurnInput = object({ userId, chatId, messageId: lastMessageId });
+
 const clientToolsIn = (tools: Record<string, object>) =>
   Object.entries(tools)
     .filter(([, tool]) => !("execute" in tool && typeof tool.execute === "function"))

@@ -5,7 +5,9 @@ import { upsertChat } from "./chats/upsert-chat.ts";
 import { withTypedErrors } from "./database/typed-errors.ts";
 import { chatStoreOptions, parseInput } from "./input.ts";
 import { chatTables, defaultSchema } from "./schema.ts";
+import { resumeTurn } from "./turns/resume-turn.ts";
 import { startTurn } from "./turns/start-turn.ts";
+import { stopTurn } from "./turns/stop-turn.ts";
 import type { ChatDatabase, ChatStore, ChatStoreOptions } from "./types.ts";
 
 /**
@@ -27,5 +29,7 @@ export function createChatStore<M extends UIMessage = UIMessage>(
     getChat: (input) => withTypedErrors("getChat", tables, getChat<M>(db, tables, input, settings)),
     getChats: (input) => withTypedErrors("getChats", tables, getChats(db, tables, input, settings)),
     startTurn: (input) => withTypedErrors("startTurn", tables, startTurn<M>(db, tables, input, settings)),
+    resumeTurn: (input) => withTypedErrors("resumeTurn", tables, resumeTurn(db, tables, input, settings)),
+    stopTurn: (input) => withTypedErrors("stopTurn", tables, stopTurn(db, tables, input, settings)),
   });
 }

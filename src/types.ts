@@ -87,6 +87,22 @@ export interface StartTurnInput<M extends UIMessage = UIMessage> {
   tools?: Readonly<Record<string, object>> | undefined;
 }
 
+export interface ResumeTurnInput {
+  /** Who looks, from your own session. */
+  userId: string;
+  chatId: string;
+  /** The version of the chat that the page shows, as `getChat` gave it: tells an answer that it shows from one that is news to it. */
+  version?: number | undefined;
+}
+
+export interface StopTurnInput {
+  /** Who stops it, from your own session. */
+  userId: string;
+  chatId: string;
+  /** The id of the last message that the page shows, question or answer: then no later turn is hit, however late this comes. */
+  messageId?: string | undefined;
+}
+
 /** A turn whose question is stored and whose answer is about to be generated. */
 export interface Turn<M extends UIMessage = UIMessage> {
   /** The chat as it is stored with the question. */
@@ -113,6 +129,17 @@ export interface Turn<M extends UIMessage = UIMessage> {
     /** The same function, under the name it has in ai 5 and 6. */
     onFinish(event: { responseMessage: M }): Promise<void>;
   };
+  /**
+   * For `streamText`. Aborts when somebody has called `stopTurn`, a newer turn has taken the question, or the chat was deleted;
+   * within a second if the turn is recorded, and else never.
+   */
+  abortSignal: AbortSignal;
+  /**
+   * For `createUIMessageStreamResponse` (ai 7) or `toUIMessageStreamResponse` (ai 5 and 6). Reads the answer to its end, also
+   * when the browser has gone, and records it for `resumeTurn` while it does: four statements a second while the model speaks,
+   * one while it is silent. Never rejects; whatever fails here, the answer is saved at its end all the same.
+   */
+  consumeSseStream(options: { stream: ReadableStream<string> }): Promise<void>;
 }
 
 /**
@@ -170,6 +197,27 @@ export interface ChatStore<M extends UIMessage = UIMessage> {
    * the store was made for a transaction, which would have ended when the answer is saved.
    */
   startTurn(input: StartTurnInput<M>): Promise<Turn<M>>;
+
+  /**
+   * The turn that is running in this chat, from its beginning, live to its end, wherever it runs: the body of a response with the
+   * SDK's `UI_MESSAGE_STREAM_HEADERS`. It reads what `consumeSseStream` records, a quarter of a second behind.
+   *
+   * With the `version` that the page shows, also the answer with which the chat ends, if it was stored since. A turn whose process
+   * has died is known by ten seconds of silence; what was recorded of it then becomes its answer, and its stream ends with an
+   * error, so that the page can offer to ask again.
+   *
+   * @returns `null` when there is nothing to show: answer 204. Also if the chat does not exist or belongs to another user.
+   * @throws {InvalidChatError} the store was made for a transaction, which would have ended before the stream.
+   */
+  resumeTurn(input: ResumeTurnInput): Promise<ReadableStream<Uint8Array> | null>;
+
+  /**
+   * Asks the turn that is running to stop, on whatever server it runs; what was said until then is stored. The turn learns of it
+   * within a second, if it is recorded, and its `abortSignal` aborts.
+   *
+   * @returns whether there was one. False also if the chat does not exist or belongs to another user.
+   */
+  stopTurn(input: StopTurnInput): Promise<boolean>;
 }
 
 export interface ChatStoreOptions {

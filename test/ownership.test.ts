@@ -85,6 +85,18 @@ const matrix: Record<keyof ChatStore, Call[]> = {
     startTurn("with the answer to a tool call", answered, "refuses everybody"),
     startTurn("with a message of the server's", say("system", "forged", "new"), "refuses everybody"),
   ],
+  resumeTurn: [
+    { title: "whatever runs", kind: "reads", call: (store, ids) => store.resumeTurn(ids) },
+    { title: "what is newer", kind: "reads", call: (store, ids) => store.resumeTurn({ ...ids, version: 1 }) },
+  ],
+  stopTurn: [
+    { title: "whatever runs", kind: "reads", call: (store, ids) => store.stopTurn(ids) },
+    {
+      title: "the turn of a message",
+      kind: "reads",
+      call: (store, ids) => store.stopTurn({ ...ids, messageId: "m0" }),
+    },
+  ],
 };
 const calls = Object.entries(matrix).flatMap(([method, calls]) => calls.map((call) => ({ method, ...call })));
 

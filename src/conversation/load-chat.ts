@@ -24,10 +24,16 @@ export interface StoredMessage extends MessageRow {
 export interface RunningTurn {
   id: string;
   questionId: string;
+  /** Of the question as it was asked. */
+  questionDigest: string;
   answerId: string;
   replaces: string[];
   /** It has not been heard of for so long that its process must be gone. */
   isDead: boolean;
+  /** What was recorded of it has become its answer. */
+  isInterrupted: boolean;
+  /** It is dead, and something is recorded that has not become its answer yet. */
+  isRecoverable: boolean;
 }
 
 /** A chat of this user and its messages. */
@@ -52,7 +58,7 @@ from ${messages} m where m.chat_id = ${chatId} and exists (table chat)${
       forTurn
         ? sql`
 union all
-select 2, t.id::text, null, json_build_array(t.question_id, t.answer_id, t.replaces, ${isDead})::text, null, 0, ''
+select 2, t.id::text, null, json_build_array(t.question_id, encode(t.question_digest, 'hex'), t.answer_id, t.replaces, ${isDead}, t.interrupted, t.chunks > 0)::text, null, 0, ''
 from ${turns} t where t.chat_id = ${chatId} and exists (table chat) and (t.ended_at is null or t.interrupted) and not t.superseded`
         : sql``
     }`,
@@ -76,6 +82,7 @@ const isDead = sql.raw(
 );
 
 function parseTurn({ id, parts }: { id: string; parts: string }): RunningTurn {
-  const [questionId, answerId, replaces, isDead] = JSON.parse(parts);
-  return { id, questionId, answerId, replaces, isDead };
+  const [questionId, questionDigest, answerId, replaces, isDead, isInterrupted, isRecorded] = JSON.parse(parts);
+  const isRecoverable = isDead && isRecorded && !isInterrupted;
+  return { id, questionId, questionDigest, answerId, replaces, isDead, isInterrupted, isRecoverable };
 }

@@ -1,7 +1,14 @@
+import { InvalidChatError } from "../errors.ts";
 import type { ChatDatabase } from "../types.ts";
 
 /** Whether a database is a transaction of the caller's. */
 export const isTransaction = (db: ChatDatabase): boolean => "rollback" in db;
+
+/** For what goes on after the call: `why` it cannot in a transaction of the caller's, and what to do instead. */
+export function refuseTransaction(db: ChatDatabase, why: string): void {
+  if (!isTransaction(db)) return;
+  throw new InvalidChatError([{ path: ["db"], message: `is a transaction, which ${why}` }]);
+}
 
 /**
  * Does `work` in a transaction, or calls `without` where the driver has none, as those over HTTP. (If it was the connection

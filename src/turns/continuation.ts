@@ -76,13 +76,20 @@ export function mergeAnswers(stored: MessageRow, answer: MessageRow): MessageRow
  * A message in which no approval is left that was given and not acted on, because its turn was stopped or has died. From ai 6
  * on, the model cannot be asked anything while there is one ("Tool result is missing").
  */
-export function closeApprovals<Row extends MessageRow>(row: Row): Row | MessageRow {
-  if (row.role !== "assistant" || !row.parts.includes('"approval-responded"')) return row;
+export const closeApprovals = <Row extends MessageRow>(row: Row): Row | MessageRow =>
+  closeCalls(row, ["approval-responded"]);
+
+/** The same of all calls that were under way: for a turn that died in the middle. */
+export const closeCallsUnderWay = <Row extends MessageRow>(row: Row): Row | MessageRow =>
+  closeCalls(row, ["approval-responded", "input-available"]);
+
+function closeCalls<Row extends MessageRow>(row: Row, states: readonly string[]): Row | MessageRow {
+  if (row.role !== "assistant" || !states.some((state) => row.parts.includes(`"${state}"`))) return row;
   const parts: Part[] = JSON.parse(row.parts);
   return withParts(
     row,
     parts.map((part) => {
-      if (part.state !== "approval-responded") return part;
+      if (!isToolCall(part) || !states.includes(String(part.state))) return part;
       const isDenied = isRecord(part.approval) && part.approval.approved === false;
       if (isDenied) return { ...part, state: "output-denied" };
       const errorText = "The server stopped while this tool was running. Whether it took effect is not known.";

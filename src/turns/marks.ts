@@ -34,12 +34,24 @@ export const beginTurn =
 select ${chatId}, ${id}::uuid, ${question.id}, decode(${question.digest}, 'hex'), ${answerId}, ${JSON.stringify(replaces)}::text::json, now() + interval '20 seconds' where ${when}`,
   ];
 
-/** A turn ends, together with its answer's save. Those whose question that removes have nothing left to answer. */
+/**
+ * A turn ends, together with its answer's save. Those whose question that removes have nothing left to answer. What was recorded
+ * of it stays for who is still reading; else nothing does.
+ */
 export const endTurn =
-  ({ turns }: ChatTables, chatId: string, id: string) =>
+  ({ turns }: ChatTables, chatId: string, { id, isRecorded }: { id: string; isRecorded: boolean }) =>
   (when: SQL, removed: readonly string[]): SQL[] => [
     ...(removed.length > 0 ? [supersede({ turns }, chatId, removed, when)] : []),
-    sql`delete from ${turns} t where t.chat_id = ${chatId} and t.id = ${id}::uuid and ${when}`,
+    sql`${isRecorded ? sql`update ${turns} t set ended_at = now(), interrupted = false` : sql`delete from ${turns} t`}
+where t.chat_id = ${chatId} and t.id = ${id}::uuid and ${when}`,
+  ];
+
+/** What was recorded of a turn that died becomes its answer. If it lives after all, it will end by itself. */
+export const interruptTurn =
+  ({ turns }: ChatTables, chatId: string, id: string) =>
+  (when: SQL): SQL[] => [
+    sql`update ${turns} t set ended_at = now(), interrupted = true
+where t.chat_id = ${chatId} and t.id = ${id}::uuid and t.ended_at is null and ${when}`,
   ];
 
 function supersede({ turns }: Pick<ChatTables, "turns">, chatId: string, questionIds: readonly string[], when: SQL) {

@@ -4,16 +4,22 @@ import { loadChat, type StoredChat } from "../conversation/load-chat.ts";
 import { toMessage, toRow } from "../conversation/messages.ts";
 import { saveChange } from "../conversation/save-change.ts";
 import { asUser } from "../database/row-level-security.ts";
-import { isTransaction } from "../database/transaction.ts";
+import { refuseTransaction } from "../database/transaction.ts";
 import { withTypedErrors } from "../database/typed-errors.ts";
-import { ChatConflictError, InvalidChatError } from "../errors.ts";
+import { ChatConflictError } from "../errors.ts";
 import { answerInput, parseInput, startTurnInput } from "../input.ts";
 import type { ChatTables } from "../schema.ts";
 import type { Chat, ChatDatabase, StartTurnInput, StoreSettings, Turn } from "../types.ts";
 import { beginTurn, endTurn, type Mark } from "./marks.ts";
 import { placeAnswer } from "./place-answer.ts";
 import { placeQuestion } from "./place-question.ts";
+import { recordTurn } from "./record-turn.ts";
+import { abandon, beat, sweep } from "./recordings.ts";
+import { recoverTurns } from "./recover-turn.ts";
 import { takeTurns } from "./take-turns.ts";
+
+/** Milliseconds, a little more than the minute that readers who are behind are given. */
+const keptAfterEnd = 61_000;
 
 export async function startTurn<M extends UIMessage>(
   db: ChatDatabase,
@@ -21,7 +27,11 @@ export async function startTurn<M extends UIMessage>(
   input: StartTurnInput<M>,
   settings: StoreSettings,
 ): Promise<Turn<M>> {
-  if (isTransaction(db)) throw inTransactionRefusal();
+  refuseTransaction(
+    db,
+    "will have ended when the answer is to be saved; expected the database itself. Start the turn before or after the " +
+      "transaction, or save both messages in it with upsertChat",
+  );
   const { userId, chatId, title, message, tools: clientTools, ...meaning } = parseInput(startTurnInput, input);
   const ids = { userId, chatId };
   const sent = toRow(message, ["message"]);
@@ -36,9 +46,16 @@ export async function startTurn<M extends UIMessage>(
   const end = stored.rows.findIndex((row) => row.id === mark.question.id) + 1;
   const messages = stored.rows.slice(0, end).map((row) => toMessage<M>(row));
 
+  const stopping = new AbortController();
+  const inTheirName = <T>(work: (db: ChatDatabase) => Promise<T>) => asUser(db, userId, settings, work);
+  const recording = recordTurn(
+    (position, text) => inTheirName((db) => beat(db, tables, ids, id, position, text)),
+    () => stopping.abort(),
+  );
+
   let saved: Promise<void> | undefined;
   const onEnd = (event: { responseMessage: M }) => {
-    saved ??= withTypedErrors("startTurn", tables, saveAnswer(event)).catch((error) => {
+    saved ??= withTypedErrors("startTurn", tables, endWith(event)).catch((error) => {
       saved = undefined;
       throw error;
     });
@@ -48,10 +65,14 @@ export async function startTurn<M extends UIMessage>(
     chat,
     messages,
     persist: { originalMessages: messages, generateMessageId: () => mark.answerId, onEnd, onFinish: onEnd },
+    abortSignal: stopping.signal,
+    consumeSseStream: recording.consume,
   };
 
   async function saveQuestion(db: ChatDatabase): Promise<{ stored: StoredChat; mark: Mark } | undefined> {
-    const stored = await loadChat(db, tables, ids, { forTurn: true });
+    const loaded = await loadChat(db, tables, ids, { forTurn: true });
+    const stored = loaded && (await recoverTurns(db, tables, ids, loaded, settings));
+    if (stored === undefined) return undefined;
     const placed = placeQuestion(stored, sent, { ...meaning, clientTools });
     if (!placed) throw conflict(null, stored?.chat);
     const { rows, question, replaces } = placed;
@@ -59,6 +80,25 @@ export async function startTurn<M extends UIMessage>(
     const change = { ...ids, title, stored, rows, also: beginTurn(tables, chatId, mark) };
     const saved = await saveChange(db, tables, change, settings);
     return saved && { stored: { ...saved, rows: rows.map((row, order) => ({ ...row, order })), turns: [] }, mark };
+  }
+
+  async function endWith(event: { responseMessage: M }): Promise<void> {
+    // That a turn has ended says to readers that its recording is whole and its answer stored.
+    await recording.settle();
+    try {
+      await saveAnswer(event);
+    } catch (error) {
+      // Others may have the answer from the recording, and at once.
+      if (recording.hasBegun() && !ChatConflictError.isInstance(error)) {
+        await inTheirName((db) => abandon(db, tables, ids, id)).catch(() => {});
+      }
+      throw error;
+    } finally {
+      recording.close();
+    }
+    if (!recording.hasBegun()) return;
+    const sweeping = setTimeout(() => inTheirName((db) => sweep(db, tables, ids)).catch(() => {}), keptAfterEnd);
+    sweeping.unref?.();
   }
 
   async function saveAnswer(event: { responseMessage: M }): Promise<void> {
@@ -77,7 +117,8 @@ export async function startTurn<M extends UIMessage>(
         known = undefined;
         const rows = present && placeAnswer(present.rows, mark, answer);
         if (!rows) throw conflict(chat.version, present?.chat);
-        return saveChange(db, tables, { ...ids, stored: present, rows, also: endTurn(tables, chatId, id) }, settings);
+        const also = endTurn(tables, chatId, { id, isRecorded: recording.hasBegun() });
+        return saveChange(db, tables, { ...ids, stored: present, rows, also }, settings);
       }),
     );
   }
@@ -86,13 +127,3 @@ export async function startTurn<M extends UIMessage>(
     return new ChatConflictError({ chatId, expectedVersion, actualVersion: present?.version ?? null });
   }
 }
-
-const inTransactionRefusal = () =>
-  new InvalidChatError([
-    {
-      path: ["db"],
-      message:
-        "is a transaction, which will have ended when the answer is to be saved; expected the database itself. Start the " +
-        "turn before or after the transaction, or save both messages in it with upsertChat",
-    },
-  ]);

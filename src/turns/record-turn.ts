@@ -1,0 +1,142 @@
+import { createCollector } from "./events.ts";
+import type { Beat } from "./recordings.ts";
+
+/** Milliseconds from one piece to the next: what a dying process takes with it, and how long a stop may stay unheard. */
+const interval = 250;
+/** Milliseconds between signs of life while there is nothing to write. */
+const heartbeat = 1_000;
+/** UTF-16 units that are written without waiting for the interval, and those at which the recording is given up. */
+const enough = 32_000;
+const tooMuch = 4_000_000;
+/** Milliseconds that the end of a turn waits for the rest of its recording. */
+const patience = 1_000;
+/** How often the last piece is tried, after which there is nobody who would try again. */
+const lastAttempts = 3;
+
+/** The recording of one turn's stream. It never delays the stream, and what fails here fails here alone. */
+export interface Recording {
+  /** Reads the stream to its end, and resolves then, whatever happens. */
+  consume(options: { stream: ReadableStream<string> }): Promise<void>;
+  /** Whether somebody has asked for a recording. */
+  hasBegun(): boolean;
+  /** Resolves when all that was said is written, or when that takes too long. */
+  settle(): Promise<void>;
+  /** The turn has ended, one way or the other. */
+  close(): void;
+}
+
+/**
+ * @param write - writes the next piece, or gives a sign of life if there is none.
+ * @param abort - called when the answer is not wanted any more.
+ */
+export function recordTurn(
+  write: (position: number, text: string | undefined) => Promise<Beat>,
+  abort: () => void,
+): Recording {
+  const events = createCollector();
+  let state: "not begun" | "recording" | "closed" = "not begun";
+  let isStreamOver = false;
+  /** Whether what there is does not wait for the interval: the beginning, for who loads the page again at once. */
+  let isHurried = true;
+  let position = 0;
+  /** A piece that may have been written already stays as it is until that is known. */
+  let frozen: string | undefined;
+  let failures = 0;
+  let wake = () => {};
+  const afterBeat: (() => void)[] = [];
+
+  const isAllWritten = () => frozen === undefined && events.count() === 0;
+  const pause = (milliseconds: number) =>
+    new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  const hurry = () => {
+    isHurried = true;
+    wake();
+  };
+
+  const delay = () => (failures > 0 ? backoff(failures) : isAllWritten() ? heartbeat : isHurried ? 0 : interval);
+
+  async function keepWriting(): Promise<void> {
+    let last = performance.now();
+    while (state === "recording" && !(isStreamOver && isAllWritten())) {
+      const wait = last + delay() - performance.now();
+      if (wait > 0) {
+        // Something may come meanwhile that is due earlier.
+        await pause(wait);
+        continue;
+      }
+      if (events.count() > 0) frozen ??= events.take();
+      try {
+        obey(await write(position, frozen));
+        if (frozen !== undefined) position++;
+        frozen = undefined;
+        failures = 0;
+      } catch {
+        failures++;
+        if (isStreamOver && failures >= lastAttempts) state = "closed";
+      }
+      last = performance.now();
+      isHurried = events.size() > enough;
+      for (const resolve of afterBeat.splice(0)) resolve();
+    }
+    state = "closed";
+    for (const resolve of afterBeat.splice(0)) resolve();
+  }
+
+  function obey({ owned, found, stop, superseded }: Beat): void {
+    if (!owned || stop || superseded) abort();
+    // Somebody took this turn for dead, or Postgres has lost a piece: the answer itself will be saved nevertheless.
+    if (!owned || !found || superseded) state = "closed";
+  }
+
+  return {
+    async consume({ stream }) {
+      const isFirst = state === "not begun";
+      if (isFirst) state = "recording";
+      const writing = isFirst ? keepWriting() : undefined;
+      try {
+        const reader = stream.getReader();
+        for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+          if (!isFirst || state !== "recording") continue;
+          const wasEmpty = isAllWritten();
+          events.add(piece.value);
+          if (events.size() > tooMuch && events.count() > 1) state = "closed";
+          if (events.size() > enough) hurry();
+          else if (wasEmpty) wake();
+        }
+      } catch {
+        // A stream that broke has ended, too.
+      }
+      isStreamOver ||= isFirst;
+      hurry();
+      await writing;
+    },
+
+    hasBegun: () => state !== "not begun",
+
+    async settle() {
+      if (state !== "recording") return;
+      const deadline = performance.now() + patience;
+      // The SDK calls while its last chunks are on their way here.
+      for (let tick = 0; tick < 20 && !events.hasEnded() && !isStreamOver; tick++) await sleep(0);
+      while (state === "recording" && !isAllWritten() && performance.now() < deadline) {
+        const written = new Promise<void>((resolve) => afterBeat.push(resolve));
+        hurry();
+        await Promise.race([written, sleep(deadline - performance.now())]);
+      }
+    },
+
+    close() {
+      state = "closed";
+      wake();
+    },
+  };
+}
+
+const backoff = (failures: number) => Math.min(100 * 2 ** (failures - 1), 2_000);
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

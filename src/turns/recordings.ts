@@ -1,0 +1,151 @@
+import { type SQL, sql } from "drizzle-orm";
+import { execute } from "../database/execute.ts";
+import { type ChatTables, ownedBy } from "../schema.ts";
+import type { ChatDatabase } from "../types.ts";
+
+interface Ids {
+  userId: string;
+  chatId: string;
+}
+
+/** What a running turn learns from the database whenever it writes there. */
+export interface Beat {
+  /** The chat is there, and still this user's. */
+  owned: 0 | 1;
+  /** So is the turn, with as much recorded as its writer believes. */
+  found: 0 | 1;
+  stop: 0 | 1;
+  superseded: 0 | 1;
+}
+
+/** Nobody waits for what is recorded, and what a crash of Postgres takes of it is found missing by `chunks`. */
+const withoutWaitingForTheDisk = sql`set_config('synchronous_commit', 'off', true)`;
+
+const ownedChat = ({ chats }: ChatTables, { userId, chatId }: Ids) =>
+  sql`select chats.id from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}`;
+
+/**
+ * A sign of life of a running turn, with the next piece of its recording if there is one. Sent again after a failure, a piece is
+ * written once: `position` is how many are there before it.
+ */
+export async function beat(
+  db: ChatDatabase,
+  tables: ChatTables,
+  ids: Ids,
+  turnId: string,
+  position: number,
+  text: string | undefined,
+): Promise<Beat> {
+  const { turns, turnChunks } = tables;
+  const ofTurn = (when: SQL) => sql`where t.chat_id = ${ids.chatId} and t.id = ${turnId}::uuid and exists (table owned)
+and t.ended_at is null and ${when} returning t.stop::int stopped, t.superseded::int overtaken`;
+  const written = sql`update ${turns} t set beat_at = now(), chunks = ${position}::int + 1
+${ofTurn(sql`t.chunks in (${position}::int, ${position}::int + 1)`)}`;
+  const silent = sql`update ${turns} t set beat_at = now() ${ofTurn(sql`t.chunks = ${position}::int`)}`;
+  const [result] = await execute<Beat>(
+    db,
+    sql`with owned as (${ownedChat(tables, ids)}),
+beat as (${text === undefined ? silent : written})${
+      text === undefined
+        ? sql``
+        : sql`,
+piece as (insert into ${turnChunks} (chat_id, turn_id, seq, text)
+select ${ids.chatId}, ${turnId}::uuid, ${position}::int, ${text} from beat on conflict do nothing)`
+    }
+select (select count(*) from owned)::int owned, (select count(*) from beat)::int found,
+coalesce((select max(stopped) from beat), 0)::int stop, coalesce((select max(overtaken) from beat), 0)::int superseded,
+${withoutWaitingForTheDisk}`,
+  );
+  return result ?? { owned: 0, found: 0, stop: 0, superseded: 0 };
+}
+
+/** A turn as those see it who read its recording. */
+export interface RecordedTurn {
+  id: string;
+  questionId: string;
+  answerId: string;
+  /** How many pieces its writer has recorded. */
+  chunks: number;
+  isEnded: boolean;
+  isInterrupted: boolean;
+  /** It has not ended, and nothing has been heard of it for so long that its process must be gone. */
+  isStale: boolean;
+}
+
+const pageLength = 200;
+
+/** A recorded turn that is not heard of any more. A sign of life comes every second; ten of them are a long silence. */
+export const isStale = sql.raw("(t.ended_at is null and t.chunks > 0 and t.beat_at < now() - interval '10 seconds')");
+
+/**
+ * The turn of this id, or else the newest that runs, and the next pieces of its recording after as many as `position`. Not one
+ * that was superseded, and not one of which nothing was ever recorded.
+ */
+export async function readRecording(
+  db: ChatDatabase,
+  tables: ChatTables,
+  ids: Ids,
+  { turnId, position }: { turnId?: string | undefined; position: number },
+): Promise<{ turn: RecordedTurn; texts: string[]; isLastPage: boolean } | undefined> {
+  const { turns, turnChunks } = tables;
+  const chosen = turnId
+    ? sql`t.id = ${turnId}::uuid`
+    : sql`t.ended_at is null and (t.chunks > 0 or t.beat_at > now() - interval '10 seconds')`;
+  const rows = await execute<{ turn: string; seq: number | null; piece: string | null }>(
+    db,
+    sql`with owned as (${ownedChat(tables, ids)}),
+turn as (select t.id, json_build_array(t.id, t.question_id, t.answer_id, t.chunks, t.ended_at is not null, t.interrupted, ${isStale})::text found
+from ${turns} t where t.chat_id = ${ids.chatId} and exists (table owned) and not t.superseded and ${chosen} order by t.started_at desc, t.id limit 1)
+select turn.found turn, k.seq, k.text piece from turn left join lateral (
+select k.seq, k.text from ${turnChunks} k where k.chat_id = ${ids.chatId} and k.turn_id = turn.id and k.seq >= ${position}::int order by k.seq limit ${pageLength}
+) k on true order by k.seq`,
+  );
+  const [first] = rows;
+  if (!first) return undefined;
+  const [id, questionId, answerId, chunks, isEnded, isInterrupted, isDead] = JSON.parse(first.turn);
+  // What comes after a piece that is missing is of no use.
+  const pieces = rows.filter(({ seq }, index) => seq === position + index);
+  return {
+    turn: { id, questionId, answerId, chunks, isEnded, isInterrupted, isStale: isDead },
+    texts: pieces.map(({ piece }) => piece ?? ""),
+    isLastPage: pieces.length < pageLength,
+  };
+}
+
+/** The whole recording of a turn, up to the first piece that is missing. */
+export async function readWholeRecording(db: ChatDatabase, tables: ChatTables, ids: Ids, turnId: string) {
+  const texts: string[] = [];
+  for (;;) {
+    const page = await readRecording(db, tables, ids, { turnId, position: texts.length });
+    texts.push(...(page?.texts ?? []));
+    if (!page || page.isLastPage) return texts;
+  }
+}
+
+/** Its writer will not write any more, and says so: others need not wait until its silence has become long. */
+export async function abandon(db: ChatDatabase, tables: ChatTables, ids: Ids, turnId: string): Promise<void> {
+  await db.execute(sql`update ${tables.turns} t set beat_at = 'epoch' where t.chat_id = ${ids.chatId} and t.id = ${turnId}::uuid
+and t.ended_at is null and t.chunks > 0 and exists (${ownedChat(tables, ids)})`);
+}
+
+/** Takes away what this chat's turns have left that ended a minute ago. */
+export async function sweep(db: ChatDatabase, tables: ChatTables, ids: Ids): Promise<void> {
+  await db.execute(sql`delete from ${tables.turns} t where t.chat_id = ${ids.chatId}
+and t.ended_at < now() - interval '60 seconds' and exists (${ownedChat(tables, ids)})`);
+}
+
+/** Asks the turns to stop that run; with `messageId`, only the one that answers or writes this message. */
+export async function askToStop(
+  db: ChatDatabase,
+  tables: ChatTables,
+  ids: Ids,
+  messageId: string | undefined,
+): Promise<boolean> {
+  const which = messageId === undefined ? sql`true` : sql`${messageId} in (t.question_id, t.answer_id)`;
+  const asked = await execute(
+    db,
+    sql`update ${tables.turns} t set stop = true where t.chat_id = ${ids.chatId} and t.ended_at is null and not t.superseded
+and ${which} and exists (${ownedChat(tables, ids)}) returning 1 asked`,
+  );
+  return asked.length > 0;
+}

@@ -1,0 +1,72 @@
+import type { UIMessage } from "ai";
+import type { RunningTurn, StoredChat } from "../conversation/load-chat.ts";
+import { type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
+import { saveChange } from "../conversation/save-change.ts";
+import type { ChatTables } from "../schema.ts";
+import type { ChatDatabase, StoreSettings } from "../types.ts";
+import { closeCallsUnderWay } from "./continuation.ts";
+import { type Chunk, chunksIn } from "./events.ts";
+import { interruptTurn } from "./marks.ts";
+import { placeAnswer } from "./place-answer.ts";
+import { readWholeRecording } from "./recordings.ts";
+
+/**
+ * What was recorded of turns whose process has died becomes their answers, each right after its question. Of those who come by
+ * at the same time one does it: a turn's answer and its mark change in one statement, on the chat as it was read.
+ *
+ * @returns the chat afterwards, or undefined if another writer came in between.
+ */
+export async function recoverTurns(
+  db: ChatDatabase,
+  tables: ChatTables,
+  ids: { userId: string; chatId: string },
+  stored: StoredChat,
+  settings: StoreSettings,
+): Promise<StoredChat | undefined> {
+  let present = stored;
+  for (const turn of stored.turns.filter(({ isRecoverable }) => isRecoverable)) {
+    const recording = await readWholeRecording(db, tables, ids, turn.id);
+    const rows = (await placeRecording(present.rows, turn, chunksIn(recording))) ?? present.rows;
+    const change = { ...ids, stored: present, rows, also: interruptTurn(tables, ids.chatId, turn.id) };
+    const saved = await saveChange(db, tables, change, settings);
+    if (!saved) return undefined;
+    const turns = present.turns.map((other) =>
+      other.id === turn.id ? { ...other, isInterrupted: true, isRecoverable: false } : other,
+    );
+    present = { ...saved, rows: rows.map((row, order) => ({ ...row, order })), turns };
+  }
+  return present;
+}
+
+/** @returns undefined if there is nothing to place, or its question is not there any more, or not as it was asked. */
+async function placeRecording(rows: readonly MessageRow[], turn: RunningTurn, chunks: readonly Chunk[]) {
+  const asked = rows.find(({ id }) => id === turn.questionId);
+  if (!asked || asked.digest !== turn.questionDigest) return undefined;
+  const isContinuation = asked.role === "assistant";
+  const base = isContinuation ? toMessage(asked) : { id: turn.answerId, role: "assistant" as const, parts: [] };
+  const message = await assemble(base, chunks);
+  const row = toRow({ ...message, id: turn.answerId, role: "assistant" }, ["responseMessage"]);
+  // A stream that came to its end may wait for what the browser has to say to its tools.
+  const answer = chunks.some(({ type }) => type === "finish") ? row : closeCallsUnderWay(row);
+  return placeAnswer(rows, { ...turn, question: asked }, answer);
+}
+
+/** The message that a client of the SDK makes of chunks, as far as they go. */
+async function assemble(base: UIMessage, chunks: readonly Chunk[]): Promise<UIMessage> {
+  const { readUIMessageStream } = await import("ai");
+  let message = base;
+  const stream = new ReadableStream({
+    start(controller) {
+      for (const chunk of chunks) if (chunk.type !== "error") controller.enqueue(chunk);
+      controller.close();
+    },
+  });
+  try {
+    for await (const next of readUIMessageStream({ message: base, stream: stream as never, onError: () => {} })) {
+      message = next;
+    }
+  } catch {
+    // Up to a chunk that this version of the SDK does not know.
+  }
+  return message;
+}

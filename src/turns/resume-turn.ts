@@ -1,0 +1,144 @@
+import { loadChat, type StoredChat } from "../conversation/load-chat.ts";
+import { toMessage } from "../conversation/messages.ts";
+import { asUser } from "../database/row-level-security.ts";
+import { refuseTransaction } from "../database/transaction.ts";
+import { withTypedErrors } from "../database/typed-errors.ts";
+import { parseInput, resumeTurnInput } from "../input.ts";
+import type { ChatTables } from "../schema.ts";
+import type { ChatDatabase, ResumeTurnInput, StoreSettings } from "../types.ts";
+import { chunksIn, eventOf } from "./events.ts";
+import { chunksOf } from "./message-chunks.ts";
+import { type RecordedTurn, readRecording } from "./recordings.ts";
+import { recoverTurns } from "./recover-turn.ts";
+import { takeTurns } from "./take-turns.ts";
+
+/** Milliseconds between two looks at a recording: the first after something came, the longest, and after a long silence. */
+const pauses = { shortest: 100, longest: 300, whenSilent: 1_000 };
+/** Milliseconds of silence after which looks become rare, and after which a proxy may want to see that the line is alive. */
+const [longSilence, tooLongForProxies] = [3_000, 10_000];
+
+const endMark = "data: [DONE]\n\n";
+/** With an error the clients keep what they show, and do not take it for an end that they may go on from. */
+const interruption = {
+  type: "error",
+  errorText: "The answer was interrupted. What is stored of it shows when the chat is loaded again.",
+};
+
+export async function resumeTurn(
+  db: ChatDatabase,
+  tables: ChatTables,
+  input: ResumeTurnInput,
+  settings: StoreSettings,
+): Promise<ReadableStream<Uint8Array> | null> {
+  const { userId, chatId, version } = parseInput(resumeTurnInput, input);
+  refuseTransaction(db, "will have ended before the stream has");
+  const ids = { userId, chatId };
+  const inTheirName = <T>(work: (db: ChatDatabase) => Promise<T>) => asUser(db, userId, settings, work);
+  const read = (from: { turnId?: string; position: number }) =>
+    inTheirName((db) => readRecording(db, tables, ids, from));
+
+  const found = await read({ position: 0 });
+  if (found && !found.turn.isStale) return streamOf((signal) => live(found, signal));
+  const chat = await (found ? loadRecovered() : inTheirName((db) => loadChat(db, tables, ids, { forTurn: true })));
+  const last = chat?.rows.at(-1);
+  const isNews =
+    last?.role === "assistant" &&
+    (last.id === found?.turn.answerId || (version !== undefined && chat && chat.chat.version > version));
+  if (!isNews) return null;
+  const isInterrupted = chat?.turns.some((turn) => turn.answerId === last.id && turn.isInterrupted);
+  const texts = [...chunksOf(toMessage(last)), isInterrupted ? interruption : { type: "finish" }].map(eventOf);
+  return streamOf(() => [...texts, endMark]);
+
+  /** The chat, with what is left of a turn that has died in it. */
+  async function loadRecovered(): Promise<StoredChat | null> {
+    const { recovered } = await inTheirName((db) =>
+      takeTurns(db, tables, ids, settings, async (db) => {
+        const stored = await loadChat(db, tables, ids, { forTurn: true });
+        const recovered = stored && (await recoverTurns(db, tables, ids, stored, settings));
+        return recovered === undefined ? undefined : { recovered };
+      }),
+    );
+    return recovered;
+  }
+
+  /** A turn's recording, as it comes. */
+  async function* live(first: Page, signal: AbortSignal): AsyncGenerator<string, void, void> {
+    const { turn } = first;
+    let position = 0;
+    let hasSeenEnd = false;
+    let pause = pauses.shortest;
+    let [heard, shown] = [performance.now(), performance.now()];
+    for (let page: Page | undefined = first; !signal.aborted; page = await read({ turnId: turn.id, position })) {
+      // Superseded, or deleted with its chat: nobody waits for its end.
+      if (!page) return yield endMark;
+      if (position === 0 && page.texts.length > 0) yield* await beginningOf(turn, page.texts);
+      for (const text of page.texts) {
+        hasSeenEnd ||= hasEnd(text);
+        yield text;
+      }
+      position += page.texts.length;
+      if (page.texts.length > 0) [heard, shown, pause] = [performance.now(), performance.now(), pauses.shortest];
+      if (!page.isLastPage) continue;
+
+      if (page.turn.isStale) await loadRecovered();
+      if (page.turn.isStale || page.turn.isEnded) {
+        if (page.turn.isStale || page.turn.isInterrupted || !hasSeenEnd) yield eventOf(interruption);
+        return yield endMark;
+      }
+      if (performance.now() - shown > tooLongForProxies) {
+        yield ": still here\n\n";
+        shown = performance.now();
+      }
+      await sleep(performance.now() - heard > longSilence ? pauses.whenSilent : pause, signal);
+      pause = Math.min(pause * 1.5, pauses.longest);
+    }
+  }
+
+  /** What a client needs before the recording: the message that is continued, or a start where none was recorded first. */
+  async function beginningOf({ questionId, answerId }: RecordedTurn, texts: string[]): Promise<string[]> {
+    if (questionId === answerId) {
+      const chat = await inTheirName((db) => loadChat(db, tables, ids));
+      const continued = chat?.rows.find(({ id }) => id === questionId);
+      if (continued) return chunksOf(toMessage(continued)).map(eventOf);
+    }
+    const [first] = chunksIn(texts);
+    return first?.type === "start" ? [] : [eventOf({ type: "start", messageId: answerId })];
+  }
+
+  /** Texts as the bytes of a response's body. While nobody reads, nothing is asked of the database. */
+  function streamOf(textsUntil: (signal: AbortSignal) => AsyncIterable<string> | Iterable<string>) {
+    const encoder = new TextEncoder();
+    const cancelled = new AbortController();
+    const texts = (async function* () {
+      yield* textsUntil(cancelled.signal);
+    })();
+    return new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const { done, value } = await withTypedErrors("resumeTurn", tables, texts.next());
+          if (done) controller.close();
+          else controller.enqueue(encoder.encode(value));
+        },
+        cancel: () => cancelled.abort(),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+}
+
+type Page = NonNullable<Awaited<ReturnType<typeof readRecording>>>;
+
+const hasEnd = (text: string) =>
+  /"type":"(finish|abort)"/.test(text) && chunksIn([text]).some(({ type }) => type === "finish" || type === "abort");
+
+function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, milliseconds);
+    signal.addEventListener("abort", done);
+  });
+}

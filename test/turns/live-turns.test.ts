@@ -1,0 +1,235 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  convertToModelMessages,
+  createUIMessageStreamResponse,
+  readUIMessageStream,
+  streamText,
+  toUIMessageStream,
+  type UIMessage,
+  type UIMessageChunk,
+} from "ai";
+import { MockLanguageModelV4 } from "ai/test";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type ChatStore, migrate, type Turn } from "../../src/index.ts";
+import { say } from "../conversations.ts";
+import { databases, inModes, type TestDatabase } from "../databases.ts";
+import { underRowLevelSecurity } from "../row-level-security.ts";
+
+const usage = {
+  inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
+  outputTokens: { total: 1, text: 1, reasoning: 0 },
+};
+
+/** A model whose words are said by the test, one after the other. */
+function speaker() {
+  const { readable, writable } = new TransformStream();
+  const writer = writable.getWriter();
+  void writer.write({ type: "stream-start", warnings: [] });
+  void writer.write({ type: "text-start", id: "1" });
+  const model = new MockLanguageModelV4({
+    doStream: async ({ abortSignal }) => {
+      abortSignal?.addEventListener("abort", () => void writer.abort(abortSignal.reason).catch(() => {}));
+      return { stream: readable };
+    },
+  });
+  return {
+    model,
+    say: (delta: string) => void writer.write({ type: "text-delta", id: "1", delta }).catch(() => {}),
+    finish: async () => {
+      void writer.write({ type: "text-end", id: "1" });
+      void writer.write({ type: "finish", finishReason: { unified: "stop", raw: "stop" }, usage });
+      await writer.close();
+    },
+  };
+}
+
+/** What a route handler does, and a browser that reads until it leaves. */
+async function answer(turn: Turn, model: MockLanguageModelV4): Promise<Response> {
+  const result = streamText({
+    model,
+    messages: await convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),
+    maxRetries: 0,
+    abortSignal: turn.abortSignal,
+    onError: () => {},
+  });
+  return createUIMessageStreamResponse({
+    stream: toUIMessageStream({ stream: result.stream, ...turn.persist }),
+    consumeSseStream: turn.consumeSseStream,
+  });
+}
+
+const decoded = (stream: ReadableStream<Uint8Array>) => stream.pipeThrough(new TextDecoderStream());
+const textOf = (message: UIMessage | undefined) =>
+  message?.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
+
+/** What a client of the SDK makes of a stream that has ended. */
+async function messageIn(sse: string): Promise<{ message: UIMessage | undefined; errors: string[] }> {
+  const chunks: UIMessageChunk[] = sse
+    .split("\n\n")
+    .filter((event) => event.startsWith("data: {"))
+    .map((event) => JSON.parse(event.slice(6)));
+  const errors = chunks.flatMap((chunk) => (chunk.type === "error" ? [chunk.errorText] : []));
+  const stream = ReadableStream.from(chunks.filter(({ type }) => type !== "error"));
+  let message: UIMessage | undefined;
+  for await (const next of readUIMessageStream({ stream: stream as ReadableStream<UIMessageChunk> })) message = next;
+  return { message, errors };
+}
+
+const kinds = [...inModes(databases), ...underRowLevelSecurity.slice(0, 1)];
+
+describe.each(kinds)("a turn that is recorded, on $name, $mode", ({ open, storeOn }) => {
+  let database: TestDatabase;
+  let store: ChatStore;
+  beforeAll(async () => {
+    database = await open();
+    await migrate(database.migrator);
+    store = storeOn(database.db);
+  });
+  afterAll(() => database.close());
+
+  const begin = async () => {
+    const ids = { userId: randomUUID(), chatId: randomUUID() };
+    const turn = await store.startTurn({ ...ids, message: say("user", "Why do tides turn?", "q1") });
+    const voice = speaker();
+    const response = await answer(turn, voice.model);
+    return { ids, turn, voice, response };
+  };
+  const recorded = (chatId: string) =>
+    database.query<{ text: string }>("select text from chat_store.turn_chunks where chat_id = $1 order by seq", [
+      chatId,
+    ]);
+  const until = async (isSo: () => Promise<boolean>) => {
+    for (let attempt = 0; !(await isSo()); attempt++) {
+      if (attempt > 200) throw new Error("did not happen");
+      await sleep(20);
+    }
+  };
+  const untilRecorded = (chatId: string, text: string) =>
+    until(async () => (await recorded(chatId)).some((piece) => piece.text.includes(text)));
+  /** Makes a turn look as if nothing had been heard of it for long. */
+  const silence = (chatId: string) =>
+    database.query("update chat_store.turns set beat_at = now() - interval '11 seconds' where chat_id = $1", [chatId]);
+
+  test("is shown from its beginning to its end to whoever joins, and stored", async () => {
+    const { ids, voice, response } = await begin();
+    voice.say("The moon ");
+    await untilRecorded(ids.chatId, "The moon");
+    const joined = [await store.resumeTurn(ids), await store.resumeTurn({ ...ids, version: 1 })].map((stream) =>
+      new Response(decoded(stream ?? expect.fail()).pipeThrough(new TextEncoderStream())).text(),
+    );
+    voice.say("pulls.");
+    await voice.finish();
+    const sent = await messageIn(await response.text());
+    const stored = (await store.getChat(ids))?.messages.at(-1);
+    expect(textOf(stored)).toBe("The moon pulls.");
+    for (const sse of await Promise.all(joined)) {
+      expect(sse.endsWith("data: [DONE]\n\n")).toBe(true);
+      expect(await messageIn(sse)).toEqual(sent);
+    }
+    expect(JSON.parse(JSON.stringify(sent.message))).toEqual(stored);
+    expect(await store.resumeTurn(ids)).toBeNull();
+    expect(await store.resumeTurn({ ...ids, version: 2 })).toBeNull();
+    const late = await store.resumeTurn({ ...ids, version: 1 });
+    expect(JSON.parse(JSON.stringify(await messageIn(await new Response(late).text())))).toEqual({
+      message: stored,
+      errors: [],
+    });
+  });
+
+  test("goes on when the browser leaves", async () => {
+    const { ids, voice, response } = await begin();
+    voice.say("The moon ");
+    await untilRecorded(ids.chatId, "The moon");
+    await response.body?.cancel();
+    voice.say("pulls.");
+    await voice.finish();
+    await until(async () => (await store.getChat(ids))?.messages.length === 2);
+    expect(textOf((await store.getChat(ids))?.messages.at(-1))).toBe("The moon pulls.");
+  });
+
+  test("stops when it is asked to, and what was said is stored", async () => {
+    const { ids, turn, voice, response } = await begin();
+    voice.say("The moon ");
+    await untilRecorded(ids.chatId, "The moon");
+    expect(await store.stopTurn({ ...ids, messageId: "another question" })).toBe(false);
+    expect(turn.abortSignal.aborted).toBe(false);
+    expect(await store.stopTurn({ ...ids, messageId: "q1" })).toBe(true);
+    await response.text();
+    expect(turn.abortSignal.aborted).toBe(true);
+    expect(textOf((await store.getChat(ids))?.messages.at(-1))).toBe("The moon ");
+    expect(await store.stopTurn(ids)).toBe(false);
+  });
+
+  test("stops when its chat is deleted, and when a newer turn takes its question", async () => {
+    const [deleted, overtaken] = [await begin(), await begin()];
+    for (const { voice, ids } of [deleted, overtaken]) {
+      voice.say("The moon ");
+      await untilRecorded(ids.chatId, "The moon");
+    }
+    const reader = new Response(await store.resumeTurn(overtaken.ids)).text();
+    await database.query("delete from chat_store.chats where id = $1", [deleted.ids.chatId]);
+    await store.startTurn({ ...overtaken.ids, message: say("user", "Why do tides turn?", "q1") });
+    await Promise.all([deleted, overtaken].map(({ response }) => response.text().catch(() => {})));
+    expect(deleted.turn.abortSignal.aborted && overtaken.turn.abortSignal.aborted).toBe(true);
+    expect((await reader).endsWith("data: [DONE]\n\n")).toBe(true);
+    expect(await recorded(deleted.ids.chatId)).toEqual([]);
+    expect((await store.getChat(overtaken.ids))?.messages).toHaveLength(1);
+  });
+
+  test("whose process has died becomes its answer, once, for who resumes; who asks next goes on from it", async () => {
+    const { ids, voice, turn } = await begin();
+    voice.say("The moon ");
+    await untilRecorded(ids.chatId, "The moon");
+    await silence(ids.chatId);
+    const [one, two] = await Promise.all([
+      store.resumeTurn({ ...ids, version: 1 }),
+      store.resumeTurn({ ...ids, version: 1 }),
+    ]);
+    for (const stream of [one, two]) {
+      const { message, errors } = await messageIn(await new Response(stream).text());
+      expect(textOf(message)).toBe("The moon ");
+      expect(errors).toEqual([expect.stringContaining("interrupted")]);
+    }
+    const chat = await store.getChat(ids);
+    expect(chat?.messages.map(({ id }) => id)).toEqual(["q1", turn.persist.generateMessageId()]);
+    expect(chat?.version).toBe(2);
+    const next = await store.startTurn({ ...ids, message: say("user", "And then?", "q2") });
+    expect(next.messages).toHaveLength(3);
+
+    // It was only slow.
+    voice.say("pulls.");
+    await voice.finish();
+    await until(async () => textOf((await store.getChat(ids))?.messages[1]) === "The moon pulls.");
+    expect((await store.getChat(ids))?.messages.map(({ id }) => id)).toEqual([
+      "q1",
+      turn.persist.generateMessageId(),
+      "q2",
+    ]);
+  });
+
+  test("whose process has died becomes its answer for the next question, too", async () => {
+    const { ids, voice } = await begin();
+    voice.say("The moon ");
+    await untilRecorded(ids.chatId, "The moon");
+    await silence(ids.chatId);
+    const next = await store.startTurn({ ...ids, message: say("user", "And then?", "q2") });
+    expect(next.messages.map(textOf)).toEqual(["Why do tides turn?", "The moon ", "And then?"]);
+    await voice.finish();
+  });
+
+  test("leaves nothing a minute after its end to who comes next", async () => {
+    const { ids, voice, response } = await begin();
+    voice.say("The moon.");
+    await voice.finish();
+    await response.text();
+    expect(await recorded(ids.chatId)).not.toEqual([]);
+    await database.query("update chat_store.turns set ended_at = now() - interval '61 seconds' where chat_id = $1", [
+      ids.chatId,
+    ]);
+    const turn = await store.startTurn({ ...ids, message: say("user", "And then?") });
+    expect(await recorded(ids.chatId)).toEqual([]);
+    await turn.persist.onEnd({ responseMessage: say("assistant", "It turns.") });
+    expect(await database.query("select from chat_store.turns where chat_id = $1", [ids.chatId])).toEqual([]);
+  });
+});
