@@ -31,6 +31,8 @@ export async function serve(handler: Handler) {
     idle: async () => {
       while (answering.size > 0) await Promise.all(answering);
     },
+    /** As if the network broke: whoever listens, or is still talking, is cut off. */
+    disconnect: () => server.closeAllConnections(),
     close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()),
   };
 }
@@ -39,10 +41,11 @@ async function toRequest(incoming: IncomingMessage, signal: AbortSignal) {
   const body: Buffer[] = [];
   for await (const chunk of incoming) body.push(chunk);
   const headers = Object.entries(incoming.headers).map(([name, value]): [string, string] => [name, String(value)]);
+  const method = incoming.method ?? "POST";
   return new Request(`http://${incoming.headers.host}${incoming.url}`, {
-    method: "POST",
+    method,
     headers,
-    body: Buffer.concat(body),
+    ...(method === "POST" && { body: Buffer.concat(body) }),
     signal,
   });
 }

@@ -11,7 +11,7 @@ const additive: Migration = {
   statements: [
     // Not in the order in which saves take the tables.
     `ALTER TABLE "chat_store"."messages" ADD COLUMN "weight" integer DEFAULT 1 NOT NULL`,
-    `ALTER TABLE "chat_store"."chats" ADD COLUMN "mood" text, ADD COLUMN "total" integer DEFAULT 0 NOT NULL`,
+    `ALTER TABLE "chat_store"."chats" ADD COLUMN "mood" text, ADD COLUMN "balance" integer DEFAULT 0 NOT NULL`,
     `ALTER TABLE "chat_store"."turns" ADD COLUMN "mood" text`,
     `CREATE INDEX "chats_mood_idx" ON "chat_store"."chats" ("mood")`,
     `CREATE TABLE "chat_store"."votes" (
