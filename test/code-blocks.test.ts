@@ -58,7 +58,7 @@ export declare function userIdOf(request: Request): Promise<string>;
 `;
 const react = `
 import type { ChatInit, AbstractChat, UIMessage } from "ai";
-export declare function useChat<M extends UIMessage>(init: ChatInit<M>): Pick<AbstractChat<M>, "messages" | "sendMessage">;
+export declare function useChat<M extends UIMessage>(init: ChatInit<M> & { resume?: boolean }): Pick<AbstractChat<M>, "messages" | "sendMessage">;
 `;
 
 /** A block as a module. */

@@ -67,23 +67,25 @@ test("README's set-up outlives the connections of its pool", async () => {
 
 describe("README's route handler", () => {
   const handler = blocks.find(({ note }) => note === "handler")?.text ?? "";
+  const live = blocks.find(({ note }) => note === "live")?.text ?? "";
   const folder = new URL("../.data/readme/", import.meta.url);
   let database: TestDatabase;
   beforeAll(async () => {
     database = await embedded.open();
     await migrate(database.db);
+    const application = {
+      store: createChatStore(database.db),
+      model: model([text("Hello."), text("Again."), text("Anew."), text("And on and")], () => new Promise(() => {})),
+      tools: {},
+    };
     // The handler as it is printed, next to what it imports from the application.
     await mkdir(folder, { recursive: true });
     await writeFile(new URL("handler.ts", folder), handler);
+    await writeFile(new URL("live.ts", folder), live);
     await writeFile(
       new URL("chat.ts", folder),
       "export const { model, store, tools } = globalThis.application;\nexport const userIdOf = async (request) => request.headers.get('x-user-id');\n",
     );
-    const application = {
-      store: createChatStore(database.db),
-      model: model([[...text("Hello.")], [...text("Again.")], [...text("Anew.")]]),
-      tools: {},
-    };
     Object.assign(globalThis, { application });
   });
   afterAll(async () => {
@@ -103,5 +105,28 @@ describe("README's route handler", () => {
     const stored = await createChatStore(database.db).getChat({ userId: "u", chatId: "c" });
     expect(stored).toMatchObject({ version: 5, messages: JSON.parse(JSON.stringify(chat.messages)) });
     expect(stored?.messages).toHaveLength(4);
+  });
+
+  test("and with the two routes of live turns, an answer is shown in another tab, and stopped from there", async () => {
+    const { POST } = await import(/* @vite-ignore */ new URL("handler.ts", folder).href);
+    const { GET, DELETE } = await import(/* @vite-ignore */ new URL("live.ts", folder).href);
+    const routes: Record<string, (request: Request, chatId: string) => Promise<Response>> = { POST, GET, DELETE };
+    const server = await serve((request) => routes[request.method]?.(request, "c") ?? expect.fail());
+    const headers = { "x-user-id": "u" };
+    const chat = new TestChat({ id: "c", url: server.url, messages: [] });
+    const asked = chat.sendMessage({ text: "What else?" });
+    const said = () => JSON.stringify(chat.messages.at(-1)?.parts);
+    await expect.poll(said).toContain("And on and");
+    const tab = await fetch(`${server.url}?version=5`, { headers });
+    expect(Object.fromEntries(tab.headers)).toMatchObject({ "content-type": "text/event-stream" });
+    const question = chat.messages.findLast(({ role }) => role === "user")?.id;
+    const stop = await fetch(`${server.url}?message=${question}`, { method: "DELETE", headers });
+    expect(stop.status).toBe(204);
+    expect(await tab.text()).toMatch(/And on and[\s\S]*"type":"abort"[\s\S]*data: \[DONE\]\n\n$/);
+    await asked;
+    const stored = await createChatStore(database.db).getChat({ userId: "u", chatId: "c" });
+    expect(JSON.stringify(stored?.messages.at(-1)?.parts)).toContain("And on and");
+    expect((await fetch(server.url, { headers })).status).toBe(204);
+    await server.close();
   });
 });

@@ -317,7 +317,11 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
         ]),
   ];
   test.each(continuations)("a reload while an answer goes on after $kind", async ({ part, output }) => {
-    const before = { id: "a1", role: "assistant", parts: [{ type: "text", text: "Let me see. ", state: "done" }, part] };
+    const before = {
+      id: "a1",
+      role: "assistant",
+      parts: [{ type: "text", text: "Let me see. ", state: "done" }, part],
+    };
     const chat = await open([say("user", "Why?", "q1"), before as ai.UIMessage]);
     const asking = await chat.openTab();
     if (output === "Hamburg") await asking.addToolOutput({ tool: "whereAmI", toolCallId: "t1", output });
