@@ -42,7 +42,7 @@ export function createCollector() {
 
     count: () => events.length,
     /** In UTF-16 units, before anything is merged. */
-    size: () => size,
+    size: () => size + unfinished.length,
     /** Whether the chunk that ends a message has come. */
     hasEnded: () => hasEnded,
   };

@@ -8,19 +8,21 @@ export function chunksOf(message: { id: string; metadata?: unknown; parts: reado
   return [start, ...message.parts.flatMap((part, index) => chunksOfPart(part as Part, `stored ${index}`))];
 }
 
-function chunksOfPart(part: Part, id: string): Chunk[] {
+function chunksOfPart(part: Part, place: string): Chunk[] {
   if (part.type === "step-start") return [{ type: "start-step" }];
-  if (part.type === "text" || part.type === "reasoning") return chunksOfText(part, part.type, id);
+  if (part.type === "text" || part.type === "reasoning") return chunksOfText(part, part.type, place);
   return "toolCallId" in part ? chunksOfToolCall(part) : [part as Chunk];
 }
 
-function chunksOfText({ text, state, providerMetadata }: Part, type: string, id: string): Chunk[] {
-  const of = { id, ...present("providerMetadata", providerMetadata) };
+function chunksOfText({ id, text, state, providerMetadata, citations }: Part, type: string, place: string): Chunk[] {
+  const of = { id: id ?? place, ...present("providerMetadata", providerMetadata) };
   const chunks = [
     { ...of, type: `${type}-start` },
     { ...of, type: `${type}-delta`, delta: text },
   ];
-  return state === "streaming" ? chunks : [...chunks, { ...of, type: `${type}-end` }];
+  return state === "streaming"
+    ? chunks
+    : [...chunks, { ...of, type: `${type}-end`, ...present("citations", citations) }];
 }
 
 function chunksOfToolCall(part: Part): Chunk[] {
@@ -49,16 +51,11 @@ function chunksOfToolCall(part: Part): Chunk[] {
   }
 
   const chunks: Chunk[] = [{ ...call, type: "tool-input-available", input: input ?? null }];
-  if (isRecord(approval)) {
-    chunks.push({
-      type: "tool-approval-request",
-      approvalId: approval.id,
-      toolCallId,
-      ...present("signature", approval.signature),
-    });
-  }
-  // Of one that was only responded to there is no chunk that all three know: it shows as running, which it does.
-  if (state === "output-available") {
+  // Of an approval that was given there is no chunk that all three know: the call shows as running, which it is.
+  if (state === "approval-requested" && isRecord(approval)) {
+    const { id: approvalId, signature } = approval;
+    chunks.push({ type: "tool-approval-request", approvalId, toolCallId, ...present("signature", signature) });
+  } else if (state === "output-available") {
     chunks.push({ ...of, type: "tool-output-available", output, ...present("preliminary", part.preliminary) });
   } else if (state === "output-error") chunks.push({ ...of, type: "tool-output-error", errorText });
   else if (state === "output-denied") chunks.push({ type: "tool-output-denied", toolCallId });

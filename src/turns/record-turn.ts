@@ -88,6 +88,19 @@ export function recordTurn(
     for (const resolve of afterBeat.splice(0)) resolve();
   }
 
+  /** What cannot be read is not recorded, but has to be taken off the stream all the same, or that stands still. */
+  function take(piece: string): void {
+    const wasEmpty = isAllWritten();
+    try {
+      events.add(piece);
+    } catch {
+      state = "closed";
+    }
+    if (events.size() > tooMuch && events.count() !== 1) state = "closed";
+    if (events.size() > enough) hurry();
+    else if (wasEmpty) wake();
+  }
+
   function obey({ owned, found, stop, superseded }: Beat): void {
     if (!owned || stop || superseded) abort();
     // Somebody took this turn for dead, or Postgres has lost a piece: the answer itself will be saved nevertheless.
@@ -103,11 +116,7 @@ export function recordTurn(
         const reader = stream.getReader();
         for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
           if (!isFirst || state !== "recording") continue;
-          const wasEmpty = isAllWritten();
-          events.add(piece.value);
-          if (events.size() > tooMuch && events.count() > 1) state = "closed";
-          if (events.size() > enough) hurry();
-          else if (wasEmpty) wake();
+          take(piece.value);
         }
       } catch {
         // A stream that broke has ended, too.

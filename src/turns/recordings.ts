@@ -74,12 +74,12 @@ export interface RecordedTurn {
 
 const pageLength = 200;
 
-/** A recorded turn that is not heard of any more. A sign of life comes every second; ten of them are a long silence. */
-export const isStale = sql.raw("(t.ended_at is null and t.chunks > 0 and t.beat_at < now() - interval '10 seconds')");
+/** A sign of life comes every second; ten of them are a long silence. */
+const isStale = sql.raw("(t.ended_at is null and t.beat_at < now() - interval '10 seconds')");
 
 /**
  * The turn of this id, or else the newest that runs, and the next pieces of its recording after as many as `position`. Not one
- * that was superseded, and not one of which nothing was ever recorded.
+ * that was superseded, and not one that has had the time to record something and did not.
  */
 export async function readRecording(
   db: ChatDatabase,
@@ -88,9 +88,7 @@ export async function readRecording(
   { turnId, position }: { turnId?: string | undefined; position: number },
 ): Promise<{ turn: RecordedTurn; texts: string[]; isLastPage: boolean } | undefined> {
   const { turns, turnChunks } = tables;
-  const chosen = turnId
-    ? sql`t.id = ${turnId}::uuid`
-    : sql`t.ended_at is null and (t.chunks > 0 or t.beat_at > now() - interval '10 seconds')`;
+  const chosen = turnId ? sql`t.id = ${turnId}::uuid` : sql`t.ended_at is null and (t.chunks > 0 or not ${isStale})`;
   const rows = await execute<{ turn: string; seq: number | null; piece: string | null }>(
     db,
     sql`with owned as (${ownedChat(tables, ids)}),

@@ -82,7 +82,8 @@ export async function resumeTurn(
 
       if (page.turn.isStale) await loadRecovered();
       if (page.turn.isStale || page.turn.isEnded) {
-        if (page.turn.isStale || page.turn.isInterrupted || !hasSeenEnd) yield eventOf(interruption);
+        // One that is not recorded has nothing to show.
+        if (position > 0 && (page.turn.isStale || page.turn.isInterrupted || !hasSeenEnd)) yield eventOf(interruption);
         return yield endMark;
       }
       if (performance.now() - shown > tooLongForProxies) {
