@@ -25,6 +25,8 @@ interface Call {
   title: string;
   kind: "reads" | "creates" | "changes" | "refuses everybody";
   call(store: ChatStore, ids: Ids, chat: Chat): Promise<unknown>;
+  /** What the owner has done before. */
+  prepare?(store: ChatStore, ids: Ids): Promise<unknown>;
 }
 
 const messages: UIMessage[] = [
@@ -53,6 +55,22 @@ const startTurn = (title: string, message: UIMessage, kind: Call["kind"] = "crea
   kind,
   call: async (store, ids) => (await store.startTurn({ ...ids, title: "forged", message })).chat,
 });
+
+const ask = (store: ChatStore, ids: Ids) =>
+  store.startTurn({ ...ids, message: say("user", "the owner's words", "m0") });
+const speak = async (store: ChatStore, ids: Ids) => {
+  const turn = await ask(store, ids);
+  const stream = ReadableStream.from([`data: {"type":"start","messageId":"the owner's"}\n\n`]);
+  await turn.consumeSseStream({ stream });
+};
+/** The first event of a stream, if there is one. */
+async function beginning(resumed: Promise<ReadableStream<Uint8Array> | null>, { chatId }: Ids) {
+  const reader = (await resumed)?.getReader();
+  const first = await reader?.read();
+  await reader?.cancel();
+  return first && `${chatId}: ${new TextDecoder().decode(first.value)}`;
+}
+const stopped = async (stopping: Promise<boolean>, { chatId }: Ids) => (await stopping) && chatId;
 
 /** Every method of the store. One that has no row here does not compile, and fails the first test. */
 const matrix: Record<keyof ChatStore, Call[]> = {
@@ -86,15 +104,31 @@ const matrix: Record<keyof ChatStore, Call[]> = {
     startTurn("with a message of the server's", say("system", "forged", "new"), "refuses everybody"),
   ],
   resumeTurn: [
-    { title: "whatever runs", kind: "reads", call: (store, ids) => store.resumeTurn(ids) },
-    { title: "what is newer", kind: "reads", call: (store, ids) => store.resumeTurn({ ...ids, version: 1 }) },
+    {
+      title: "whatever runs",
+      kind: "reads",
+      prepare: speak,
+      call: (store, ids) => beginning(store.resumeTurn(ids), ids),
+    },
+    {
+      title: "what is newer",
+      kind: "reads",
+      prepare: (store, ids) => store.upsertChat({ ...ids, title: "newer", messages }),
+      call: (store, ids) => beginning(store.resumeTurn({ ...ids, version: 1 }), ids),
+    },
   ],
   stopTurn: [
-    { title: "whatever runs", kind: "reads", call: (store, ids) => store.stopTurn(ids) },
+    {
+      title: "whatever runs",
+      kind: "reads",
+      prepare: ask,
+      call: async (store, ids) => stopped(store.stopTurn(ids), ids),
+    },
     {
       title: "the turn of a message",
       kind: "reads",
-      call: (store, ids) => store.stopTurn({ ...ids, messageId: "m0" }),
+      prepare: ask,
+      call: (store, ids) => stopped(store.stopTurn({ ...ids, messageId: "m0" }), ids),
     },
   ],
 };
@@ -136,8 +170,9 @@ describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
   };
   const strangerTo = (chat: Chat): Ids => ({ userId: newIds().userId, chatId: chat.id });
 
-  test.each(calls)("$method, $title: a stranger reads and writes nothing", async ({ call, kind }) => {
+  test.each(calls)("$method, $title: a stranger reads and writes nothing", async ({ call, kind, prepare }) => {
     const chat = await newChat();
+    await prepare?.(store, { userId: chat.userId, chatId: chat.id });
     const [one, other, unknown] = [strangerTo(chat), strangerTo(chat), newIds()];
     const before = await snapshot(database);
     const [toOne, toOther] = [
@@ -169,8 +204,9 @@ describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
 
   test.each(calls)(
     "$method, $title: the owner is let through, and an unknown id is nobody's",
-    async ({ call, kind }) => {
+    async ({ call, kind, prepare }) => {
       const chat = await newChat();
+      await prepare?.(store, { userId: chat.userId, chatId: chat.id });
       const outcome = await outcomeOf(call(store, { userId: chat.userId, chatId: chat.id }, chat), newIds());
       if (kind !== "refuses everybody") expect(JSON.stringify(outcome)).toContain(chat.id);
 

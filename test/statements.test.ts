@@ -29,8 +29,29 @@ const turn = async (store: ChatStore, message: UIMessage, chatId = chat.chatId) 
   });
 };
 
+/** SQL of the test's own, which is not looked at. */
+type Query = CapturedDatabase["query"];
+
+/** A turn whose stream is recorded until its server dies. */
+const speak = async (store: ChatStore) => {
+  const running = await store.startTurn({ ...chat, message: say("user", "And?", "question") });
+  const events = [
+    { type: "start", messageId: running.persist.generateMessageId() },
+    { type: "text-start", id: "1" },
+    { type: "text-delta", id: "1", delta: "secret words" },
+  ];
+  const stream = ReadableStream.from(events.map((event) => `data: ${JSON.stringify(event)}\n\n`));
+  await running.consumeSseStream({ stream });
+  return running;
+};
+const read = async (stream: ReadableStream<Uint8Array> | null) => {
+  const reader = stream?.getReader();
+  await reader?.read();
+  await reader?.cancel();
+};
+
 /** Everything a store can be made to do to the one chat, or to a new one. */
-const steps: Record<string, (store: ChatStore, db: ChatDatabase) => Promise<unknown>> = {
+const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) => Promise<unknown>> = {
   "creates a chat": (store) => store.upsertChat({ ...chat, chatId: "new", title: "New", messages: added(1) }),
   "creates a long chat": (store) => store.upsertChat({ ...chat, chatId: "new", messages: added(20) }),
   "saves it as it is": (store) => store.upsertChat({ ...chat, messages }),
@@ -56,6 +77,32 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase) => Promise<unkn
     const { persist } = await store.startTurn({ ...chat, message: say("user", "And?", "question") });
     await store.startTurn({ ...chat, message: say("user", "And also?", "second question") });
     await persist.onEnd({ responseMessage: say("assistant", "An answer", "answer") });
+  },
+  "records an answer and ends it": async (store) => {
+    const running = await speak(store);
+    await running.persist.onEnd({ responseMessage: say("assistant", "secret words", "answer") });
+  },
+  "shows an answer that is being recorded": async (store) => {
+    await speak(store);
+    await read(await store.resumeTurn(chat));
+  },
+  "shows what was stored since": async (store) => {
+    await store.upsertChat({ ...chat, title: "New", messages });
+    await read(await store.resumeTurn({ ...chat, version: 1 }));
+  },
+  "shows what a dead server has said": async (store, _, query) => {
+    await speak(store);
+    await query("update chat_store.turns set beat_at = 'epoch'");
+    await read(await store.resumeTurn(chat));
+  },
+  "asks after a server has died": async (store, _, query) => {
+    await speak(store);
+    await query("update chat_store.turns set beat_at = 'epoch'");
+    await turn(store, say("user", "And now?", "second question"));
+  },
+  "stops an answer": async (store) => {
+    await speak(store);
+    await store.stopTurn({ ...chat, messageId: "question" });
   },
   "reads it": (store) => store.getChat(chat),
   "reads nothing": (store) => store.getChat({ ...chat, chatId: "new" }),
@@ -115,7 +162,7 @@ describe.each(modes)("every statement, $mode", ({ storeOn }) => {
       const { db } = database;
       const watch = (store: ChatStore) =>
         new Proxy(store, { get: (_, key: keyof ChatStore) => called.add(key) && store[key] });
-      await step(watch(storeOn(db)), db).catch(() => {});
+      await step(watch(storeOn(db)), db, database.query).catch(() => {});
       await reset();
     }
     expect([...called].sort()).toEqual(Object.keys(storeOn(database.db)).sort());
@@ -125,7 +172,9 @@ describe.each(modes)("every statement, $mode", ({ storeOn }) => {
     "%s: asks in one user's name, and under another it is nothing",
     async (name, step) => {
       const userId = name.includes("stranger") ? stranger : owner;
-      const { statements, outcome } = await database.capture(() => step(storeOn(database.db), database.db));
+      const { statements, outcome } = await database.capture(() =>
+        step(storeOn(database.db), database.db, database.query),
+      );
       expect(ChatStoreError.isInstance(outcome) ? outcome.code : outcome).toEqual(
         refusals[name] ?? expect.not.objectContaining({ name: expect.stringContaining("Error") }),
       );

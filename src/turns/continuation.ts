@@ -79,17 +79,23 @@ export function mergeAnswers(stored: MessageRow, answer: MessageRow): MessageRow
 export const closeApprovals = <Row extends MessageRow>(row: Row): Row | MessageRow =>
   closeCalls(row, ["approval-responded"]);
 
-/** The same of all calls that were under way: for a turn that died in the middle. */
-export const closeCallsUnderWay = <Row extends MessageRow>(row: Row): Row | MessageRow =>
-  closeCalls(row, ["approval-responded", "input-available"]);
+/** A message of which a turn has died in the middle, without calls that it had begun itself, after `before`. */
+export function closeCallsSince(before: MessageRow | undefined, row: MessageRow): MessageRow {
+  const others: Part[] = before ? JSON.parse(before.parts) : [];
+  return closeCalls(row, ["input-available"], new Set(others.map(({ toolCallId }) => toolCallId)));
+}
 
-function closeCalls<Row extends MessageRow>(row: Row, states: readonly string[]): Row | MessageRow {
+function closeCalls<Row extends MessageRow>(
+  row: Row,
+  states: readonly string[],
+  others: ReadonlySet<unknown> = new Set(),
+): Row | MessageRow {
   if (row.role !== "assistant" || !states.some((state) => row.parts.includes(`"${state}"`))) return row;
   const parts: Part[] = JSON.parse(row.parts);
   return withParts(
     row,
     parts.map((part) => {
-      if (!isToolCall(part) || !states.includes(String(part.state))) return part;
+      if (!isToolCall(part) || !states.includes(String(part.state)) || others.has(part.toolCallId)) return part;
       const isDenied = isRecord(part.approval) && part.approval.approved === false;
       if (isDenied) return { ...part, state: "output-denied" };
       const errorText = "The server stopped while this tool was running. Whether it took effect is not known.";

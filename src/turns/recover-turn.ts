@@ -4,7 +4,7 @@ import { type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
 import { saveChange } from "../conversation/save-change.ts";
 import type { ChatTables } from "../schema.ts";
 import type { ChatDatabase, StoreSettings } from "../types.ts";
-import { closeCallsUnderWay } from "./continuation.ts";
+import { closeCallsSince } from "./continuation.ts";
 import { type Chunk, chunksIn } from "./events.ts";
 import { interruptTurn } from "./marks.ts";
 import { placeAnswer } from "./place-answer.ts";
@@ -47,7 +47,9 @@ async function placeRecording(rows: readonly MessageRow[], turn: RunningTurn, ch
   const message = await assemble(base, chunks);
   const row = toRow({ ...message, id: turn.answerId, role: "assistant" }, ["responseMessage"]);
   // A stream that came to its end may wait for what the browser has to say to its tools.
-  const answer = chunks.some(({ type }) => type === "finish") ? row : closeCallsUnderWay(row);
+  const answer = chunks.some(({ type }) => type === "finish")
+    ? row
+    : closeCallsSince(isContinuation ? asked : undefined, row);
   return placeAnswer(rows, { ...turn, question: asked }, answer);
 }
 

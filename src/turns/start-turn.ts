@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { loadChat, type StoredChat } from "../conversation/load-chat.ts";
-import { toMessage, toRow } from "../conversation/messages.ts";
+import { type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
 import { saveChange } from "../conversation/save-change.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { refuseTransaction } from "../database/transaction.ts";
@@ -83,10 +83,11 @@ export async function startTurn<M extends UIMessage>(
   }
 
   async function endWith(event: { responseMessage: M }): Promise<void> {
+    const answer = toRow(parseInput(answerInput, event).responseMessage, ["responseMessage"]);
     // That a turn has ended says to readers that its recording is whole and its answer stored.
     await recording.settle();
     try {
-      await saveAnswer(event);
+      await saveAnswer(answer);
     } catch (error) {
       // Others may have the answer from the recording, and at once.
       if (recording.hasBegun() && !ChatConflictError.isInstance(error)) {
@@ -101,8 +102,7 @@ export async function startTurn<M extends UIMessage>(
     sweeping.unref?.();
   }
 
-  async function saveAnswer(event: { responseMessage: M }): Promise<void> {
-    const answer = toRow(parseInput(answerInput, event).responseMessage, ["responseMessage"]);
+  async function saveAnswer(answer: MessageRow): Promise<void> {
     // On what this turn knows, of which nothing is read again. Only when overtaken, on what is stored by then.
     let known = settings.portable ? undefined : stored;
     await asUser(db, userId, settings, (db) =>

@@ -78,7 +78,7 @@ async function messageIn(sse: string): Promise<{ message: UIMessage | undefined;
 
 const kinds = [...inModes(databases), ...underRowLevelSecurity.slice(0, 1)];
 
-describe.each(kinds)("a turn that is recorded, on $name, $mode", ({ open, storeOn }) => {
+describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: true }, ({ open, storeOn }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
