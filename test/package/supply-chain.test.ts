@@ -41,6 +41,7 @@ test("installing it, scripts allowed, runs none: neither its own nor one of its 
 
 test("its code imports its peers and node:crypto, its types only its peers", async () => {
   expect((await reachedFrom("index.js", "schema.js")).imports).toEqual([
+    "ai",
     "drizzle-orm",
     "drizzle-orm/pg-core",
     "node:crypto",
@@ -78,12 +79,12 @@ test("its code has no way to the network, to files, to the environment or to cod
   expect(names).toContain("createChatStore");
 });
 
-test("it weighs less than 75 kB to download and 260 kB on the disk, its pages included", async () => {
-  expect((await stat(tarball)).size).toBeLessThan(75_000);
+test("it weighs less than 85 kB to download and 300 kB on the disk, its pages included", async () => {
+  expect((await stat(tarball)).size).toBeLessThan(85_000);
   const entries = await readdir(installed(), { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => stat(join(entry.parentPath, entry.name)));
   const sizes = (await Promise.all(files)).map(({ size }) => size);
-  expect(sizes.reduce((total, size) => total + size, 0)).toBeLessThan(260_000);
+  expect(sizes.reduce((total, size) => total + size, 0)).toBeLessThan(300_000);
 });
 
 test("npm audit knows of nothing against it or its peers", async ({ skip }) => {

@@ -1,0 +1,149 @@
+import { expect, test } from "vitest";
+import { chunksIn, eventOf } from "../../src/turns/events.ts";
+import { recordTurn } from "../../src/turns/record-turn.ts";
+import type { Beat } from "../../src/turns/recordings.ts";
+
+const fine: Beat = { owned: 1, found: 1, stop: 0, superseded: 0 };
+const start = { type: "start", messageId: "a1" };
+const delta = (text: string) => ({ type: "text-delta", id: "1", delta: text });
+const streamOf = (chunks: object[]) => ReadableStream.from(chunks.map(eventOf));
+
+/** What the table does: a piece counts once, at its place, and what comes after a place that is not there does not. */
+function table() {
+  const pieces: string[] = [];
+  return {
+    pieces,
+    write: async (position: number, text: string | undefined): Promise<Beat> => {
+      if (text === undefined) return { ...fine, found: position === pieces.length ? 1 : 0 };
+      if (position !== pieces.length && position !== pieces.length - 1) return { ...fine, found: 0 };
+      if (position === pieces.length) pieces.push(text);
+      return fine;
+    },
+  };
+}
+
+test("a thousand words are a few pieces of a tenth of the size, and read back to what was said", async () => {
+  const { pieces, write } = table();
+  const words = Array.from({ length: 1_000 }, (_, index) => delta(`w${index} `));
+  const chunks = [start, { type: "text-start", id: "1" }, ...words, { type: "text-end", id: "1" }, { type: "finish" }];
+  const recording = recordTurn(write, () => expect.fail("nothing to abort"));
+  await recording.consume({ stream: streamOf(chunks) });
+  const size = (texts: string[]) => texts.join("").length;
+  expect(pieces.length).toBeLessThan(10);
+  expect(size(pieces)).toBeLessThan(size(chunks.map(eventOf)) / 6);
+  expect(chunksIn(pieces)).toEqual([
+    start,
+    { type: "text-start", id: "1" },
+    delta(words.map((word) => word.delta).join("")),
+    { type: "text-end", id: "1" },
+    { type: "finish" },
+  ]);
+});
+
+test("deltas are merged with their like only, and what is split in the middle of a character comes together again", async () => {
+  const { pieces, write } = table();
+  const chunks = [
+    delta("\ud83d"),
+    delta("\ude00 \u0000"),
+    { ...delta("signed"), providerMetadata: {} },
+    { ...delta("other"), id: "2" },
+    { type: "reasoning-delta", id: "2", delta: "hm" },
+    { type: "tool-input-delta", toolCallId: "t", inputTextDelta: '{"a' },
+    { type: "tool-input-delta", toolCallId: "t", inputTextDelta: '":1}' },
+  ];
+  await recordTurn(write, () => {}).consume({ stream: streamOf(chunks) });
+  expect(chunksIn(pieces)).toEqual([
+    delta("😀 \u0000"),
+    ...chunks.slice(2, 5),
+    { type: "tool-input-delta", toolCallId: "t", inputTextDelta: '{"a":1}' },
+  ]);
+  expect(pieces.join("")).not.toMatch(/[\0\ud83d]/);
+});
+
+test("comments and the end mark are not recorded, and events may come in any pieces", async () => {
+  const { pieces, write } = table();
+  const text = [": hello\n\n", eventOf(start), eventOf(delta("word")), "data: [DONE]\n\n"].join("");
+  await recordTurn(write, () => {}).consume({ stream: ReadableStream.from(text.split("")) });
+  expect(pieces.join("")).toBe(eventOf(start) + eventOf(delta("word")));
+});
+
+test.each(["before", "after"])(
+  "pieces whose writing failed %s they were written are there once, in order",
+  async (when) => {
+    const { pieces, write } = table();
+    let count = 0;
+    const failing = async (position: number, text: string | undefined) => {
+      const fails = count++ % 3 === 0;
+      if (fails && when === "before") throw new Error("broken");
+      const beat = await write(position, text);
+      if (fails) throw new Error("broken");
+      return beat;
+    };
+    const { readable, writable } = new TransformStream<string, string>();
+    const recording = recordTurn(failing, () => {});
+    const consumed = recording.consume({ stream: readable });
+    const writer = writable.getWriter();
+    const words = Array.from({ length: 40 }, (_, index) => delta(`w${index} `));
+    for (const word of words) {
+      await writer.write(eventOf(word));
+      await new Promise((resolve) => setTimeout(resolve, 30));
+    }
+    await writer.close();
+    await consumed;
+    expect(pieces.length).toBeGreaterThan(2);
+    expect(chunksIn(pieces)).toEqual([delta(words.map((word) => word.delta).join(""))]);
+  },
+);
+
+test("a database that never answers delays neither the stream nor, for more than a second, its end", async () => {
+  const recording = recordTurn(
+    () => new Promise(() => {}),
+    () => {},
+  );
+  let drained = false;
+  const long = delta("x".repeat(100_000));
+  const stream = streamOf([...Array.from({ length: 100 }, () => long), { type: "finish" }]).pipeThrough(
+    new TransformStream({
+      flush: () => {
+        drained = true;
+      },
+    }),
+  );
+  void recording.consume({ stream });
+  await expect.poll(() => drained).toBe(true);
+  const began = performance.now();
+  await recording.settle();
+  expect(performance.now() - began).toBeLessThan(3_000);
+});
+
+test("an event that cannot be read ends the recording, and nothing else", async () => {
+  const { pieces, write } = table();
+  let drained = false;
+  const stream = ReadableStream.from([eventOf(start), "data: {broken\n\n", eventOf(delta("word"))]).pipeThrough(
+    new TransformStream({
+      flush: () => {
+        drained = true;
+      },
+    }),
+  );
+  await recordTurn(write, () => expect.fail("nothing to abort")).consume({ stream });
+  expect(drained).toBe(true);
+  expect(pieces.join("")).not.toContain("word");
+});
+
+test.each<[string, Partial<Beat>, boolean]>([
+  ["the chat is gone", { owned: 0, found: 0 }, true],
+  ["somebody asks it to stop", { stop: 1 }, true],
+  ["a newer turn has come", { superseded: 1 }, true],
+  ["others took it for dead", { found: 0 }, false],
+])("when %s, the turn aborts: %o %s", async (_, beat, aborts) => {
+  let isAborted = false;
+  const recording = recordTurn(
+    async () => ({ ...fine, ...beat }),
+    () => {
+      isAborted = true;
+    },
+  );
+  await recording.consume({ stream: streamOf([start]) });
+  expect(isAborted).toBe(aborts);
+});
