@@ -46,7 +46,8 @@ describe("bodies of a megabyte that are made to hurt", () => {
   });
   afterAll(() => drop());
 
-  test.each(Object.keys(entries) as Entry[])(
+  // Each has a process of its own.
+  test.concurrent.each(Object.keys(entries) as Entry[])(
     "as %s are taken or refused, and end no process",
     async (entry) => {
       const outcomes = await outcomesOf(entry, url);

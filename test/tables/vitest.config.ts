@@ -3,13 +3,11 @@ import { defineConfig } from "vitest/config";
 import config from "../../vitest.config.ts";
 import { peculiarSessions, peculiarTables } from "./peculiarities.ts";
 
-const suites = ["contract", "fidelity", "requests", "approvals"];
-const suitesWithWriters = [
-  ...suites,
-  "two-writers",
-  "model",
-  ...(process.env.SUITES === "all" ? ["interleavings"] : []),
-];
+const isBounded = process.env.SUITES !== "all";
+const suites = isBounded ? ["contract"] : ["contract", "fidelity", "requests", "approvals"];
+const suitesWithWriters = isBounded
+  ? ["contract", "requests", "model"]
+  : [...suites, "two-writers", "model", "live-turns", "interleavings"];
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const project = (name: string, suites: string[]) => ({
