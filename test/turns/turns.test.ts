@@ -298,7 +298,10 @@ describe.each(databases)("a turn on $name", ({ open }) => {
       const chat = newChat();
       const first = post(chat.id, question);
       if (!atOnce) await first;
-      await Promise.all([first, post(chat.id, question)]);
+      const responses = await Promise.allSettled([first, post(chat.id, question)]);
+      // The response of one that the other has overtaken breaks off, as its answer is not stored.
+      const whole = responses.filter(({ status }) => status === "fulfilled");
+      expect(whole.length).toBeGreaterThanOrEqual(atOnce ? 1 : 2);
       const texts = textsOf((await store.getChat({ userId: "u", chatId: chat.id }))?.messages);
       expect(texts).toHaveLength(2);
       expect(["First.", "Second."]).toContain(texts[1]);
