@@ -35,6 +35,7 @@ export function recordTurn(
 ): Recording {
   const events = createCollector();
   let state: "not begun" | "recording" | "closed" = "not begun";
+  let hasBegun = false;
   let isStreamOver = false;
   /** Whether what there is does not wait for the interval: the beginning, for who loads the page again at once. */
   let isHurried = true;
@@ -110,6 +111,7 @@ export function recordTurn(
   return {
     async consume({ stream }) {
       const isFirst = state === "not begun";
+      hasBegun ||= isFirst;
       if (isFirst) state = "recording";
       const writing = isFirst ? keepWriting() : undefined;
       try {
@@ -126,7 +128,7 @@ export function recordTurn(
       await writing;
     },
 
-    hasBegun: () => state !== "not begun",
+    hasBegun: () => hasBegun,
 
     async settle() {
       if (state !== "recording") return;

@@ -3,7 +3,7 @@ import { execute } from "../database/execute.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
 
-interface Ids {
+export interface Ids {
   userId: string;
   chatId: string;
 }

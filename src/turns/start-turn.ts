@@ -14,7 +14,7 @@ import { beginTurn, endTurn, type Mark } from "./marks.ts";
 import { placeAnswer } from "./place-answer.ts";
 import { placeQuestion } from "./place-question.ts";
 import { recordTurn } from "./record-turn.ts";
-import { abandon, beat, sweep } from "./recordings.ts";
+import { abandon, beat, type Ids, sweep } from "./recordings.ts";
 import { recoverTurns } from "./recover-turn.ts";
 import { takeTurns } from "./take-turns.ts";
 
@@ -97,9 +97,7 @@ export async function startTurn<M extends UIMessage>(
     } finally {
       recording.close();
     }
-    if (!recording.hasBegun()) return;
-    const sweeping = setTimeout(() => inTheirName((db) => sweep(db, tables, ids)).catch(() => {}), keptAfterEnd);
-    sweeping.unref?.();
+    if (recording.hasBegun()) sweepLater(db, tables, ids, settings);
   }
 
   async function saveAnswer(answer: MessageRow): Promise<void> {
@@ -126,4 +124,11 @@ export async function startTurn<M extends UIMessage>(
   function conflict(expectedVersion: number | null, present: Chat | undefined) {
     return new ChatConflictError({ chatId, expectedVersion, actualVersion: present?.version ?? null });
   }
+}
+
+/** Out here, where what the timer keeps in memory is no conversation. */
+function sweepLater(db: ChatDatabase, tables: ChatTables, ids: Ids, settings: StoreSettings): void {
+  const work = () => asUser(db, ids.userId, settings, (db) => sweep(db, tables, ids)).catch(() => {});
+  // Edge runtimes give a number, and end when they like.
+  setTimeout(work, keptAfterEnd).unref?.();
 }

@@ -147,3 +147,10 @@ test.each<[string, Partial<Beat>, boolean]>([
   await recording.consume({ stream: streamOf([start]) });
   expect(isAborted).toBe(aborts);
 });
+
+test("what was never recorded has not begun to be when it ends", async () => {
+  const recording = recordTurn(table().write, () => {});
+  await recording.settle();
+  recording.close();
+  expect(recording.hasBegun()).toBe(false);
+});
