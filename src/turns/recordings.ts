@@ -18,8 +18,12 @@ export interface Beat {
   superseded: 0 | 1;
 }
 
-/** Nobody waits for what is recorded, and what a crash of Postgres takes of it is found missing by `chunks`. */
-const withoutWaitingForTheDisk = sql`set_config('synchronous_commit', 'off', true)`;
+/**
+ * Nobody waits for what is recorded, and what a crash of Postgres takes of it is found missing by `chunks`. PGlite has no process
+ * that would write it down a little later, so that all of it would be lost with the application's.
+ */
+const withoutWaitingForTheDisk = sql`set_config('synchronous_commit',
+case when version() like '%PGlite%' then current_setting('synchronous_commit') else 'off' end, true)`;
 
 const ownedChat = ({ chats }: ChatTables, { userId, chatId }: Ids) =>
   sql`select chats.id from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}`;
