@@ -95,8 +95,8 @@ async function newChat(page: Page) {
   await expect.poll(() => messages(page).count()).toBe(0);
 }
 
-async function firstWords(page: Page) {
-  await expect.poll(async () => (await messages(page, "assistant").last().innerText()).length).toBeGreaterThan(20);
+async function firstWords(page: Page, length = 20) {
+  await expect.poll(async () => (await messages(page, "assistant").last().innerText()).length).toBeGreaterThan(length);
   return messages(page, "assistant").last().innerText();
 }
 
@@ -277,7 +277,7 @@ describe("the list of chats", () => {
   });
 });
 
-describe("an answer nobody waited for is there, whole:", () => {
+describe("an answer nobody waited for goes on, and is there, whole:", () => {
   const question = "What if I leave?";
   let whole: string[];
   beforeEach(async () => {
@@ -294,15 +294,41 @@ describe("an answer nobody waited for is there, whole:", () => {
     expect(await answered(await open(path), 2)).toEqual(whole);
   });
 
-  test("the page was reloaded, and shows it without another reload", async () => {
+  test("the page was reloaded, and shows the answer being written", async () => {
     const page = await open();
     await send(page, question);
-    await firstWords(page);
+    const said = await firstWords(page);
     await page.reload();
-    expect(await textsOf(page)).toEqual([question]);
+    await expect.poll(async () => (await textsOf(page))[1]).toContain(said);
     expect(await isBusy(page)).toBe(true);
     expect(await answered(page, 2)).toEqual(whole);
     expect(await ask(page, "And now?")).toHaveLength(4);
+  });
+
+  test("a second tab shows it being written, too", async () => {
+    const page = await open();
+    await send(page, question);
+    await firstWords(page);
+    const other = await open(pathOf(page));
+    const said = await firstWords(other);
+    expect(said.length).toBeLessThan(whole[1]?.length ?? 0);
+    expect(await answered(other, 2)).toEqual(whole);
+    expect(await answered(page, 2)).toEqual(whole);
+  });
+
+  test("it ended between the page and its script", async () => {
+    const page = await open();
+    await send(page, question);
+    const slow = await user.newPage();
+    let answer = Promise.resolve();
+    await slow.route("**/api/chat/*/stream*", async (route) => {
+      await answer;
+      await route.continue();
+    });
+    answer = answered(page, 2).then(() => {});
+    await slow.goto(page.url());
+    expect(await messages(slow, "assistant").count()).toBe(0);
+    expect(await answered(slow, 2)).toEqual(whole);
   });
 
   test("another chat was looked at meanwhile", async () => {
@@ -321,6 +347,52 @@ describe("an answer nobody waited for is there, whole:", () => {
     await page.reload();
     expect(await answered(page, 2)).toEqual(whole);
   });
+});
+
+describe("stop", () => {
+  test.each(["the tab that asked", "another tab"])(
+    "from %s ends the answer on the server, and what was said stays",
+    async (from) => {
+      const page = await open();
+      const whole = await ask(page, "What was that?");
+      await page.getByRole("button", { name: "Regenerate" }).click();
+      await firstWords(page);
+      const stopping = from === "another tab" ? await open(pathOf(page)) : page;
+      await firstWords(stopping);
+      await stopping.getByRole("button", { name: "Stop" }).click();
+      const texts = await answered(page, 2);
+      expect(whole[1]?.startsWith(texts[1] ?? "")).toBe(true);
+      expect(texts[1]?.length).toBeLessThan(whole[1]?.length ?? 0);
+      expect(await answered(stopping, 2)).toEqual(texts);
+      await page.reload();
+      expect(await answered(page, 2)).toEqual(texts);
+      expect(await ask(page, "Go on")).toHaveLength(4);
+    },
+  );
+});
+
+test("what a server has said before it was killed is there, and can be asked again", async () => {
+  const page = await open();
+  const question = "Will you survive?";
+  await send(page, question);
+  // More than can be lost, which is what was said within a quarter of a second.
+  const said = await firstWords(page, 80);
+  await server.restart("SIGKILL");
+  complaints.length = 0;
+  await page.reload();
+  await expect.poll(async () => (await textsOf(page))[1], { timeout: 20_000 }).toContain(said.slice(0, 20));
+  // The server is known to be dead after ten seconds of silence.
+  const alert = page.getByRole("main").getByRole("alert");
+  await alert.waitFor({ timeout: 30_000 });
+  const partial = await answered(page, 2);
+  await page.reload();
+  expect(await answered(page, 2)).toEqual(partial);
+  await page.getByRole("button", { name: "Regenerate" }).click();
+  await expect.poll(() => isBusy(page)).toBe(true);
+  const texts = await answered(page, 2);
+  expect(texts[1]?.length).toBeGreaterThan(partial[1]?.length ?? 0);
+  await page.reload();
+  expect(await answered(page, 2)).toEqual(texts);
 });
 
 test.each(["SIGTERM", "SIGKILL"] as const)("chats and users survive a restart of the server by %s", async (signal) => {

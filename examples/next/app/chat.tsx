@@ -17,12 +17,16 @@ import {
 import Markdown from "react-markdown";
 import remarkGfm from "remark-gfm";
 
-const transport = new DefaultChatTransport<UIMessage>({
-  // The server has the rest of the conversation. The last two say what is meant: a question, one asked again, or an edit.
-  prepareSendMessagesRequest: ({ id, messages, trigger, messageId }) => ({
-    body: { id, message: messages.at(-1), trigger, messageId },
-  }),
-});
+const streamOf = (chatId: string) => `/api/chat/${encodeURIComponent(chatId)}/stream`;
+
+const transportOf = (version: number | undefined) =>
+  new DefaultChatTransport<UIMessage>({
+    // The server has the rest of the conversation. The last two say what is meant: a question, one asked again, or an edit.
+    prepareSendMessagesRequest: ({ id, messages, trigger, messageId }) => ({
+      body: { id, message: messages.at(-1), trigger, messageId },
+    }),
+    prepareReconnectToStreamRequest: ({ id }) => ({ api: `${streamOf(id)}?version=${version}` }),
+  });
 
 const suggestions = ["Why is it called PostgreSQL?", "And the elephant?", "How do I query my chats in SQL?"];
 
@@ -31,18 +35,21 @@ export interface ChatProps {
   title: string | undefined;
   /** The messages as the server has them. */
   messages: UIMessage[];
-  /** The last question was asked a moment ago, and its answer is not stored yet. */
-  answering: boolean;
+  /** Which version of the chat they are. Undefined for a chat that the server does not know yet. */
+  version: number | undefined;
 }
 
-export function Chat({ id, title, messages: stored, answering }: ChatProps) {
+export function Chat({ id, title, messages: stored, version }: ChatProps) {
   const router = useRouter();
   const box = useRef<HTMLTextAreaElement>(null);
   const [editedId, setEditedId] = useState<string>();
-  const { messages, setMessages, sendMessage, regenerate, status, error } = useChat({
+  // Of the time when these messages were shown first: later versions are what this page has asked for itself.
+  const [{ transport, resume }] = useState(() => ({ transport: transportOf(version), resume: version !== undefined }));
+  const { messages, sendMessage, regenerate, stop, status, error } = useChat({
     id,
     messages: stored,
     transport,
+    resume,
     throttle: 50,
   });
 
@@ -54,27 +61,22 @@ export function Chat({ id, title, messages: stored, answering }: ChatProps) {
     return () => router.refresh();
   }, [status, router]);
 
-  // Whoever comes back before the answer is complete sees it once it is stored: the server has gone on with it.
-  const [waiting, setWaiting] = useState(answering);
-  useEffect(() => {
-    if (!waiting) return;
-    if (!answering) {
-      setMessages(stored);
-      setWaiting(false);
-      return;
-    }
-    const timer = setInterval(() => router.refresh(), 1_000);
-    return () => clearInterval(timer);
-  }, [waiting, answering, stored, setMessages, router]);
-
   useEffect(() => {
     if (stored.length === 0) box.current?.focus();
   }, [stored.length]);
 
-  const busy = waiting || status === "submitted" || status === "streaming";
+  const busy = status === "submitted" || status === "streaming";
 
   function ask(text: string) {
     void sendMessage({ text });
+    box.current?.focus();
+  }
+
+  /** The server stops, and the stream ends with what it stores: this page shows no word more or less. */
+  async function stopAnswer() {
+    const url = `${streamOf(id)}?message=${encodeURIComponent(messages.at(-1)?.id ?? "")}`;
+    const { ok } = await fetch(url, { method: "DELETE" }).catch(() => ({ ok: false }));
+    if (!ok) await stop();
     box.current?.focus();
   }
 
@@ -101,7 +103,7 @@ export function Chat({ id, title, messages: stored, answering }: ChatProps) {
             </div>
           )}
           <div role="log" aria-label="Conversation" aria-live="polite" aria-busy={busy}>
-            {messages.map((message) => (
+            {messages.filter(isNotReplaced).map((message) => (
               <article key={message.id} aria-label={message.role} className={message.role}>
                 {message.id === editedId ? (
                   <MessageForm
@@ -143,7 +145,7 @@ export function Chat({ id, title, messages: stored, answering }: ChatProps) {
           </div>
           {error && (
             <p role="alert">
-              The answer did not arrive.{" "}
+              The answer is not complete.{" "}
               <button type="button" onClick={() => regenerate()}>
                 Try again
               </button>
@@ -153,7 +155,11 @@ export function Chat({ id, title, messages: stored, answering }: ChatProps) {
       </div>
       <div className="column">
         <MessageForm label="Message" box={box} onSend={busy ? undefined : ask}>
-          <IconButton label="Send" icon={icons.send} type="submit" disabled={busy} />
+          {status === "streaming" ? (
+            <IconButton label="Stop" icon={icons.stop} onClick={stopAnswer} />
+          ) : (
+            <IconButton label="Send" icon={icons.send} type="submit" disabled={busy} />
+          )}
         </MessageForm>
       </div>
     </main>
@@ -231,6 +237,11 @@ function Answer({ children }: { children: string }) {
   );
 }
 
+/** A page that was loaded while an answer was generated anew has the old one, too, which the new one will replace. */
+function isNotReplaced({ role }: UIMessage, index: number, messages: UIMessage[]): boolean {
+  return role !== "assistant" || messages[index + 1]?.role !== "assistant";
+}
+
 function textOf({ parts }: UIMessage): string {
   return parts.map((part) => (part.type === "text" ? part.text : "")).join("");
 }
@@ -239,6 +250,7 @@ const icons = {
   edit: "M4 20h4L19 9l-4-4L4 16v4M13 7l4 4",
   regenerate: "M20 11a8 8 0 1 0-2.3 6.7M20 5v6h-6",
   send: "M12 20V5M5 12l7-7 7 7",
+  stop: "M7 7h10v10H7z",
 };
 
 function IconButton({ label, icon, ...props }: { label: string; icon: string } & ComponentProps<"button">) {

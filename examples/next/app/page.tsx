@@ -5,9 +5,6 @@ import { getStore } from "@/lib/store";
 import { currentUserId } from "@/lib/user";
 import { Shell } from "./shell";
 
-/** How long after its question an answer can still be on its way. */
-const answerTakes = 60_000;
-
 export default async function Page({ searchParams }: { searchParams: Promise<{ chatId?: string | string[] }> }) {
   const { chatId } = await searchParams;
   // A new chat has its id before its first question, so that the address never changes under an answer.
@@ -19,9 +16,6 @@ export default async function Page({ searchParams }: { searchParams: Promise<{ c
     (error: unknown) => (InvalidChatError.isInstance(error) ? notFound() : Promise.reject(error)),
   );
   // Somebody else's chat is null too, and looks like a new one.
-  const messages = chat?.messages ?? [];
-  const answering =
-    chat !== null && messages.at(-1)?.role === "user" && Date.now() - chat.updatedAt.getTime() < answerTakes;
-
-  return <Shell chats={chats} stored={{ id: chatId, title: chat?.title, messages, answering }} />;
+  const { title, version, messages = [] } = chat ?? {};
+  return <Shell chats={chats} stored={{ id: chatId, title, version, messages }} />;
 }

@@ -13,7 +13,7 @@ export function Shell({ chats, stored }: { chats: ChatInList[]; stored: ChatProp
   const [newId, setNewId] = useState<string>();
   if (newId === stored.id) setNewId(undefined);
   const isNew = newId !== undefined && newId === addressed;
-  const chat = isNew ? { id: newId, title: undefined, messages: [], answering: false } : stored;
+  const chat = isNew ? { id: newId, title: undefined, version: undefined, messages: [] } : stored;
 
   function startNewChat(event: SubmitEvent) {
     event.preventDefault();

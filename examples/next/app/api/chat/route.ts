@@ -1,5 +1,4 @@
 import {
-  consumeStream,
   convertToModelMessages,
   createUIMessageStreamResponse,
   streamText,
@@ -35,13 +34,14 @@ export async function POST(request: Request) {
     const result = streamText({
       model,
       messages: await convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),
+      abortSignal: turn.abortSignal,
       // Not its other fields, which hold the whole prompt.
       onError: ({ error }) => console.error(error instanceof Error ? error.stack : error),
     });
     return createUIMessageStreamResponse({
       stream: toUIMessageStream({ stream: result.stream, ...turn.persist }),
-      // Reads to the end even if the browser has gone, so that the whole answer is stored.
-      consumeSseStream: ({ stream }) => consumeStream({ stream, onError: console.error }),
+      // Reads to the end even if the browser has gone, and records what comes for every other tab.
+      consumeSseStream: turn.consumeSseStream,
     });
   } catch (error) {
     return refusal(error);
