@@ -1,11 +1,13 @@
 import { once } from "node:events";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import {
-  consumeStream,
   convertToModelMessages,
   createUIMessageStream,
   pipeUIMessageStreamToResponse,
   streamText,
   toUIMessageStream,
+  UI_MESSAGE_STREAM_HEADERS,
 } from "ai";
 import express, { type Request, type RequestHandler, type Response } from "express";
 import { z } from "zod";
@@ -45,6 +47,8 @@ app.get("/api/chats/:id", signedIn, async (request, response) => {
 
 /** Answers that are being generated and saved, also those whose clients have gone. */
 const turns = new Set<Promise<void>>();
+/** Ends them when there is no more time. What was said until then is stored. */
+const shutdown = new AbortController();
 
 app.post("/api/chat", signedIn, express.json({ limit: "1mb" }), (request, response) => {
   const turn = takeTurn(request, response).finally(() => turns.delete(turn));
@@ -61,6 +65,7 @@ async function takeTurn(request: Request, response: Response) {
   const result = streamText({
     model: chatModel(),
     messages: await convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),
+    abortSignal: AbortSignal.any([turn.abortSignal, shutdown.signal]),
     // Not its other fields, which hold the whole prompt.
     onError: ({ error }) => console.error(error instanceof Error ? error.stack : error),
   });
@@ -72,13 +77,35 @@ async function takeTurn(request: Request, response: Response) {
       // It is too late for a status, so that the client is told in the stream.
       onError: (error) => describe(error).message,
     }),
-    // Reads to the end even if the client does not, so that the whole answer is stored.
-    consumeSseStream: ({ stream }) => {
-      consumed = consumeStream({ stream });
+    // Reads to the end even if the client does not, and records what comes for those who join.
+    consumeSseStream: (options) => {
+      consumed = turn.consumeSseStream(options);
     },
   });
   await Promise.all([piped, consumed]);
 }
+
+app.get("/api/chat/:id/stream", signedIn, async (request, response) => {
+  const chatId = String(request.params.id);
+  const version = Number(request.query.version) || undefined;
+  const stream = await store.resumeTurn({ userId: userIdOf(request), chatId, version });
+  if (!stream) {
+    response.status(204).end();
+    return;
+  }
+  response.set(UI_MESSAGE_STREAM_HEADERS).flushHeaders();
+  await pipeline(Readable.fromWeb(stream), response).catch((error) => {
+    // Whoever leaves may come back, and begins anew then.
+    if (error.code !== "ERR_STREAM_PREMATURE_CLOSE") console.error(error);
+  });
+});
+
+app.delete("/api/chat/:id/stream", signedIn, async (request, response) => {
+  const chatId = String(request.params.id);
+  const messageId = request.query.message === undefined ? undefined : String(request.query.message);
+  await store.stopTurn({ userId: userIdOf(request), chatId, messageId });
+  response.status(204).end();
+});
 
 app.use(() => {
   throw new HttpError(404, "There is nothing at this address.");
@@ -95,7 +122,9 @@ async function stop() {
   if (stopping) return;
   stopping = true;
   const closed = once(server.close(), "close");
+  const patience = setTimeout(() => shutdown.abort(), Number(process.env.SHUTDOWN_SECONDS || 10) * 1_000);
   while (turns.size > 0) await Promise.allSettled(turns);
+  clearTimeout(patience);
   // Clients may hold on to their connections for longer than one likes to wait.
   setTimeout(() => server.closeAllConnections(), 500).unref();
   await closed;

@@ -228,6 +228,56 @@ describe("a conversation through the SDK's client", () => {
   });
 });
 
+describe("an answer that is being generated", () => {
+  const streamOf = (chat: TestChat, query = "") => `/api/chat/${chat.id}/stream${query}`;
+  const stop = (chat: TestChat, userId: string, messageId = "") =>
+    fetch(server.url + streamOf(chat, `?message=${messageId}`), { method: "DELETE", headers: { "x-user-id": userId } });
+
+  test("is shown to a client that joins, from its beginning to its end", async () => {
+    const userId = newUser();
+    const chat = newChat(userId);
+    await askAndLeave(chat, "Where were we?");
+    const joining = newChat(userId, server, await getChat(chat.id, userId));
+    await joining.resumeStream();
+    expect(joining.messages.map(textOf)).toEqual(["Where were we?", firstAnswer("Where were we?")]);
+    expect((await getChat(chat.id, userId)).messages).toEqual(asJson(joining.messages));
+  });
+
+  test("is shown after its end to who has an older version, and nothing to others", async () => {
+    const userId = newUser();
+    const chat = newChat(userId);
+    await ask(chat, "Over already?");
+    const { version } = await getChat(chat.id, userId);
+    const late = await get(streamOf(chat, `?version=${version - 1}`), userId);
+    expect(late.headers.get("content-type")).toMatch(/^text\/event-stream/);
+    expect(await late.text()).toContain("the first question of this chat");
+    for (const query of ["", `?version=${version}`, "?version=x"]) {
+      expect((await get(streamOf(chat, query), userId)).status, query).toBe(204);
+    }
+    expect((await get(streamOf(chat, `?version=${version - 1}`), newUser())).status).toBe(204);
+    expect((await get(streamOf(chat, "?version=-1"), userId)).status).toBe(400);
+  });
+
+  test("ends for all when one stops it, and what was said stays", async () => {
+    const userId = newUser();
+    const chat = newChat(userId);
+    const asked = chat.sendMessage({ text: "Shall I go on?" });
+    await expect.poll(() => textOf(chat.messages[1])).toBeTruthy();
+    expect((await stop(chat, newUser(), chat.messages[0]?.id)).status).toBe(204);
+    expect((await stop(chat, userId, "another message")).status).toBe(204);
+    await sleep(500);
+    expect(chat.status).toBe("streaming");
+    expect((await stop(chat, userId, chat.messages[0]?.id)).status).toBe(204);
+    await asked;
+    const said = textOf(chat.messages[1]) ?? "";
+    expect(firstAnswer("Shall I go on?").startsWith(said)).toBe(true);
+    expect(said).not.toBe(firstAnswer("Shall I go on?"));
+    expect((await getChat(chat.id, userId)).messages).toEqual(asJson(chat.messages));
+    await ask(chat, "Do go on");
+    expect((await getChat(chat.id, userId)).messages).toHaveLength(4);
+  });
+});
+
 test("the list holds the user's own chats, the newest activity first, and at most as many as asked for", async () => {
   const userId = newUser();
   expect(await getChats(userId)).toEqual([]);
@@ -470,6 +520,47 @@ describe("the process", () => {
     expect(await getChat(chat.id, userId, after)).toEqual(stored);
   });
 
+  test("ends the answers that take longer than it has to stop, and keeps what was said", async () => {
+    const before = await startForTest({ SHUTDOWN_SECONDS: "0.2" });
+    const userId = newUser();
+    const chat = newChat(userId, before);
+    const asked = chat.sendMessage({ text: "Have you got a minute?" });
+    await expect.poll(() => textOf(chat.messages[1])).toBeTruthy();
+    expect(await before.stop()).toBe(0);
+    await asked;
+    const said = textOf(chat.messages[1]) ?? "";
+    expect(said).not.toBe(firstAnswer("Have you got a minute?"));
+    const after = await startForTest({ DATA_DIR: before.dataDir });
+    expect((await getChat(chat.id, userId, after)).messages).toEqual(asJson(chat.messages));
+  });
+
+  test("finds what it had said when it was killed", async () => {
+    const before = await startForTest();
+    const userId = newUser();
+    const chat = newChat(userId, before);
+    void chat.sendMessage({ text: "Will you remember?" });
+    const said = () => textOf(chat.messages[1]) ?? "";
+    await expect.poll(() => said().length, { timeout: 10_000 }).toBeGreaterThan(60);
+    process.kill(-before.pid, "SIGKILL");
+    await before.stop();
+
+    const after = await startForTest({ DATA_DIR: before.dataDir });
+    const joining = newChat(userId, after, await getChat(chat.id, userId, after));
+    // It is known to be dead after ten seconds of silence.
+    await joining.resumeStream();
+    expect(joining.error?.message).toContain("interrupted");
+    const found = textOf(joining.messages[1]) ?? "";
+    // Nothing that was said more than a quarter of a second before is missing.
+    expect(found.length).toBeGreaterThan(20);
+    expect(firstAnswer("Will you remember?").startsWith(found)).toBe(true);
+    expect((await getChat(chat.id, userId, after)).messages.map(textOf)).toEqual(["Will you remember?", found]);
+    await joining.regenerate();
+    expect((await getChat(chat.id, userId, after)).messages.map(textOf)).toEqual([
+      "Will you remember?",
+      firstAnswer("Will you remember?"),
+    ]);
+  });
+
   test("does not open the database of another one on its port", async () => {
     const { port } = new URL(server.url);
     const folder = join(await mkdtemp(join(tmpdir(), "express-example-")), "data");
@@ -580,8 +671,6 @@ test("README's curl commands give what README says", { timeout: 60_000 }, async 
     const printed = await shell(command.replaceAll("localhost:3000", new URL(server.url).host));
     if (json) expect(masked(JSON.parse(printed)), command).toEqual(masked(JSON.parse(shown)));
     else expect(masked(printed).trim(), command).toMatch(patternOf(masked(shown)));
-    // The reader's moment, in which the answer to a client that left is finished.
-    if (command.includes("--max-time")) await sleep(3_000);
   }
 });
 
