@@ -13,7 +13,7 @@ import { MockLanguageModelV4 } from "ai/test";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, migrate, type Turn } from "../../src/index.ts";
 import { say } from "../conversations.ts";
-import { databases, inModes, type TestDatabase } from "../databases.ts";
+import { databases, databasesWithoutTransactions, inModes, modes, type TestDatabase } from "../databases.ts";
 import { underRowLevelSecurity } from "../row-level-security.ts";
 
 const usage = {
@@ -76,7 +76,11 @@ async function messageIn(sse: string): Promise<{ message: UIMessage | undefined;
   return { message, errors };
 }
 
-const kinds = [...inModes(databases), ...underRowLevelSecurity.slice(0, 1)];
+const kinds = [
+  ...inModes(databases),
+  ...inModes(databasesWithoutTransactions, modes.slice(0, 1)),
+  ...underRowLevelSecurity.slice(0, 1),
+];
 
 describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: true }, ({ open, storeOn }) => {
   let database: TestDatabase;
