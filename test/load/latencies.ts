@@ -2,14 +2,19 @@
 export function createLatencies() {
   const byKind = new Map<string, number[]>();
   const byClient = new Map<string, number>();
+  const add = (kind: string, milliseconds: number) => {
+    const times = byKind.get(kind) ?? [];
+    byKind.set(kind, times);
+    times.push(milliseconds);
+  };
 
   return {
+    add,
+
     async measure<T>(kind: string, client: string, work: () => Promise<T>): Promise<T> {
       const began = performance.now();
       const result = await work();
-      const times = byKind.get(kind) ?? [];
-      byKind.set(kind, times);
-      times.push(performance.now() - began);
+      add(kind, performance.now() - began);
       byClient.set(client, (byClient.get(client) ?? 0) + 1);
       return result;
     },
