@@ -1,63 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  convertToModelMessages,
-  createUIMessageStreamResponse,
-  readUIMessageStream,
-  streamText,
-  toUIMessageStream,
-  type UIMessage,
-  type UIMessageChunk,
-} from "ai";
-import { MockLanguageModelV4 } from "ai/test";
+import { readUIMessageStream, type UIMessage, type UIMessageChunk } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatStore, migrate, type Turn } from "../../src/index.ts";
+import { type ChatStore, migrate } from "../../src/index.ts";
 import { say } from "../conversations.ts";
 import { databases, databasesWithoutTransactions, inModes, modes, type TestDatabase } from "../databases.ts";
 import { underRowLevelSecurity } from "../row-level-security.ts";
-
-const usage = {
-  inputTokens: { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 },
-  outputTokens: { total: 1, text: 1, reasoning: 0 },
-};
-
-/** A model whose words are said by the test, one after the other. */
-function speaker() {
-  const { readable, writable } = new TransformStream();
-  const writer = writable.getWriter();
-  void writer.write({ type: "stream-start", warnings: [] });
-  void writer.write({ type: "text-start", id: "1" });
-  const model = new MockLanguageModelV4({
-    doStream: async ({ abortSignal }) => {
-      abortSignal?.addEventListener("abort", () => void writer.abort(abortSignal.reason).catch(() => {}));
-      return { stream: readable };
-    },
-  });
-  return {
-    model,
-    say: (delta: string) => void writer.write({ type: "text-delta", id: "1", delta }).catch(() => {}),
-    finish: async () => {
-      void writer.write({ type: "text-end", id: "1" });
-      void writer.write({ type: "finish", finishReason: { unified: "stop", raw: "stop" }, usage });
-      await writer.close();
-    },
-  };
-}
-
-/** What a route handler does, and a browser that reads until it leaves. */
-async function answer(turn: Turn, model: MockLanguageModelV4): Promise<Response> {
-  const result = streamText({
-    model,
-    messages: await convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),
-    maxRetries: 0,
-    abortSignal: turn.abortSignal,
-    onError: () => {},
-  });
-  return createUIMessageStreamResponse({
-    stream: toUIMessageStream({ stream: result.stream, ...turn.persist }),
-    consumeSseStream: turn.consumeSseStream,
-  });
-}
+import { answer, speaker } from "./speaker.ts";
 
 const decoded = (stream: ReadableStream<Uint8Array>) => stream.pipeThrough(new TextDecoderStream());
 const textOf = (message: UIMessage | undefined) =>
