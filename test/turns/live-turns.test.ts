@@ -171,6 +171,19 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     await voice.finish();
   });
 
+  test("whose process has died answers nothing when its question was edited since", async () => {
+    const { ids, voice } = await begin();
+    voice.say("The moon ");
+    await untilRecorded(ids.chatId, "The moon");
+    await store.upsertChat({ ...ids, messages: [say("user", "Why do leaves fall?", "q1")] });
+    await silence(ids.chatId);
+    const resumed = await store.resumeTurn({ ...ids, version: 2 });
+    expect(resumed && textOf((await messageIn(await new Response(resumed).text())).message)).toBeFalsy();
+    const next = await store.startTurn({ ...ids, message: say("user", "And then?", "q2") });
+    expect(next.messages.map(textOf)).toEqual(["Why do leaves fall?", "And then?"]);
+    await voice.finish();
+  });
+
   test("leaves nothing a minute after its end to who comes next", async () => {
     const { ids, voice, response } = await begin();
     voice.say("The moon.");
