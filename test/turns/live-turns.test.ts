@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readUIMessageStream, type UIMessage, type UIMessageChunk } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatStore, migrate } from "../../src/index.ts";
+import { type ChatStore, migrate, type Turn } from "../../src/index.ts";
 import { say } from "../conversations.ts";
 import { databases, databasesWithoutTransactions, inModes, modes, type TestDatabase } from "../databases.ts";
 import { underRowLevelSecurity } from "../row-level-security.ts";
@@ -24,6 +24,11 @@ async function messageIn(sse: string): Promise<{ message: UIMessage | undefined;
   for await (const next of readUIMessageStream({ stream: stream as ReadableStream<UIMessageChunk> })) message = next;
   return { message, errors };
 }
+
+const permutations = (items: string[]): string[][] =>
+  items.length < 2
+    ? [items]
+    : items.flatMap((item, index) => permutations(items.toSpliced(index, 1)).map((others) => [item, ...others]));
 
 const kinds = [
   ...inModes(databases),
@@ -112,6 +117,51 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     expect(turn.abortSignal.aborted).toBe(true);
     expect(textOf((await store.getChat(ids))?.messages.at(-1))).toBe("The moon ");
     expect(await store.stopTurn(ids)).toBe(false);
+  });
+
+  test("is stopped, ends and is overtaken by one that is generated anew, in every order, and that one is whole", async () => {
+    const orders = permutations(["stop", "end", "regenerate", "end anew"]).filter(
+      (steps) => steps.indexOf("regenerate") < steps.indexOf("end anew"),
+    );
+    expect(orders).toHaveLength(12);
+    await Promise.all(
+      orders.map(async (order) => {
+        const { ids, turn, voice } = await begin();
+        voice.say("The moon ");
+        await untilRecorded(ids.chatId, "The moon");
+        const messageId = turn.persist.generateMessageId();
+        const voiceAnew = speaker();
+        let anew: Turn | undefined;
+        const steps: Record<string, () => Promise<unknown>> = {
+          stop: () => store.stopTurn({ ...ids, messageId }),
+          end: () => voice.finish().catch(() => {}),
+          regenerate: async () => {
+            anew = await store.startTurn({
+              ...ids,
+              message: say("user", "Why do tides turn?", "q1"),
+              trigger: "regenerate-message",
+            });
+            void (await answer(anew, voiceAnew.model)).text();
+            voiceAnew.say("The sun ");
+            await untilRecorded(ids.chatId, "The sun");
+          },
+          "end anew": async () => {
+            voiceAnew.say("does, too.");
+            await voiceAnew.finish();
+          },
+        };
+        for (const step of order) {
+          await steps[step]?.();
+          await sleep(300);
+        }
+        await until(async () => (await store.getChat(ids))?.messages[1]?.id === anew?.persist.generateMessageId());
+        expect((await store.getChat(ids))?.messages.map(textOf), order.join()).toEqual([
+          "Why do tides turn?",
+          "The sun does, too.",
+        ]);
+        expect(anew?.abortSignal.aborted).toBe(false);
+      }),
+    );
   });
 
   test("stops when its chat is deleted, and when a newer turn takes its question", async () => {
