@@ -92,6 +92,8 @@ beforeAll(async () => {
 /** A pool, and how many statements went through it. */
 function connect(max: number) {
   const pool = new pg.Pool({ connectionString: database.url, max });
+  // Its sockets close a little after `end`, when the database may be gone already.
+  pool.on("error", () => {});
   let statements = 0;
   const logger = { logQuery: () => void statements++ };
   return { db: drizzle(pool, { logger }), pool, statements: () => statements, end: () => pool.end() };
@@ -160,6 +162,31 @@ test(`${turns} turns at once, each followed by a reader elsewhere`, { timeout: 3
         ]),
     ),
   );
+});
+
+test("fifty readers of one answer, who come and go", { timeout: 120_000 }, async () => {
+  const { store, reader, elsewhere } = open();
+  const ids = newChat();
+  const turn = await ask(store, ids);
+  const sent = read(await answer(turn, clock()));
+  const statements = reader.statements();
+  const stay = await Promise.all(
+    Array.from({ length: 50 }, async (_, index) => {
+      await sleep(Math.random() * seconds * 900);
+      const stream = (await elsewhere.resumeTurn(ids)) ?? expect.fail("nothing runs");
+      if (index % 2) return read(stream);
+      const leaving = stream.getReader();
+      await leaving.read();
+      await sleep(Math.random() * 500);
+      await leaving.cancel();
+      return undefined;
+    }),
+  );
+  const texts = stay.filter((text) => text !== undefined);
+  expect(texts).toHaveLength(25);
+  const whole = await sent;
+  expect(texts.every((text) => text === whole)).toBe(true);
+  console.log(`50 readers of one answer: ${reader.statements() - statements} statements in ${seconds} s`);
 });
 
 test("a stop is heard, and a long answer replayed", { timeout: 120_000 }, async () => {
