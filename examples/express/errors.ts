@@ -27,7 +27,8 @@ export function describe(error: unknown): { status: number; message: string } {
     return { status: 409, message: "The chat has changed meanwhile. Load it again." };
   }
   if (error instanceof SyntaxError && "body" in error) return { status: 400, message: "The body is not valid JSON." };
-  // An HttpError, or what Express itself refuses, such as a body that is too large.
+  if (error instanceof HttpError) return error;
+  // What Express itself refuses, such as a body that is too large.
   if (error instanceof Error && "status" in error && typeof error.status === "number" && error.status < 500) {
     return { status: error.status, message: error.message };
   }

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   convertToModelMessages,
   createUIMessageStream,
@@ -49,8 +50,14 @@ app.get("/api/chats/:id", signedIn, async (request, response) => {
 const turns = new Set<Promise<void>>();
 /** Ends them when there is no more time. What was said until then is stored. */
 const shutdown = new AbortController();
+let stopping = false;
 
 app.post("/api/chat", signedIn, express.json({ limit: "1mb" }), (request, response) => {
+  // A connection that is kept, or a body that took its time, may bring a question after the server has begun to stop.
+  if (stopping) {
+    response.set("connection", "close");
+    throw new HttpError(503, "The server is stopping. Send it again.");
+  }
   const turn = takeTurn(request, response).finally(() => turns.delete(turn));
   turns.add(turn);
   return turn;
@@ -116,18 +123,22 @@ const address = server.address();
 const port = typeof address === "object" && address?.port;
 console.log(`Listening on http://${host}:${port}, with chats in ${place}.`);
 
-let stopping = false;
 async function stop() {
   // npm passes Ctrl-C on to a process that already got it from the terminal.
   if (stopping) return;
   stopping = true;
   const closed = once(server.close(), "close");
-  const patience = setTimeout(() => shutdown.abort(), Number(process.env.SHUTDOWN_SECONDS || 10) * 1_000);
-  while (turns.size > 0) await Promise.allSettled(turns);
-  clearTimeout(patience);
-  // Clients may hold on to their connections for longer than one likes to wait.
-  setTimeout(() => server.closeAllConnections(), 500).unref();
-  await closed;
+  const finished = finishTurns();
+  const seconds = Number(process.env.SHUTDOWN_SECONDS || 10);
+  await Promise.race([finished, sleep(seconds * 1_000, undefined, { ref: false })]);
+  shutdown.abort();
+  // Clients may hold on to their connections for longer than one likes to wait, or not read what they are sent.
+  setTimeout(() => server.closeAllConnections(), 1_000).unref();
+  await Promise.all([finished, closed]);
   await close();
+}
+
+async function finishTurns() {
+  while (turns.size > 0) await Promise.allSettled(turns);
 }
 process.on("SIGINT", stop).on("SIGTERM", stop);

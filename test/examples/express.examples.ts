@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:http";
+import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -131,6 +131,41 @@ async function askAndLeave(chat: TestChat, text: string): Promise<string> {
   await expect.poll(() => textOf(chat.messages[1])?.length ?? 0, { timeout: 10_000 }).toBeGreaterThan(10);
   await chat.stop();
   return textOf(chat.messages[1]) ?? "";
+}
+
+const event = (event: object) => `data: ${JSON.stringify(event)}\n\n`;
+/** What OpenAI sends. */
+const said = (...texts: string[]) =>
+  [
+    { type: "response.created", response: { id: "r", created_at: 1, model: "some-model" } },
+    { type: "response.output_item.added", output_index: 0, item: { type: "message", id: "m" } },
+    ...texts.map((delta) => ({
+      type: "response.output_text.delta",
+      item_id: "m",
+      output_index: 0,
+      content_index: 0,
+      delta,
+    })),
+  ]
+    .map(event)
+    .join("");
+const end = [
+  { type: "response.output_item.done", output_index: 0, item: { type: "message", id: "m" } },
+  { type: "response.completed", response: { usage: { input_tokens: 1, output_tokens: 1 } } },
+]
+  .map(event)
+  .join("");
+
+/** Stands in for OpenAI. Gives the settings of a server that asks it. */
+async function startProvider(answer: (request: IncomingMessage, response: ServerResponse) => void) {
+  const provider = createServer((request, response) => {
+    response.setHeader("content-type", "text/event-stream");
+    answer(request, response);
+  }).listen(0, "127.0.0.1");
+  await once(provider, "listening");
+  onTestFinished(() => void provider.close().closeAllConnections());
+  const { port } = provider.address() as AddressInfo;
+  return { OPENAI_API_KEY: "key-for-the-test", OPENAI_BASE_URL: `http://127.0.0.1:${port}` };
 }
 
 const firstAnswer = (question: string) =>
@@ -263,7 +298,9 @@ describe("an answer that is being generated", () => {
     const chat = newChat(userId);
     const asked = chat.sendMessage({ text: "Shall I go on?" });
     await expect.poll(() => textOf(chat.messages[1])).toBeTruthy();
-    expect((await stop(chat, newUser(), chat.messages[0]?.id)).status).toBe(204);
+    const stranger = newUser();
+    expect((await get(streamOf(chat), stranger)).status).toBe(204);
+    expect((await stop(chat, stranger, chat.messages[0]?.id)).status).toBe(204);
     expect((await stop(chat, userId, "another message")).status).toBe(204);
     await sleep(500);
     expect(chat.status).toBe("streaming");
@@ -526,7 +563,9 @@ describe("the process", () => {
     const chat = newChat(userId, before);
     const asked = chat.sendMessage({ text: "Have you got a minute?" });
     await expect.poll(() => textOf(chat.messages[1])).toBeTruthy();
+    const began = Date.now();
     expect(await before.stop()).toBe(0);
+    expect(Date.now() - began).toBeLessThan(6_000);
     await asked;
     const said = textOf(chat.messages[1]) ?? "";
     expect(said).not.toBe(firstAnswer("Have you got a minute?"));
@@ -534,7 +573,71 @@ describe("the process", () => {
     expect((await getChat(chat.id, userId, after)).messages).toEqual(asJson(chat.messages));
   });
 
-  test("finds what it had said when it was killed", async () => {
+  test("takes no question any more once it has to stop, also not over a connection that is kept", async () => {
+    const server = await startForTest();
+    const userId = newUser();
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    onTestFinished(() => agent.destroy());
+    const ask = (id: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const headers = { "x-user-id": userId, "content-type": "application/json" };
+        request(`${server.url}/api/chat`, { method: "POST", agent, headers }, (response) => {
+          response.resume().on("close", () => resolve(response.statusCode));
+        })
+          .on("error", reject)
+          .end(JSON.stringify({ id, message: say("user", "Hi") }));
+      });
+    const first = ask("first");
+    await expect.poll(async () => (await getChats(userId, server)).length).toBe(1);
+    const stopped = server.stop();
+    expect(await first).toBe(200);
+    expect(await ask("second")).toBe(503);
+    expect(await stopped).toBe(0);
+    expect(server.output()).not.toMatch(/\n +at /);
+  });
+
+  test("stops also while a client does not read its answer", async () => {
+    // More than what the system keeps for a client that does not read.
+    const texts = Array.from({ length: 200 }, () => "x".repeat(40_000));
+    const settings = await startProvider((_, response) => response.end(`${said(...texts)}${end}`));
+    const server = await startForTest({ ...settings, SHUTDOWN_SECONDS: "0.2" });
+    const userId = newUser();
+    const id = randomUUID();
+    const response = await post({ id, message: say("user", "Hi") }, { "x-user-id": userId }, server);
+    const length = async () => textOf((await getChat(id, userId, server)).messages[1])?.length;
+    await expect.poll(length, { timeout: 20_000 }).toBe(texts.join("").length);
+    const began = Date.now();
+    expect(await server.stop()).toBe(0);
+    expect(Date.now() - began).toBeLessThan(6_000);
+    await response.body?.cancel().catch(() => {});
+  });
+
+  test("is not kept from stopping by those who see the answer of another one", async () => {
+    const { url, drop } = await createDatabase();
+    onTestFinished(drop);
+    const settings = await startProvider((_, response) => response.write(said("And so on, and on …")));
+    const speaking = await startForTest({ ...settings, DATABASE_URL: url });
+    const showing = await startForTest({ DATABASE_URL: url });
+    const userId = newUser();
+    const chat = newChat(userId, speaking);
+    const asked = chat.sendMessage({ text: "Are you done?" });
+    await expect.poll(() => textOf(chat.messages[1])).toBeTruthy();
+
+    const path = `/api/chat/${chat.id}/stream`;
+    const [joined, left] = [await get(path, userId, showing), await get(path, userId, showing)];
+    await left.body?.cancel();
+    const began = Date.now();
+    expect(await showing.stop()).toBe(0);
+    expect(Date.now() - began).toBeLessThan(6_000);
+    await expect(joined.text()).rejects.toThrow();
+    expect(showing.output()).not.toMatch(/\n +at /);
+    expect(chat.status).toBe("streaming");
+    await fetch(speaking.url + path, { method: "DELETE", headers: { "x-user-id": userId } });
+    await asked;
+    expect((await getChat(chat.id, userId, speaking)).messages).toEqual(asJson(chat.messages));
+  });
+
+  test("finds what it had said when it was killed", { timeout: 60_000 }, async () => {
     const before = await startForTest();
     const userId = newUser();
     const chat = newChat(userId, before);
@@ -612,30 +715,14 @@ describe("the process", () => {
 
   test("asks OpenAI when its key is set; when that fails, the question stays and the log does not hold it", async () => {
     const asked: { authorization: string | undefined; body: string }[] = [];
-    const events = [
-      { type: "response.created", response: { id: "r", created_at: 1, model: "some-model" } },
-      { type: "response.output_item.added", output_index: 0, item: { type: "message", id: "m" } },
-      { type: "response.output_text.delta", item_id: "m", output_index: 0, content_index: 0, delta: "I am real." },
-      { type: "response.output_item.done", output_index: 0, item: { type: "message", id: "m" } },
-      { type: "response.completed", response: { usage: { input_tokens: 1, output_tokens: 1 } } },
-    ];
-    const provider = createServer(async (request, response) => {
+    const settings = await startProvider(async (request, response) => {
       let body = "";
       for await (const chunk of request) body += chunk;
       asked.push({ authorization: request.headers.authorization, body });
       if (asked.length > 1) response.writeHead(401).end('{ "error": { "message": "Wrong key", "type": "auth" } }');
-      else {
-        response.writeHead(200, { "content-type": "text/event-stream" });
-        response.end(events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(""));
-      }
-    }).listen(0, "127.0.0.1");
-    await once(provider, "listening");
-    onTestFinished(() => void provider.close());
-    const server = await startForTest({
-      OPENAI_API_KEY: "key-for-the-test",
-      OPENAI_MODEL: "some-model",
-      OPENAI_BASE_URL: `http://127.0.0.1:${(provider.address() as AddressInfo).port}`,
+      else response.end(`${said("I am real.")}${end}`);
     });
+    const server = await startForTest({ ...settings, OPENAI_MODEL: "some-model" });
     const userId = newUser();
     const chat = newChat(userId, server);
     await ask(chat, "Are you real?");
