@@ -1,5 +1,5 @@
 import { loadChat, type StoredChat } from "../conversation/load-chat.ts";
-import { toMessage } from "../conversation/messages.ts";
+import { type MessageRow, toMessage } from "../conversation/messages.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { refuseTransaction } from "../database/transaction.ts";
 import { withTypedErrors } from "../database/typed-errors.ts";
@@ -46,8 +46,7 @@ export async function resumeTurn(
     (last.id === found?.turn.answerId || (version !== undefined && chat && chat.chat.version > version));
   if (!isNews) return null;
   const isInterrupted = chat?.turns.some((turn) => turn.answerId === last.id && turn.isInterrupted);
-  const texts = [...chunksOf(toMessage(last)), isInterrupted ? interruption : { type: "finish" }].map(eventOf);
-  return streamOf(() => [...texts, endMark]);
+  return streamOf(() => [...whole(last, isInterrupted ? interruption : { type: "finish" }), endMark]);
 
   /** The chat, with what is left of a turn that has died in it. */
   async function loadRecovered(): Promise<StoredChat | null> {
@@ -69,8 +68,11 @@ export async function resumeTurn(
     let pause = pauses.shortest;
     let [heard, shown] = [performance.now(), performance.now()];
     for (let page: Page | undefined = first; !signal.aborted; page = await read({ turnId: turn.id, position })) {
-      // Superseded, or deleted with its chat: nobody waits for its end.
-      if (!page) return yield endMark;
+      if (!page) {
+        // It was not recorded and has ended; or it was superseded, or deleted with its chat, and has no answer.
+        if (position === 0) yield* await answerOf(turn);
+        return yield endMark;
+      }
       if (position === 0 && page.texts.length > 0) yield* await beginningOf(turn, page.texts);
       for (const text of page.texts) {
         hasSeenEnd ||= hasEnd(text);
@@ -82,8 +84,8 @@ export async function resumeTurn(
 
       if (page.turn.isStale) await loadRecovered();
       if (page.turn.isStale || page.turn.isEnded) {
-        // One that is not recorded has nothing to show.
-        if (position > 0 && (page.turn.isStale || page.turn.isInterrupted || !hasSeenEnd)) yield eventOf(interruption);
+        if (position === 0) yield* await answerOf(turn);
+        else if (page.turn.isStale || page.turn.isInterrupted || !hasSeenEnd) yield eventOf(interruption);
         return yield endMark;
       }
       if (performance.now() - shown > tooLongForProxies) {
@@ -93,6 +95,13 @@ export async function resumeTurn(
       await sleep(performance.now() - heard > longSilence ? pauses.whenSilent : pause, signal);
       pause = Math.min(pause * 1.5, pauses.longest);
     }
+  }
+
+  /** What is stored of a turn of which nothing was recorded. */
+  async function answerOf({ answerId }: RecordedTurn): Promise<string[]> {
+    const chat = await inTheirName((db) => loadChat(db, tables, ids));
+    const last = chat?.rows.at(-1);
+    return last?.id === answerId ? whole(last, { type: "finish" }) : [];
   }
 
   /** What a client needs before the recording: the message that is continued, or a start where none was recorded first. */
@@ -126,6 +135,9 @@ export async function resumeTurn(
     );
   }
 }
+
+/** A stored message, as the SDK streams it. */
+const whole = (row: MessageRow, end: object) => [...chunksOf(toMessage(row)), end].map(eventOf);
 
 type Page = NonNullable<Awaited<ReturnType<typeof readRecording>>>;
 

@@ -134,7 +134,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
         let anew: Turn | undefined;
         const steps: Record<string, () => Promise<unknown>> = {
           stop: () => store.stopTurn({ ...ids, messageId }),
-          end: () => voice.finish().catch(() => {}),
+          end: () => voice.finish(),
           regenerate: async () => {
             anew = await store.startTurn({
               ...ids,
@@ -232,6 +232,18 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     const next = await store.startTurn({ ...ids, message: say("user", "And then?", "q2") });
     expect(next.messages.map(textOf)).toEqual(["Why do leaves fall?", "And then?"]);
     await voice.finish();
+  });
+
+  test("and one that is not is shown to who waits for it when it has ended", async () => {
+    const ids = { userId: randomUUID(), chatId: randomUUID() };
+    const turn = await store.startTurn({ ...ids, message: say("user", "Why do tides turn?", "q1") });
+    const waiting = new Response(await store.resumeTurn({ ...ids, version: 1 })).text();
+    const responseMessage = say("assistant", "The moon pulls.", turn.persist.generateMessageId());
+    await turn.persist.onEnd({ responseMessage });
+    const { message, errors } = await messageIn(await waiting);
+    expect(errors).toEqual([]);
+    expect(JSON.parse(JSON.stringify(message))).toMatchObject({ id: responseMessage.id, role: "assistant" });
+    expect(textOf(message)).toBe("The moon pulls.");
   });
 
   test("leaves nothing a minute after its end to who comes next", async () => {
