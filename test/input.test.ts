@@ -168,6 +168,32 @@ describe("input that is not valid", () => {
     });
   });
 
+  test("resumeTurn and stopTurn refuse ids that are none, and versions and messages that nothing can have", async () => {
+    const ids = { userId: "u", chatId: "c" };
+    const calls = [
+      ...badText.flatMap((bad) => [
+        { input: { ...ids, userId: bad }, path: "userId", method: store.resumeTurn },
+        { input: { ...ids, chatId: bad }, path: "chatId", method: store.resumeTurn },
+        { input: { ...ids, userId: bad }, path: "userId", method: store.stopTurn },
+        { input: { ...ids, chatId: bad }, path: "chatId", method: store.stopTurn },
+        ...(bad === undefined
+          ? []
+          : [{ input: { ...ids, messageId: bad }, path: "messageId", method: store.stopTurn }]),
+      ]),
+      ...[0, -1, 1.5, Number.NaN, 2 ** 31, "1", null].map((version) => ({
+        input: { ...ids, version },
+        path: "version",
+        method: store.resumeTurn,
+      })),
+    ];
+    for (const { input, path, method } of calls) {
+      await expect(method(input as never), JSON.stringify(input)).rejects.toMatchObject({
+        code: "INVALID_CHAT",
+        issues: [{ path: [path] }],
+      });
+    }
+  });
+
   test("says what to do about ids that are empty or repeated", async () => {
     const upsert = (messages: UIMessage[]) => store.upsertChat({ ...valid, messages });
     await expect(upsert([say("assistant", "x", "")])).rejects.toThrow(

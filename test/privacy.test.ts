@@ -112,6 +112,11 @@ const invalid: [string, Failure][] = [
   ["metadata that is a function", upsert({ messages: [{ ...say("q"), metadata: () => secret }] })],
   ["nesting", upsert({ messages: [withPart(JSON.parse(`${"[".repeat(50_000)}"${secret}"${"]".repeat(50_000)}`))] })],
   ["a wrong limit", (store) => store.getChats({ userId, limit: secret as never })],
+  ["a wrong version", (store) => store.resumeTurn({ ...ids, version: secret as never })],
+  ...wrong.map((value): [string, Failure] => [
+    "a wrong last message",
+    (store) => store.stopTurn({ ...ids, messageId: value as never }),
+  ]),
   ["a wrong page", (store) => store.getChats({ userId, before: { id: `${secret}\0`, updatedAt: secret as never } })],
   ["a new message of another role", ask(say("new", "system"))],
   ["a stored message in another role", ask(say("q", "assistant"))],
@@ -159,6 +164,57 @@ const failing: [string, string, Failure][] = [
     "what is no JSON any more",
     `alter table chat_store.messages drop column digest, alter parts type text using '${secret}, unquoted'`,
     (store) => store.getChat(ids),
+  ],
+];
+
+/** A turn that is recorded, with a recording that has something in it that cannot be read; and who reads it. */
+const record = async (store: ChatStore) => {
+  const turn = await store.startTurn({ ...ids, message: say("second") });
+  const events = [
+    `data: {"type":"start","messageId":"a2"}\n\n`,
+    `data: {"type":"text-delta","id":"1","delta":"${secret}"}\n\n`,
+    `data: {"type":"${secret}\n\n`,
+  ];
+  await turn.consumeSseStream({ stream: ReadableStream.from(events) });
+  return turn;
+};
+const failingUnderTurns: [string, string, (store: ChatStore, change: () => Promise<unknown>) => Promise<unknown>][] = [
+  [
+    "a recording that cannot be written",
+    "alter table chat_store.turn_chunks add check (text = '') not valid",
+    async (store, change) => {
+      await change();
+      const { persist } = await record(store);
+      await persist.onEnd({ responseMessage: say("q", "assistant") });
+    },
+  ],
+  [
+    "a recording that is gone",
+    "drop table chat_store.turn_chunks",
+    async (store, change) => {
+      await record(store);
+      await change();
+      await store.resumeTurn(ids);
+    },
+  ],
+  [
+    "a recording that goes under its reader",
+    "drop table chat_store.turn_chunks",
+    async (store, change) => {
+      await record(store);
+      const reader = (await store.resumeTurn(ids))?.getReader() ?? expect.fail("nothing runs");
+      await reader.read();
+      await change();
+      for (;;) await reader.read();
+    },
+  ],
+  [
+    "turns that are gone",
+    "drop table chat_store.turns cascade",
+    async (store, change) => {
+      await change();
+      await store.stopTurn(ids);
+    },
   ],
 ];
 
@@ -276,6 +332,11 @@ describe.each(modes)("nothing of what people say is thrown or printed, $mode", (
     await raw.query(before);
     const db = drizzle(pool);
     await expectPrivate(fail(storeOn(db), db), ["QUERY_FAILED", "NOT_MIGRATED"]);
+  });
+
+  test.each(failingUnderTurns)("for %s", async (_, change, fail) => {
+    const work = fail(storeOn(drizzle(pool)), () => raw.query(change));
+    await expectPrivate(work, ["QUERY_FAILED", "NOT_MIGRATED", "INVALID_CHAT"]);
   });
 
   /** A save that waits for a lock, until `end` makes an end of it. */

@@ -4,7 +4,7 @@ import type { ChatTables } from "../schema.ts";
 import type { ChatDatabase, StopTurnInput, StoreSettings } from "../types.ts";
 import { askToStop } from "./recordings.ts";
 
-export function stopTurn(
+export async function stopTurn(
   db: ChatDatabase,
   tables: ChatTables,
   input: StopTurnInput,

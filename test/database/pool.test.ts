@@ -35,6 +35,16 @@ function verbsOf(store: ChatStore, ids: { userId: string; chatId: string }) {
     "load a chat": () => store.getChat(ids),
     "list chats": () => store.getChats(ids),
     "take a turn": async () => (await startTurn()).persist.onEnd({ responseMessage: answer }),
+    "take a turn that is recorded, joined and stopped": async () => {
+      const turn = await startTurn();
+      const chunks = [{ type: "start" }, { type: "text-start", id: "1" }, { type: "finish" }];
+      const events = chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`);
+      await turn.consumeSseStream({ stream: ReadableStream.from(events) });
+      const joined = new Response(await store.resumeTurn(ids)).text();
+      await store.stopTurn(ids);
+      await turn.persist.onEnd({ responseMessage: say("assistant", "answer") });
+      if (!(await joined).includes("finish")) throw new Error("The answer was not recorded.");
+    },
     "take a turn that is overtaken": async () => {
       const turn = await startTurn();
       await startTurn();
@@ -112,7 +122,7 @@ describe.each(inModes(pools))("$name, $mode", ({ connect, storeOn }) => {
       for (const [, ask] of verbsOf(store, ids)) await ask();
       return (await store.getChat(ids))?.messages.length;
     });
-    expect(new Set(await Promise.all(clients))).toEqual(new Set([5]));
+    expect(new Set(await Promise.all(clients))).toEqual(new Set([7]));
     await database.close();
   });
 });
