@@ -102,7 +102,8 @@ test("a database that never answers delays neither the stream nor, for more than
   );
   let drained = false;
   const long = delta("x".repeat(100_000));
-  const stream = streamOf([...Array.from({ length: 100 }, () => long), { type: "finish" }]).pipeThrough(
+  // Not so much that it would be given up.
+  const stream = streamOf([...Array.from({ length: 30 }, () => long), { type: "finish" }]).pipeThrough(
     new TransformStream({
       flush: () => {
         drained = true;
@@ -114,6 +115,31 @@ test("a database that never answers delays neither the stream nor, for more than
   const began = performance.now();
   await recording.settle();
   expect(performance.now() - began).toBeLessThan(3_000);
+});
+
+test("a database that stays away is not waited for when all is said", async () => {
+  await recordTurn(
+    () => Promise.reject(new Error("away")),
+    () => expect.fail("nothing to abort"),
+  ).consume({ stream: streamOf([start]) });
+});
+
+test("what waits for the database is given up when it becomes too much, and nothing is written after it", async () => {
+  const { pieces, write } = table();
+  let isAway = true;
+  const recording = recordTurn(
+    async (...piece) => (isAway ? Promise.reject(new Error("away")) : write(...piece)),
+    () => expect.fail("nothing to abort"),
+  );
+  const { readable, writable } = new TransformStream<string, string>();
+  const consumed = recording.consume({ stream: readable });
+  const writer = writable.getWriter();
+  for (let megabyte = 0; megabyte < 6; megabyte++) await writer.write(eventOf(delta("x".repeat(1_000_000))));
+  isAway = false;
+  await writer.write(eventOf(delta("word")));
+  await writer.close();
+  await consumed;
+  expect(pieces).toHaveLength(0);
 });
 
 test("an event that cannot be read ends the recording, and nothing else", async () => {

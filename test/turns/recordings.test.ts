@@ -1,0 +1,234 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { execute } from "../../src/database/execute.ts";
+import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "../../src/index.ts";
+import { chatTables, defaultSchema } from "../../src/schema.ts";
+import { eventOf } from "../../src/turns/events.ts";
+import { beat } from "../../src/turns/recordings.ts";
+import { say } from "../conversations.ts";
+import { databases, type TestDatabase } from "../databases.ts";
+
+const tables = chatTables(defaultSchema);
+const fine = { owned: 1, found: 1, stop: 0, superseded: 0 };
+const word = (delta: string) => eventOf({ type: "text-delta", id: "1", delta });
+const beginning = (messageId: string) =>
+  eventOf({ type: "start", messageId }) + eventOf({ type: "text-start", id: "1" });
+
+/** What the events of a stream say, and how it ends. */
+async function heard(stream: ReadableStream<Uint8Array> | null) {
+  const events = (await new Response(stream).text()).split("\n\n").filter((event) => event.startsWith("data: {"));
+  const chunks = events.map((event) => JSON.parse(event.slice("data: ".length)));
+  return { text: chunks.map(({ delta }) => delta ?? "").join(""), end: chunks.at(-1)?.type };
+}
+
+describe.each(databases)("a recording, on $name", ({ name, open }) => {
+  let database: TestDatabase;
+  let store: ChatStore;
+  beforeAll(async () => {
+    database = await open();
+    await migrate(database.migrator);
+    store = createChatStore(database.db);
+  });
+  afterAll(() => database.close());
+
+  /** A turn whose pieces are written by the test. */
+  const begin = async (question = "q1", ids = { userId: randomUUID(), chatId: randomUUID() }) => {
+    const turn = await store.startTurn({ ...ids, message: say("user", "Why?", question) });
+    const [row] = await database.query<{ id: string }>(
+      "select id::text from chat_store.turns where chat_id = $1 and question_id = $2",
+      [ids.chatId, question],
+    );
+    const id = row?.id ?? expect.fail();
+    const write = (position: number, text?: string) => beat(database.db, tables, ids, id, position, text);
+    const answerId = turn.persist.generateMessageId();
+    const answer = (text: string) => turn.persist.onEnd({ responseMessage: say("assistant", text, answerId) });
+    return { ids, id, turn, answerId, write, answer };
+  };
+  const pieces = (chatId: string) =>
+    database.query("select seq, text from chat_store.turn_chunks where chat_id = $1 order by seq", [chatId]);
+  const silence = (chatId: string) =>
+    database.query("update chat_store.turns set beat_at = now() - interval '11 seconds' where chat_id = $1", [chatId]);
+  const stored = async (ids: { userId: string; chatId: string }) =>
+    (await store.getChat(ids))?.messages.map(({ parts }) => parts.map((part) => "text" in part && part.text).join(""));
+
+  test("has a piece once that is sent again, because nobody knew whether it had arrived", async () => {
+    const { ids, write } = await begin();
+    for (const position of [0, 0, 1, 1]) expect(await write(position, `piece ${position}`)).toMatchObject(fine);
+    expect(await pieces(ids.chatId)).toEqual([0, 1].map((seq) => ({ seq, text: `piece ${seq}` })));
+  });
+
+  test("takes no piece, and no sign of life, from a writer that believes more or less to be there", async () => {
+    const { ids, write } = await begin();
+    await write(0, "piece 0");
+    await write(1, "piece 1");
+    for (const [position, text] of [[0, "late"], [3, "early"], [1], [3]] as const) {
+      expect(await write(position, text)).toMatchObject({ owned: 1, found: 0 });
+    }
+    expect(await write(2)).toMatchObject(fine);
+    expect(await pieces(ids.chatId)).toHaveLength(2);
+  });
+
+  test("is shown, and becomes an answer, up to a piece that Postgres has lost", async () => {
+    const { ids, answerId, write } = await begin();
+    for (const [position, text] of [`${beginning(answerId)}${word("The ")}`, word("moon "), word("pulls.")].entries()) {
+      await write(position, text);
+    }
+    const reader = (await store.resumeTurn(ids)) ?? expect.fail("nothing runs");
+    await database.query("delete from chat_store.turn_chunks where chat_id = $1 and seq = 1", [ids.chatId]);
+    const late = (await store.resumeTurn(ids)) ?? expect.fail("nothing runs");
+    await silence(ids.chatId);
+    expect(await heard(late)).toEqual({ text: "The ", end: "error" });
+    expect(await heard(reader)).toEqual({ text: "The moon pulls.", end: "error" });
+    expect(await stored(ids)).toEqual(["Why?", "The "]);
+  });
+
+  test("of hundreds of pieces is shown, and becomes an answer, whole", async () => {
+    const { ids, answerId, write } = await begin();
+    await write(0, beginning(answerId));
+    const words = Array.from({ length: 450 }, (_, index) => `word ${index} `);
+    for (const [index, text] of words.entries()) await write(index + 1, word(text));
+    const reader = (await store.resumeTurn(ids)) ?? expect.fail("nothing runs");
+    await silence(ids.chatId);
+    expect(await heard(reader)).toEqual({ text: words.join(""), end: "error" });
+    expect(await stored(ids)).toEqual(["Why?", words.join("")]);
+  });
+
+  test("is shown of the newer of two questions that are being answered", async () => {
+    const older = await begin("q1");
+    await database.query("update chat_store.turns set started_at = now() - interval '1 second'");
+    const newer = await begin("q2", older.ids);
+    for (const [name, { write, answerId }] of Object.entries({ older, newer })) {
+      await write(0, beginning(answerId) + word(name));
+    }
+    const reader = (await store.resumeTurn(older.ids)) ?? expect.fail("nothing runs");
+    await older.answer("older");
+    await newer.answer("newer");
+    expect(await heard(reader)).toMatchObject({ text: "newer" });
+  });
+
+  test("is shown also when a newer turn has died before it said a word", async () => {
+    const { ids, answerId, write, answer } = await begin("q1");
+    await write(0, beginning(answerId) + word("The moon "));
+    const newer = await begin("q2", ids);
+    await database.query("update chat_store.turns set beat_at = now() - interval '11 seconds' where id = $1", [
+      newer.id,
+    ]);
+    const reader = (await store.resumeTurn(ids)) ?? expect.fail("nothing runs");
+    await answer("The moon pulls.");
+    expect(await heard(reader)).toMatchObject({ text: "The moon " });
+  });
+
+  test("becomes the answer at once when that could not be saved", async () => {
+    const ids = { userId: randomUUID(), chatId: randomUUID() };
+    await store.upsertChat({ ...ids, messages: [say("user", "Who?", "q0"), say("assistant", "I.", "a0")] });
+    const { turn, answerId } = await begin("q1", ids);
+    await turn.consumeSseStream({ stream: ReadableStream.from([beginning(answerId) + word("The moon ")]) });
+    // The id of another message.
+    await expect(turn.persist.onEnd({ responseMessage: say("assistant", "The moon pulls.", "a0") })).rejects.toThrow();
+    const reader = await store.resumeTurn({ ...ids, version: 2 });
+    expect(await stored(ids)).toEqual(["Who?", "I.", "Why?", "The moon "]);
+    expect(await heard(reader)).toEqual({ text: "The moon ", end: "error" });
+  });
+
+  test.each([
+    { did: "died", end: "", state: "output-error" },
+    { did: "had finished it", end: eventOf({ type: "finish" }), state: "input-available" },
+  ])("becomes an answer with its tool call as $state when the server $did", async ({ end, state }) => {
+    const { ids, answerId, write } = await begin();
+    const call = { type: "tool-input-available", toolCallId: "t1", toolName: "look", input: {} };
+    await write(0, beginning(answerId) + eventOf(call) + end);
+    await silence(ids.chatId);
+    await store.resumeTurn(ids);
+    expect((await store.getChat(ids))?.messages[1]?.parts.at(-1)).toMatchObject({ toolCallId: "t1", state });
+  });
+
+  test("of a turn that was superseded is shown to nobody, also when the newer one has ended", async () => {
+    const { ids, answerId, write } = await begin();
+    await write(0, beginning(answerId) + word("The sun "));
+    const anew = await store.startTurn({ ...ids, message: say("user", "Why?", "q1") });
+    await anew.persist.onEnd({ responseMessage: say("assistant", "The moon pulls.") });
+    expect(await store.resumeTurn(ids)).toBeNull();
+  });
+
+  test("is deleted a minute after its end by the process that wrote it", async () => {
+    const { ids, turn, answerId, answer } = await begin();
+    await turn.consumeSseStream({ stream: ReadableStream.from([beginning(answerId) + word("The moon pulls.")]) });
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    await answer("The moon pulls.");
+    const [deleteIt] = timers.mock.calls.find(([, delay]) => Number(delay) > 60_000) ?? expect.fail("no timer");
+    timers.mockRestore();
+    await deleteIt();
+    expect(await pieces(ids.chatId)).toHaveLength(1);
+    await database.query("update chat_store.turns set ended_at = now() - interval '61 seconds' where chat_id = $1", [
+      ids.chatId,
+    ]);
+    await deleteIt();
+    expect(await pieces(ids.chatId)).toEqual([]);
+  });
+
+  test("is read while somebody reads it, and not before or after", async () => {
+    const { ids, answer } = await begin();
+    let reads = 0;
+    const counted: ChatDatabase = Object.create(database.db, {
+      execute: {
+        value: (...query: Parameters<ChatDatabase["execute"]>) => {
+          reads++;
+          return database.db.execute(...query);
+        },
+      },
+    });
+    const reader = ((await createChatStore(counted).resumeTurn(ids)) ?? expect.fail("nothing runs")).getReader();
+    const readsIn = async (milliseconds: number) => {
+      const before = reads;
+      await sleep(milliseconds);
+      return reads - before;
+    };
+    expect(await readsIn(300)).toBe(0);
+    const first = reader.read();
+    await expect.poll(() => readsIn(100)).toBeGreaterThan(0);
+    await reader.cancel();
+    await first;
+    // One may have been on its way.
+    await readsIn(300);
+    expect(await readsIn(500)).toBe(0);
+    await answer("The moon pulls.");
+  });
+
+  test("is written without waiting for the disk where that comes later, and nothing else is", async () => {
+    const { ids, id } = await begin();
+    const setting = async (db: ChatDatabase) =>
+      (await execute<{ is: string }>(db, sql`select current_setting('synchronous_commit') "is"`))[0]?.is;
+    const usual = await setting(database.db);
+    await database.db.transaction(async (tx) => {
+      await beat(tx, tables, ids, id, 0, "piece");
+      expect(await setting(tx)).toBe(name === "PGlite" ? usual : "off");
+    });
+    expect(await setting(database.db)).toBe(usual);
+  });
+
+  test("that begins with something else is shown with the start of its message", async () => {
+    const { ids, answerId, write } = await begin();
+    await write(0, eventOf({ type: "data-progress", data: 1 }));
+    const reader = ((await store.resumeTurn(ids)) ?? expect.fail("nothing runs")).getReader();
+    expect(new TextDecoder().decode((await reader.read()).value)).toBe(eventOf({ type: "start", messageId: answerId }));
+    await reader.cancel();
+  });
+
+  test("shows that the line is alive while nothing comes", async () => {
+    const { ids, answer } = await begin();
+    const now = performance.now.bind(performance);
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now());
+    try {
+      const reader = ((await store.resumeTurn(ids)) ?? expect.fail("nothing runs")).getReader();
+      const first = reader.read();
+      clock.mockImplementation(() => now() + 11_000);
+      expect(new TextDecoder().decode((await first).value)).toBe(": still here\n\n");
+      await reader.cancel();
+    } finally {
+      clock.mockRestore();
+    }
+    await answer("The moon pulls.");
+  });
+});
