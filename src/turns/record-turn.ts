@@ -26,15 +26,16 @@ export interface Recording {
 }
 
 /**
- * @param write - writes the next piece, or gives a sign of life if there is none.
+ * @param write - writes the next piece, or gives a sign of life if there is none; without a position, whatever is recorded.
  * @param abort - called when the answer is not wanted any more.
  */
 export function recordTurn(
-  write: (position: number, text: string | undefined) => Promise<Beat>,
+  write: (position: number | undefined, text: string | undefined) => Promise<Beat>,
   abort: () => void,
 ): Recording {
   const events = createCollector();
-  let state: "not begun" | "recording" | "closed" = "not begun";
+  /** What is given up is not recorded any further. The turn goes on, gives signs of life, and hears of a stop. */
+  let state: "not begun" | "recording" | "given up" | "closed" = "not begun";
   let hasBegun = false;
   let isStreamOver = false;
   /** Whether what there is does not wait for the interval: the beginning, for who loads the page again at once. */
@@ -46,7 +47,7 @@ export function recordTurn(
   let wake = () => {};
   const afterBeat: (() => void)[] = [];
 
-  const isAllWritten = () => frozen === undefined && events.count() === 0;
+  const isAllWritten = () => state === "given up" || (frozen === undefined && events.count() === 0);
   const pause = (milliseconds: number) =>
     new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, milliseconds);
@@ -64,18 +65,21 @@ export function recordTurn(
 
   async function keepWriting(): Promise<void> {
     let last = performance.now();
-    while (state === "recording" && !(isStreamOver && isAllWritten())) {
+    while (state !== "closed" && !(isStreamOver && isAllWritten())) {
       const wait = last + delay() - performance.now();
       if (wait > 0) {
         // Something may come meanwhile that is due earlier.
         await pause(wait);
         continue;
       }
-      if (events.count() > 0) frozen ??= events.take();
       try {
-        obey(await write(position, frozen));
-        if (frozen !== undefined) position++;
-        frozen = undefined;
+        if (state === "given up") obey(await write(undefined, undefined));
+        else {
+          if (events.count() > 0) frozen ??= events.take();
+          obey(await write(position, frozen));
+          if (frozen !== undefined) position++;
+          frozen = undefined;
+        }
         failures = 0;
       } catch {
         failures++;
@@ -95,17 +99,23 @@ export function recordTurn(
     try {
       events.add(piece);
     } catch {
-      state = "closed";
+      giveUp();
     }
-    if (events.size() > tooMuch && events.count() !== 1) state = "closed";
+    if (state === "recording" && events.size() > tooMuch && events.count() !== 1) giveUp();
     if (events.size() > enough) hurry();
     else if (wasEmpty) wake();
   }
 
   function obey({ owned, found, stop, superseded }: Beat): void {
     if (!owned || stop || superseded) abort();
-    // Somebody took this turn for dead, or Postgres has lost a piece: the answer itself will be saved nevertheless.
-    if (!owned || !found || superseded) state = "closed";
+    if (!owned || superseded) state = "closed";
+    else if (!found) giveUp();
+  }
+
+  /** Of what Postgres has lost a piece, or what is too much. Or somebody took this turn for dead: then all of it is over. */
+  function giveUp(): void {
+    state = state === "recording" ? "given up" : "closed";
+    events.take();
   }
 
   return {

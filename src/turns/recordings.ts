@@ -12,7 +12,7 @@ export interface Ids {
 export interface Beat {
   /** The chat is there, and still this user's. */
   owned: 0 | 1;
-  /** So is the turn, with as much recorded as its writer believes. */
+  /** So is the turn, with as much recorded as its writer believes if it says so. */
   found: 0 | 1;
   stop: 0 | 1;
   superseded: 0 | 1;
@@ -30,14 +30,14 @@ const ownedChat = ({ chats }: ChatTables, { userId, chatId }: Ids) =>
 
 /**
  * A sign of life of a running turn, with the next piece of its recording if there is one. Sent again after a failure, a piece is
- * written once: `position` is how many are there before it.
+ * written once: `position` is how many are there before it. Who has given the recording up has none.
  */
 export async function beat(
   db: ChatDatabase,
   tables: ChatTables,
   ids: Ids,
   turnId: string,
-  position: number,
+  position: number | undefined,
   text: string | undefined,
 ): Promise<Beat> {
   const { turns, turnChunks } = tables;
@@ -45,7 +45,8 @@ export async function beat(
 and t.ended_at is null and ${when} returning t.stop::int stopped, t.superseded::int overtaken`;
   const written = sql`update ${turns} t set beat_at = now(), chunks = ${position}::int + 1
 ${ofTurn(sql`t.chunks in (${position}::int, ${position}::int + 1)`)}`;
-  const silent = sql`update ${turns} t set beat_at = now() ${ofTurn(sql`t.chunks = ${position}::int`)}`;
+  const asBelieved = position === undefined ? sql`true` : sql`t.chunks = ${position}::int`;
+  const silent = sql`update ${turns} t set beat_at = now() ${ofTurn(asBelieved)}`;
   const [result] = await execute<Beat>(
     db,
     sql`with owned as (${ownedChat(tables, ids)}),

@@ -31,7 +31,7 @@ const permutations = (items: string[]): string[][] =>
     : items.flatMap((item, index) => permutations(items.toSpliced(index, 1)).map((others) => [item, ...others]));
 
 const kinds = [
-  ...inModes(databases),
+  ...inModes(databases.filter(({ live }) => live)),
   ...inModes(databasesWithoutTransactions, modes.slice(0, 1)),
   ...underRowLevelSecurity.slice(0, 1),
 ];
@@ -117,6 +117,26 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     expect(turn.abortSignal.aborted).toBe(true);
     expect(textOf((await store.getChat(ids))?.messages.at(-1))).toBe("The moon ");
     expect(await store.stopTurn(ids)).toBe(false);
+  });
+
+  test("stops also when Postgres has lost of its recording, and is not taken for dead", async () => {
+    const { ids, voice, response } = await begin();
+    voice.say("The moon ");
+    await untilRecorded(ids.chatId, "The moon");
+    await database.query("update chat_store.turns set chunks = 0 where chat_id = $1", [ids.chatId]);
+    voice.say("pulls ");
+    await silence(ids.chatId);
+    const beats = async () =>
+      (
+        await database.query(
+          "select from chat_store.turns where chat_id = $1 and beat_at > now() - interval '5 seconds'",
+          [ids.chatId],
+        )
+      ).length;
+    await until(async () => (await beats()) === 1);
+    expect(await store.stopTurn({ ...ids, messageId: "q1" })).toBe(true);
+    await response.text();
+    expect(textOf((await store.getChat(ids))?.messages.at(-1))).toBe("The moon pulls ");
   });
 
   test("is stopped, ends and is overtaken by one that is generated anew, in every order, and that one is whole", async () => {

@@ -13,7 +13,8 @@ function table() {
   const pieces: string[] = [];
   return {
     pieces,
-    write: async (position: number, text: string | undefined): Promise<Beat> => {
+    write: async (position: number | undefined, text: string | undefined): Promise<Beat> => {
+      if (position === undefined) return fine;
       if (text === undefined) return { ...fine, found: position === pieces.length ? 1 : 0 };
       if (position !== pieces.length && position !== pieces.length - 1) return { ...fine, found: 0 };
       if (position === pieces.length) pieces.push(text);
@@ -72,7 +73,7 @@ test.each(["before", "after"])(
   async (when) => {
     const { pieces, write } = table();
     let count = 0;
-    const failing = async (position: number, text: string | undefined) => {
+    const failing = async (position: number | undefined, text: string | undefined) => {
       const fails = count++ % 3 === 0;
       if (fails && when === "before") throw new Error("broken");
       const beat = await write(position, text);
@@ -140,6 +141,26 @@ test("what waits for the database is given up when it becomes too much, and noth
   await writer.close();
   await consumed;
   expect(pieces).toHaveLength(0);
+});
+
+test("who has given the recording up goes on with signs of life, and hears of a stop", async () => {
+  const { pieces, write } = table();
+  let isStopped = false;
+  const recording = recordTurn(
+    async (position, text) => ({ ...(await write(position, text)), stop: isStopped ? 1 : 0 }),
+    () => void writer.close(),
+  );
+  const { readable, writable } = new TransformStream<string, string>();
+  const writer = writable.getWriter();
+  const consumed = recording.consume({ stream: readable });
+  await writer.write(eventOf(start));
+  await expect.poll(() => pieces.length).toBe(1);
+  pieces.length = 0;
+  await writer.write(eventOf(delta("word")));
+  isStopped = true;
+  await consumed;
+  expect(pieces).toEqual([]);
+  expect(recording.hasBegun()).toBe(true);
 });
 
 test("an event that cannot be read ends the recording, and nothing else", async () => {
