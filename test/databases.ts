@@ -173,10 +173,17 @@ export interface Driver {
   concurrent: boolean;
   /** Whether `db.transaction` does not refuse. */
   transactions: boolean;
+  /** Whether live turns work: what is recorded keeps out of the transactions of others. */
+  live: boolean;
 }
 
-const pooled = { works: "all", concurrent: true, transactions: true };
-const overHttp = { works: "all but `migrate`, `portable` and transactions", concurrent: true, transactions: false };
+const pooled = { works: "all", concurrent: true, transactions: true, live: true };
+const overHttp = {
+  works: "all but `migrate`, `portable` and transactions",
+  concurrent: true,
+  transactions: false,
+  live: true,
+};
 
 const usual: Driver[] = [
   { ...pooled, name: "PGlite", open: openPglite, concurrent: false },
@@ -188,10 +195,11 @@ const usual: Driver[] = [
 const others: Driver[] = [
   {
     name: "node-postgres, one `Client`",
-    works: "all, for one request at a time",
+    works: "all but [live turns](turns.md#live-turns), for one request at a time",
     open: () => openWith(nodePostgresClient),
     concurrent: false,
     transactions: true,
+    live: false,
   },
   { ...pooled, name: "postgres.js, `prepare: false`", open: () => openWith(postgresJsUnprepared) },
   {
