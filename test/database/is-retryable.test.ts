@@ -215,12 +215,17 @@ const retryable: Failure[] = [
   },
   {
     name: "node-postgres: the server ends the connection between two statements of a transaction",
-    provoke: () =>
-      drizzlePg(openPool({ application_name: "ended between" })).transaction(async (tx) => {
+    provoke: () => {
+      const pool = openPool({ application_name: "ended between" });
+      // Until the client has noticed: before, it has other words for it.
+      const noticed = new Promise((resolve) => pool.on("connect", (client) => client.once("error", resolve)));
+      return drizzlePg(pool).transaction(async (tx) => {
         await tx.execute(sql`select 1`);
         await terminate("ended between");
+        await noticed;
         await save(tx);
-      }),
+      });
+    },
     gives: "Client has encountered a connection error and is not queryable",
   },
   {
