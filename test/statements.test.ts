@@ -82,6 +82,11 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
     const running = await speak(store);
     await running.persist.onEnd({ responseMessage: say("assistant", "secret words", "answer") });
   },
+  "leaves what was recorded to others when its answer cannot be saved": async (store) => {
+    const running = await speak(store);
+    // Under the id of another message.
+    await expect(running.persist.onEnd({ responseMessage: say("assistant", "An answer", "m1") })).rejects.toThrow();
+  },
   "shows an answer that is being recorded": async (store) => {
     await speak(store);
     await read(await store.resumeTurn(chat));
