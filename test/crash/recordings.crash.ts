@@ -3,9 +3,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { type ChatStore, createChatStore, migrate } from "../../src/index.ts";
 import { say } from "../conversations.ts";
+import { faultyProxy } from "../faulty-proxy.ts";
 import { answer, speaker } from "../turns/speaker.ts";
 import { createServer, type Server } from "./server.ts";
 
@@ -15,16 +16,20 @@ beforeAll(async () => {
   server = await createServer();
   // Or it depends on the moment of a kill what of a recording is written down by then.
   await server.start("wal_writer_delay=10s");
-  const pool = new pg.Pool({ connectionString: server.url, max: 5, connectionTimeoutMillis: 5_000 });
-  pool.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));
-  const db = drizzle(pool);
+  const { db, end } = connect(server.url);
   await migrate(db);
   store = createChatStore(db);
   return async () => {
-    await pool.end();
+    await end();
     await server.remove();
   };
 });
+
+function connect(connectionString: string) {
+  const pool = new pg.Pool({ connectionString, max: 5, connectionTimeoutMillis: 5_000 });
+  pool.on("error", () => {}).on("connect", (client) => client.on("error", () => {}));
+  return { db: drizzle(pool), end: () => pool.end() };
+}
 
 const words = Array.from({ length: 30 }, (_, index) => `word ${index} `);
 const textOf = (message: UIMessage | undefined) =>
@@ -50,9 +55,9 @@ function follow(stream: ReadableStream<Uint8Array>) {
 }
 
 /** An answer whose words are said up to any of them, its client, and the text of who joins it. */
-async function begin() {
+async function begin(on = store) {
   const ids = { userId: "u", chatId: randomUUID() };
-  const turn = await store.startTurn({ ...ids, message: say("user", "Why?", "q1") });
+  const turn = await on.startTurn({ ...ids, message: say("user", "Why?", "q1") });
   const voice = speaker();
   const client = follow((await answer(turn, voice.model)).body ?? expect.fail("no body"));
   let said = 0;
@@ -61,13 +66,13 @@ async function begin() {
     turn,
     voice,
     client,
-    join: async () => follow((await store.resumeTurn(ids)) ?? expect.fail("nothing runs")),
+    join: async () => follow((await on.resumeTurn(ids)) ?? expect.fail("nothing runs")),
     sayUntil: async (count: number) => {
       for (; said < count; said++) voice.say(words[said] ?? "");
       // It arrives whatever the database does.
       await expect.poll(client.text, { timeout: 20_000 }).toBe(words.slice(0, count).join(""));
     },
-    stored: async () => textOf((await store.getChat(ids))?.messages[1]),
+    stored: async () => textOf((await on.getChat(ids))?.messages[1]),
   };
 }
 
@@ -190,4 +195,44 @@ test("of an answer that ends while Postgres is away is stored what was recorded,
   await turn.persist.onEnd({ responseMessage });
   expect((await store.getChat(ids))?.messages).toHaveLength(2);
   expect(await stored()).toBe(whole);
+});
+
+test("Postgres fails over to a standby, and the answer goes on and is stored", { timeout: 120_000 }, async () => {
+  const primary = await createServer();
+  onTestFinished(primary.remove);
+  await primary.start();
+  const setUp = connect(primary.url);
+  await migrate(setUp.db);
+  await setUp.end();
+  await primary.stop();
+  const standby = await primary.copyAsStandby();
+  onTestFinished(standby.remove);
+  await primary.start("synchronous_standby_names=*");
+  await standby.start("synchronous_standby_names=");
+  await primary.isFollowed("sync");
+  const proxy = await faultyProxy(primary.url);
+  const { db, end } = connect(proxy.url);
+  onTestFinished(async () => {
+    await end();
+    await proxy.close();
+  });
+
+  const { voice, client, join, sayUntil, stored } = await begin(createChatStore(db));
+  await sayUntil(10);
+  const reader = await join();
+  await expect.poll(reader.text).toBe(firstTen);
+  await primary.kill();
+  proxy.aimAt(standby.url);
+  await sayUntil(20);
+  await standby.promote();
+  await sayUntil(30);
+  // Of what is recorded a standby may have less than the primary had, and readers see that it ends.
+  const late = await join();
+  await voice.finish();
+  expect(await client.ended).toBe("ended");
+  expect(await stored()).toBe(whole);
+  for (const { text, ended } of [reader, late]) {
+    await ended;
+    expect(whole.startsWith(text())).toBe(true);
+  }
 });
