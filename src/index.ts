@@ -9,12 +9,10 @@ export {
   MigrationError,
 } from "./errors.ts";
 export { migrate } from "./migrate/migrate.ts";
-export { createChatStore } from "./store.ts";
+export { type ChatStore, type ChatStoreOptions, createChatStore } from "./store.ts";
 export type {
   Chat,
   ChatDatabase,
-  ChatStore,
-  ChatStoreOptions,
   ChatWithMessages,
   GetChatInput,
   GetChatsInput,

@@ -8,7 +8,111 @@ import { chatTables, defaultSchema } from "./schema.ts";
 import { resumeTurn } from "./turns/resume-turn.ts";
 import { startTurn } from "./turns/start-turn.ts";
 import { stopTurn } from "./turns/stop-turn.ts";
-import type { ChatDatabase, ChatStore, ChatStoreOptions } from "./types.ts";
+import type {
+  Chat,
+  ChatDatabase,
+  ChatWithMessages,
+  GetChatInput,
+  GetChatsInput,
+  ResumeTurnInput,
+  StartTurnInput,
+  StopTurnInput,
+  Turn,
+  UpsertChatInput,
+} from "./types.ts";
+
+/**
+ * The chats of all users in one Postgres schema. Every method takes the `userId` of whoever is asking, from your own
+ * session and never from the request's body, and sees that user's chats only.
+ *
+ * Besides the errors named at each method, all throw {@link InvalidChatError} for input that is not valid and
+ * {@link ChatStoreError} when the database refuses. In a transaction of your own the named ones leave it usable; a statement
+ * that the database refused has aborted it, as any other would.
+ */
+export interface ChatStore<M extends UIMessage = UIMessage> {
+  /**
+   * Creates the chat, or makes its messages exactly `messages`, in that order: all or nothing.
+   * Only what differs is written; a save that changes nothing leaves `version` and `updatedAt` alone.
+   * Without `expectedVersion` the last writer wins, whole.
+   *
+   * @returns the chat as it is stored now.
+   * @throws {ChatOwnershipError} the chat belongs to another user.
+   * @throws {ChatConflictError} `expectedVersion` was given, the stored chat has another version or none, and its
+   * content is not already what is being saved (so a retry after a lost answer succeeds).
+   */
+  upsertChat(input: UpsertChatInput<M>): Promise<Chat>;
+
+  /**
+   * The chat and its messages, read in one snapshot.
+   *
+   * @returns `null` when it does not exist or belongs to another user: the two cannot be told apart.
+   */
+  getChat(input: GetChatInput): Promise<ChatWithMessages<M> | null>;
+
+  /** The user's chats without their messages, newest activity first; none for an unknown user. */
+  getChats(input: GetChatsInput): Promise<Chat[]>;
+
+  /**
+   * Starts one turn of a conversation, for a route handler: loads the chat (or creates it), puts the message where it
+   * belongs, and saves it and the turn's mark before a token is generated.
+   *
+   * | the message | with | it is | what happens |
+   * | --- | --- | --- | --- |
+   * | user, new id | | a question | appended |
+   * | user, stored id | `trigger: "regenerate-message"` | asked again | nothing is cut; the answer's save replaces what followed the question when the turn started, and keeps what came meanwhile |
+   * | user, stored id | `trigger: "submit-message"` and `messageId` | an edit | replaces the question and cuts what follows, at once |
+   * | user, stored id | `trigger: "submit-message"` alone | a retry, with the same parts | cuts nothing; its answer takes the place of this question's answer, if there is one |
+   * | user, stored id | no `trigger` | asked again with the same parts, an edit with others | as above |
+   * | assistant, the last one | | answers to pending tool calls | merged into what is stored, nothing else |
+   *
+   * The answer is saved by what `persist` holds, right after its question. Of one question one turn is the current one: a newer
+   * one supersedes it, and then it stores nothing. A turn that nobody finishes blocks nothing.
+   *
+   * @throws {ChatOwnershipError} the chat belongs to another user.
+   * @throws {ChatConflictError} the message answers tool calls on whose answers another turn has acted, or is acting. Of a
+   * turn that has died this is known after five minutes, or ten seconds if it is recorded.
+   * @throws {InvalidChatError} the message is more than a browser may claim: a new id has the role `user`, a stored id
+   * keeps its role, and of an assistant message, which must be the last, only pending tool calls can be answered. Also if
+   * the store was made for a transaction, which would have ended when the answer is saved.
+   */
+  startTurn(input: StartTurnInput<M>): Promise<Turn<M>>;
+
+  /**
+   * The turn that is running in this chat, from its beginning, live to its end, wherever it runs: the body of a response with the
+   * SDK's `UI_MESSAGE_STREAM_HEADERS`. It reads what `consumeSseStream` records, a quarter of a second behind.
+   *
+   * With the `version` that the page shows, also the answer with which the chat ends, if it was stored since. A turn whose process
+   * has died is known by ten seconds of silence; what was recorded of it then becomes its answer, and its stream ends with an
+   * error, so that the page can offer to ask again.
+   *
+   * @returns `null` when there is nothing to show: answer 204. Also if the chat does not exist or belongs to another user.
+   * @throws {InvalidChatError} the store was made for a transaction, which would have ended before the stream.
+   */
+  resumeTurn(input: ResumeTurnInput): Promise<ReadableStream<Uint8Array> | null>;
+
+  /**
+   * Asks the turn that is running to stop, on whatever server it runs; what was said until then is stored. The turn learns of it
+   * within a second, if it is recorded, and its `abortSignal` aborts.
+   *
+   * @returns whether there was one. False also if the chat does not exist or belongs to another user.
+   */
+  stopTurn(input: StopTurnInput): Promise<boolean>;
+}
+
+export interface ChatStoreOptions {
+  /** The Postgres schema that holds the tables. Default `"chat_store"`. */
+  schema?: string | undefined;
+  /**
+   * Always save through a locking transaction, never in one statement: for engines whose statements do not see one
+   * snapshot, such as Citus. Default false.
+   */
+  portable?: boolean | undefined;
+  /**
+   * The tables have the policies that `npx drizzle-chat-store sql --rls` prints: every call then runs in a transaction that
+   * tells them whose it is. Three more round trips each. Default false.
+   */
+  rowLevelSecurity?: boolean | undefined;
+}
 
 /**
  * Binds the store to a Drizzle database, or to a transaction, which it then takes part in. It holds no state and no

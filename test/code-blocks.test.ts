@@ -112,7 +112,7 @@ test("what the page for assistants prints is printed on another page, too", () =
 });
 
 test("what a request means, docs/turns.md says as startTurn's own comment does", () => {
-  const rows = [...readFileSync("src/types.ts", "utf8").matchAll(/^ +\* (\| (?:user|assistant),.*)$/gm)];
+  const rows = [...readFileSync("src/store.ts", "utf8").matchAll(/^ +\* (\| (?:user|assistant),.*)$/gm)];
   expect(rows).toHaveLength(6);
   const page = readFileSync("docs/turns.md", "utf8");
   expect(rows.map(([, row = ""]) => row).filter((row) => !page.includes(row))).toEqual([]);

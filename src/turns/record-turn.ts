@@ -115,7 +115,9 @@ export function recordTurn(
   /** Of what Postgres has lost a piece, or what is too much. Or somebody took this turn for dead: then all of it is over. */
   function giveUp(): void {
     state = state === "recording" ? "given up" : "closed";
+    // What waits would only keep memory.
     events.take();
+    frozen = undefined;
   }
 
   return {
