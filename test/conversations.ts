@@ -8,6 +8,10 @@ export const say = (role: UIMessage["role"], text: string, id: string = randomUU
   parts: [{ type: "text", text }],
 });
 
+/** What a message says in words. */
+export const textOf = (message: UIMessage | undefined) =>
+  message?.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
+
 /** A conversation of `count` messages, with ids "m0", "m1", … and about `size` characters each. */
 export const conversation = (count: number, size = 20): UIMessage[] =>
   Array.from({ length: count }, (_, index) =>

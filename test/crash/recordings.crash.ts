@@ -1,11 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { type ChatStore, createChatStore, migrate } from "../../src/index.ts";
-import { say } from "../conversations.ts";
+import { say, textOf } from "../conversations.ts";
 import { faultyProxy } from "../faulty-proxy.ts";
 import { answer, speaker } from "../turns/speaker.ts";
 import { createServer, type Server } from "./server.ts";
@@ -32,9 +31,6 @@ function connect(connectionString: string) {
 }
 
 const words = Array.from({ length: 30 }, (_, index) => `word ${index} `);
-const textOf = (message: UIMessage | undefined) =>
-  message?.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
-
 /** The text of a stream so far, when it ends, and whether it broke. */
 function follow(stream: ReadableStream<Uint8Array>) {
   let [text, rest] = ["", ""];
@@ -54,30 +50,28 @@ function follow(stream: ReadableStream<Uint8Array>) {
   return { text: () => text, ended };
 }
 
-/** An answer whose words are said up to any of them, its client, and the text of who joins it. */
+const whole = words.join("");
+const firstTen = words.slice(0, 10).join("");
+
+/** An answer of which ten words are said, its client, and a reader who has joined it. */
 async function begin(on = store) {
   const ids = { userId: "u", chatId: randomUUID() };
   const turn = await on.startTurn({ ...ids, message: say("user", "Why?", "q1") });
   const voice = speaker();
   const client = follow((await answer(turn, voice.model)).body ?? expect.fail("no body"));
   let said = 0;
-  return {
-    ids,
-    turn,
-    voice,
-    client,
-    join: async () => follow((await on.resumeTurn(ids)) ?? expect.fail("nothing runs")),
-    sayUntil: async (count: number) => {
-      for (; said < count; said++) voice.say(words[said] ?? "");
-      // It arrives whatever the database does.
-      await expect.poll(client.text, { timeout: 20_000 }).toBe(words.slice(0, count).join(""));
-    },
-    stored: async () => textOf((await on.getChat(ids))?.messages[1]),
+  const sayUntil = async (count: number) => {
+    for (; said < count; said++) voice.say(words[said] ?? "");
+    // It arrives whatever the database does.
+    await expect.poll(client.text, { timeout: 20_000 }).toBe(words.slice(0, count).join(""));
   };
+  const join = async () => follow((await on.resumeTurn(ids)) ?? expect.fail("nothing runs"));
+  const stored = async () => textOf((await on.getChat(ids))?.messages[1]);
+  await sayUntil(10);
+  const reader = await join();
+  await expect.poll(reader.text).toBe(firstTen);
+  return { ids, turn, voice, client, reader, join, sayUntil, stored };
 }
-
-const whole = words.join("");
-const firstTen = words.slice(0, 10).join("");
 
 async function lockRecordings(server: Server): Promise<() => Promise<unknown>> {
   const client = new pg.Client(server.url);
@@ -112,10 +106,7 @@ test.each(Object.entries(troubles))(
   "%s, and the answer goes on and is stored",
   { timeout: 60_000 },
   async (_, trouble) => {
-    const { voice, client, join, sayUntil, stored } = await begin();
-    await sayUntil(10);
-    const reader = await join();
-    await expect.poll(reader.text).toBe(firstTen);
+    const { voice, client, reader, join, sayUntil, stored } = await begin();
     const end = await trouble(server);
     await sayUntil(20);
     await end();
@@ -136,9 +127,6 @@ test("Postgres is killed and loses what was recorded, and the answer goes on and
   timeout: 60_000,
 }, async () => {
   const { turn, voice, client, join, sayUntil, stored } = await begin();
-  await sayUntil(10);
-  const reader = await join();
-  await expect.poll(reader.text).toBe(firstTen);
   await server.kill();
   await server.start();
   await sayUntil(30);
@@ -156,10 +144,7 @@ test("Postgres is killed and loses what was recorded, and the answer goes on and
 test("an answer that ends while the recordings are locked is stored when they are not", {
   timeout: 60_000,
 }, async () => {
-  const { voice, client, join, sayUntil, stored } = await begin();
-  await sayUntil(10);
-  const reader = await join();
-  await expect.poll(reader.text).toBe(firstTen);
+  const { voice, client, reader, sayUntil, stored } = await begin();
   const end = await lockRecordings(server);
   await sayUntil(30);
   await voice.finish();
@@ -174,10 +159,7 @@ test("an answer that ends while the recordings are locked is stored when they ar
 test("of an answer that ends while Postgres is away is stored what was recorded, and all of it when it is saved again", {
   timeout: 60_000,
 }, async () => {
-  const { ids, turn, voice, client, join, sayUntil, stored } = await begin();
-  await sayUntil(10);
-  const reader = await join();
-  await expect.poll(reader.text).toBe(firstTen);
+  const { ids, turn, voice, client, reader, join, sayUntil, stored } = await begin();
   await server.stop();
   await sayUntil(30);
   await voice.finish();
@@ -217,10 +199,7 @@ test("Postgres fails over to a standby, and the answer goes on and is stored", {
     await proxy.close();
   });
 
-  const { voice, client, join, sayUntil, stored } = await begin(createChatStore(db));
-  await sayUntil(10);
-  const reader = await join();
-  await expect.poll(reader.text).toBe(firstTen);
+  const { voice, client, reader, join, sayUntil, stored } = await begin(createChatStore(db));
   await primary.kill();
   proxy.aimAt(standby.url);
   await sayUntil(20);

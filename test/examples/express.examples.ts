@@ -12,7 +12,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { Chat, ChatWithMessages } from "../../src/index.ts";
 import { TestChat } from "../chat-server.ts";
-import { say } from "../conversations.ts";
+import { say, textOf } from "../conversations.ts";
 import { createDatabase } from "../databases.ts";
 import { installExample } from "./install.ts";
 
@@ -116,8 +116,6 @@ const post = (body: unknown, headers: Record<string, string> = { "x-user-id": "u
   });
 const newChat = (userId: string, { url } = server, init: { id?: string; messages?: UIMessage[] } = {}) =>
   new TestChat({ id: randomUUID(), ...init, url: `${url}/api/chat`, userId });
-const textOf = (message: UIMessage | undefined) =>
-  message?.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
 const asJson = <T>(value: T): T => JSON.parse(JSON.stringify(value));
 
 async function ask(chat: TestChat, text: string) {

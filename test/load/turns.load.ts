@@ -7,14 +7,13 @@ import {
   createUIMessageStreamResponse,
   streamText,
   toUIMessageStream,
-  type UIMessage,
 } from "ai";
 import { MockLanguageModelV4 } from "ai/test";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { type ChatStore, createChatStore, migrate, type Turn } from "../../src/index.ts";
-import { say } from "../conversations.ts";
+import { say, textOf } from "../conversations.ts";
 import { createDatabase } from "../databases.ts";
 import { createLatencies } from "./latencies.ts";
 
@@ -76,9 +75,6 @@ async function read(stream: ReadableStream<Uint8Array>, heard: (age: number) => 
   }
   return text;
 }
-
-const textOf = (message: UIMessage | undefined) =>
-  message?.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
 beforeAll(async () => {

@@ -3,15 +3,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { readUIMessageStream, type UIMessage, type UIMessageChunk } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, migrate, type Turn } from "../../src/index.ts";
-import { say } from "../conversations.ts";
+import { say, textOf } from "../conversations.ts";
 import { databases, databasesWithoutTransactions, inModes, modes, type TestDatabase } from "../databases.ts";
 import { underRowLevelSecurity } from "../row-level-security.ts";
 import { answer, speaker } from "./speaker.ts";
 
 const decoded = (stream: ReadableStream<Uint8Array>) => stream.pipeThrough(new TextDecoderStream());
-const textOf = (message: UIMessage | undefined) =>
-  message?.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
-
 /** What a client of the SDK makes of a stream that has ended. */
 async function messageIn(sse: string): Promise<{ message: UIMessage | undefined; errors: string[] }> {
   const chunks: UIMessageChunk[] = sse
