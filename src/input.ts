@@ -63,10 +63,64 @@ export const upsertChatInput = object({
   expectedVersion: version.optional(),
 });
 
-export const getChatInput = object({ userId, chatId });
+export const chatInput = object({ userId, chatId });
+
+const flag = z
+  .boolean({ error: ({ input }) => `expected true, false or nothing, found ${describe(input)}` })
+  .optional();
+
+export const updateChatInput = object({
+  userId,
+  chatId,
+  title,
+  titleIfEmpty: title,
+  archived: flag,
+  metadata: z.unknown().optional(),
+}).superRefine(({ title, titleIfEmpty, archived, metadata }, context) => {
+  if (title !== undefined && titleIfEmpty !== undefined) {
+    const message = "is given beside title, expected one of the two: titleIfEmpty leaves a title alone that is there";
+    context.addIssue({ code: "custom", path: ["titleIfEmpty"], message });
+  }
+  if ([title, titleIfEmpty, archived, metadata].every((value) => value === undefined)) {
+    const message = "says nothing about the chat, expected title, titleIfEmpty, archived or metadata";
+    context.addIssue({ code: "custom", path: [], message });
+  }
+});
+
+export const forkChatInput = object({
+  userId,
+  chatId,
+  newChatId: text({ min: 1, max: 255, hint: "the id that the new chat shall have" }),
+  throughMessageId: text({
+    min: 1,
+    max: 255,
+    hint: "the id of the last message to copy; leave it out for all",
+  }).optional(),
+  title,
+});
+
+export const updateMessageInput = object({ userId, chatId, message, expectedVersion: version.optional() });
+
+export const deleteMessageInput = object({
+  userId,
+  chatId,
+  messageId: text({ min: 1, max: 255, hint: "the id of a message" }),
+  following: flag,
+  expectedVersion: version.optional(),
+});
+
+export const claimChatsInput = object({
+  fromUserId: text({ min: 1, max: 255, hint: "the id of the user whose chats they are now" }),
+  userId,
+});
+
+export const deleteAllChatsInput = object({ userId });
+
+export const exportChatsInput = object({ userId });
 
 export const getChatsInput = object({
   userId,
+  archived: flag,
   limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many chats to return; leave it out for all").optional(),
   before: z
     .object(
@@ -137,10 +191,6 @@ const schema = text({ min: 1, max: 63, hint: "the name of a Postgres schema" })
     error: "expected a schema for these tables alone, found one of the application's or of Postgres's own",
   })
   .optional();
-const flag = z
-  .boolean({ error: ({ input }) => `expected true, false or nothing, found ${describe(input)}` })
-  .optional();
-
 export const chatStoreOptions = object({ schema, portable: flag, rowLevelSecurity: flag });
 
 export const migrateOptions = object({ schema });

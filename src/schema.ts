@@ -44,6 +44,10 @@ export function chatTables<const Name extends string>(schemaName: Name) {
       version: integer("version").notNull().default(1),
       createdAt: milliseconds("created_at"),
       updatedAt: milliseconds("updated_at"),
+      archivedAt: timestamp("archived_at", { withTimezone: true, precision: 3, mode: "date" }),
+      metadata: json("metadata"),
+      /** Whose it was before somebody else claimed it: turns of that user go on. */
+      claimedFrom: text("claimed_from"),
     },
     (table) => [
       // Ascending and scanned backward: `.desc()` here would mean NULLS LAST, which a plain `order by … desc` cannot use.
@@ -130,6 +134,15 @@ export const { schema: chatStoreSchema, chats, messages, turns, turnChunks } = c
 
 /** The one place that compares the owner. Every statement of the store has it in its `where`, or follows one that locked the chat with it. */
 export const ownedBy = (chats: ChatTables["chats"], userId: string | SQL): SQL => eq(chats.userId, userId);
+
+/** Who asks about a chat. A turn goes on when its chat is claimed by somebody else, so what it has left to do is done `evenIfClaimed`. */
+export interface Asker {
+  userId: string;
+  evenIfClaimed?: boolean | undefined;
+}
+
+export const ownedByAsker = (chats: ChatTables["chats"], { userId, evenIfClaimed }: Asker): SQL =>
+  evenIfClaimed ? sql`(${ownedBy(chats, userId)} or ${eq(chats.claimedFrom, userId)})` : ownedBy(chats, userId);
 
 // A JavaScript Date holds milliseconds. With Postgres's microseconds a page of chats would skip some.
 function milliseconds(name: string) {

@@ -1,9 +1,17 @@
 import type { UIMessage } from "ai";
+import { claimChats } from "./chats/claim-chats.ts";
+import { deleteAllChats } from "./chats/delete-all-chats.ts";
+import { deleteChat } from "./chats/delete-chat.ts";
+import { exportChats } from "./chats/export-chats.ts";
+import { forkChat } from "./chats/fork-chat.ts";
 import { getChat } from "./chats/get-chat.ts";
 import { getChats } from "./chats/get-chats.ts";
+import { updateChat } from "./chats/update-chat.ts";
 import { upsertChat } from "./chats/upsert-chat.ts";
 import { withTypedErrors } from "./database/typed-errors.ts";
 import { chatStoreOptions, parseInput } from "./input.ts";
+import { deleteMessage } from "./messages/delete-message.ts";
+import { updateMessage } from "./messages/update-message.ts";
 import { chatTables, defaultSchema } from "./schema.ts";
 import { resumeTurn } from "./turns/resume-turn.ts";
 import { startTurn } from "./turns/start-turn.ts";
@@ -12,12 +20,20 @@ import type {
   Chat,
   ChatDatabase,
   ChatWithMessages,
+  ClaimChatsInput,
+  DeleteAllChatsInput,
+  DeleteChatInput,
+  DeleteMessageInput,
+  ExportChatsInput,
+  ForkChatInput,
   GetChatInput,
   GetChatsInput,
   ResumeTurnInput,
   StartTurnInput,
   StopTurnInput,
   Turn,
+  UpdateChatInput,
+  UpdateMessageInput,
   UpsertChatInput,
 } from "./types.ts";
 
@@ -29,7 +45,7 @@ import type {
  * {@link ChatStoreError} when the database refuses. In a transaction of your own the named ones leave it usable; a statement
  * that the database refused has aborted it, as any other would.
  */
-export interface ChatStore<M extends UIMessage = UIMessage> {
+export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
   /**
    * Creates the chat, or makes its messages exactly `messages`, in that order: all or nothing.
    * Only what differs is written; a save that changes nothing leaves `version` and `updatedAt` alone.
@@ -40,17 +56,86 @@ export interface ChatStore<M extends UIMessage = UIMessage> {
    * @throws {ChatConflictError} `expectedVersion` was given, the stored chat has another version or none, and its
    * content is not already what is being saved (so a retry after a lost answer succeeds).
    */
-  upsertChat(input: UpsertChatInput<M>): Promise<Chat>;
+  upsertChat(input: UpsertChatInput<M>): Promise<Chat<C>>;
 
   /**
    * The chat and its messages, read in one snapshot.
    *
    * @returns `null` when it does not exist or belongs to another user: the two cannot be told apart.
    */
-  getChat(input: GetChatInput): Promise<ChatWithMessages<M> | null>;
+  getChat(input: GetChatInput): Promise<ChatWithMessages<M, C> | null>;
 
-  /** The user's chats without their messages, newest activity first; none for an unknown user. */
-  getChats(input: GetChatsInput): Promise<Chat[]>;
+  /** The user's chats without their messages, newest activity first; none for an unknown user. Either the archived ones or the others. */
+  getChats(input: GetChatsInput): Promise<Chat<C>[]>;
+
+  /**
+   * Changes what is said about a chat: its title, whether it is archived, and your application's own metadata. Leaves `version` and
+   * `updatedAt` alone: it is in nobody's way who saves or answers meanwhile, and the list keeps its order.
+   *
+   * @returns the chat as it is stored now, or `null` when it does not exist or belongs to another user.
+   */
+  updateChat(input: UpdateChatInput<C>): Promise<Chat<C> | null>;
+
+  /**
+   * Deletes the chat with all of its messages. A turn that is running in it stops, and stores nothing: its `onEnd` rejects with
+   * {@link ChatConflictError}.
+   *
+   * @returns whether there was one. False also if it belongs to another user.
+   */
+  deleteChat(input: DeleteChatInput): Promise<boolean>;
+
+  /**
+   * Copies a chat under a new id, inside the database: its messages up to and including `throughMessageId`, with their ids, order and
+   * times. Neither its metadata nor its being archived are copied, and of a turn that is running only what is stored already.
+   *
+   * @returns the new chat, or `null` when there is no such chat of this user, or no such message in it.
+   * @throws {ChatConflictError} the user has a chat under the new id already.
+   * @throws {ChatOwnershipError} another user has.
+   */
+  forkChat(input: ForkChatInput): Promise<Chat<C> | null>;
+
+  /**
+   * Gives a stored message other parts and metadata. Its role and place stay.
+   *
+   * @returns the chat as it is stored now, or `null` when there is no such chat of this user, or no such message in it.
+   * @throws {ChatConflictError} `expectedVersion` was given, the stored chat has another, and the message is not already like this.
+   * @throws {InvalidChatError} also if it is stored with another role.
+   */
+  updateMessage(input: UpdateMessageInput<M>): Promise<Chat<C> | null>;
+
+  /**
+   * Deletes a message, with `following` also all after it, by their places and not by their times. A turn that answers one of them
+   * stops, and stores nothing.
+   *
+   * @returns the chat as it is stored now, or `null` when there is no such chat of this user, or no such message in it.
+   * @throws {ChatConflictError} `expectedVersion` was given, and the stored chat has another.
+   */
+  deleteMessage(input: DeleteMessageInput): Promise<Chat<C> | null>;
+
+  /**
+   * The chats of one user become another's, as when a guest signs up; their times and order stay. A turn that is running in one of
+   * them goes on, and its answer is stored for the new owner. Safe to call again.
+   *
+   * Both ids must come from sessions that you have checked. Whoever can choose `fromUserId` takes another person's chats; whoever can
+   * have somebody else sign in on a link with a guest's id in it gets theirs.
+   *
+   * @returns how many.
+   */
+  claimChats(input: ClaimChatsInput): Promise<number>;
+
+  /**
+   * Deletes all that is stored of a user, in batches of a hundred chats; in a transaction of your own, all at once. Safe to call again,
+   * also after it was interrupted. Turns that are running store nothing any more.
+   *
+   * @returns how many chats it has deleted.
+   */
+  deleteAllChats(input: DeleteAllChatsInput): Promise<number>;
+
+  /**
+   * All chats of a user with their messages, the archived ones too, in no order that means anything. They are read one at a time, each
+   * as it is stored then: whatever is saved meanwhile, none that was there at the beginning is passed over. Errors come while you iterate.
+   */
+  exportChats(input: ExportChatsInput): AsyncIterable<ChatWithMessages<M, C>>;
 
   /**
    * Starts one turn of a conversation, for a route handler: loads the chat (or creates it), puts the message where it
@@ -75,7 +160,7 @@ export interface ChatStore<M extends UIMessage = UIMessage> {
    * keeps its role, and of an assistant message, which must be the last, only pending tool calls can be answered. Also if
    * the store was made for a transaction, which would have ended when the answer is saved.
    */
-  startTurn(input: StartTurnInput<M>): Promise<Turn<M>>;
+  startTurn(input: StartTurnInput<M>): Promise<Turn<M, C>>;
 
   /**
    * The turn that is running in this chat, from its beginning, live to its end, wherever it runs: the body of a response with the
@@ -120,20 +205,31 @@ export interface ChatStoreOptions {
  *
  * @throws {InvalidChatError} an option is not valid.
  * @typeParam M - your application's `UIMessage`; what is stored as M is given back as M.
+ * @typeParam C - the type of a chat's metadata, likewise.
  */
-export function createChatStore<M extends UIMessage = UIMessage>(
+export function createChatStore<M extends UIMessage = UIMessage, C = unknown>(
   db: ChatDatabase,
   options: ChatStoreOptions = {},
-): ChatStore<M> {
+): ChatStore<M, C> {
   const { schema = defaultSchema, portable = false, rowLevelSecurity = false } = parseInput(chatStoreOptions, options);
   const tables = chatTables(schema);
   const settings = { portable, rowLevelSecurity };
-  return Object.freeze<ChatStore<M>>({
+  const store: ChatStore<M> = {
     upsertChat: (input) => withTypedErrors("upsertChat", tables, upsertChat(db, tables, input, settings)),
     getChat: (input) => withTypedErrors("getChat", tables, getChat<M>(db, tables, input, settings)),
     getChats: (input) => withTypedErrors("getChats", tables, getChats(db, tables, input, settings)),
+    updateChat: (input) => withTypedErrors("updateChat", tables, updateChat(db, tables, input, settings)),
+    deleteChat: (input) => withTypedErrors("deleteChat", tables, deleteChat(db, tables, input, settings)),
+    forkChat: (input) => withTypedErrors("forkChat", tables, forkChat(db, tables, input, settings)),
+    updateMessage: (input) => withTypedErrors("updateMessage", tables, updateMessage(db, tables, input, settings)),
+    deleteMessage: (input) => withTypedErrors("deleteMessage", tables, deleteMessage(db, tables, input, settings)),
+    claimChats: (input) => withTypedErrors("claimChats", tables, claimChats(db, tables, input, settings)),
+    deleteAllChats: (input) => withTypedErrors("deleteAllChats", tables, deleteAllChats(db, tables, input, settings)),
+    exportChats: (input) => exportChats<M>(db, tables, input, settings),
     startTurn: (input) => withTypedErrors("startTurn", tables, startTurn<M>(db, tables, input, settings)),
     resumeTurn: (input) => withTypedErrors("resumeTurn", tables, resumeTurn(db, tables, input, settings)),
     stopTurn: (input) => withTypedErrors("stopTurn", tables, stopTurn(db, tables, input, settings)),
-  });
+  };
+  // What was stored as a chat's metadata is read as it. It is not validated.
+  return Object.freeze(store as ChatStore<M, C>);
 }

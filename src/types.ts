@@ -9,10 +9,14 @@ import type * as PgCore from "drizzle-orm/pg-core";
 // defaults reject a database that was given a schema.
 export type ChatDatabase = (typeof PgCore)[keyof typeof PgCore & ("PgDatabase" | "PgAsyncDatabase")]["prototype"];
 
-/** A chat without its messages. */
-export interface Chat {
+/**
+ * A chat without its messages.
+ *
+ * @typeParam C - what your application says about a chat in `metadata`.
+ */
+export interface Chat<C = unknown> {
   id: string;
-  /** The user it belongs to. Never changes. */
+  /** The user it belongs to. Changes only when another user claims it. */
   userId: string;
   /** `""` until one is given. */
   title: string;
@@ -21,10 +25,14 @@ export interface Chat {
   createdAt: Date;
   /** Time of the last save that changed something, in milliseconds precision, from the database's clock. */
   updatedAt: Date;
+  /** Since when it is archived; `null` if it is not. */
+  archivedAt: Date | null;
+  /** What `updateChat` was given. Absent when there is none. */
+  metadata?: C;
 }
 
 /** A chat with all of its messages, in order. */
-export interface ChatWithMessages<M extends UIMessage = UIMessage> extends Chat {
+export interface ChatWithMessages<M extends UIMessage = UIMessage, C = unknown> extends Chat<C> {
   messages: M[];
 }
 
@@ -53,10 +61,84 @@ export interface GetChatInput {
 export interface GetChatsInput {
   /** Whose chats. */
   userId: string;
+  /** Only those that are archived. Default false: only those that are not. */
+  archived?: boolean | undefined;
   /** At most this many chats: a positive integer. Left out, all of them. */
   limit?: number | undefined;
   /** The last chat of the previous page: the list goes on after it, also when chats were added or moved meanwhile. */
   before?: Pick<Chat, "id" | "updatedAt"> | undefined;
+}
+
+/** At least one of the four that are optional; `title` and `titleIfEmpty` exclude each other. */
+export interface UpdateChatInput<C = unknown> {
+  /** Whose chat. */
+  userId: string;
+  chatId: string;
+  /** At most 1,000 characters. */
+  title?: string | undefined;
+  /** A title that is set only while the chat has none: for one that a model makes up, while a person may be typing another. */
+  titleIfEmpty?: string | undefined;
+  /** Whether it shows in the archive instead of the list. */
+  archived?: boolean | undefined;
+  /** Replaces all of what was there, as `JSON.stringify` writes it; `null` removes it. */
+  metadata?: C | null | undefined;
+}
+
+export interface DeleteChatInput {
+  /** Whose chat. */
+  userId: string;
+  chatId: string;
+}
+
+export interface ForkChatInput {
+  /** Whose chat, and whose the new one will be. */
+  userId: string;
+  /** The chat that is copied. */
+  chatId: string;
+  /** The id that the new one gets. Nobody may have taken it. */
+  newChatId: string;
+  /** The last message that is copied. Left out, all are. */
+  throughMessageId?: string | undefined;
+  /** At most 1,000 characters. Left out, the new chat has the same title. */
+  title?: string | undefined;
+}
+
+export interface UpdateMessageInput<M extends UIMessage = UIMessage> {
+  /** Whose chat. */
+  userId: string;
+  chatId: string;
+  /** The message with its new parts and metadata. Its id and role are the stored one's. */
+  message: M;
+  /** Change it only if the stored chat still has this version. */
+  expectedVersion?: number | undefined;
+}
+
+export interface DeleteMessageInput {
+  /** Whose chat. */
+  userId: string;
+  chatId: string;
+  messageId: string;
+  /** Delete all messages after it, too. Default false. */
+  following?: boolean | undefined;
+  /** Delete it only if the stored chat still has this version. */
+  expectedVersion?: number | undefined;
+}
+
+export interface ClaimChatsInput {
+  /** Whose chats they are now: a guest's. From your own session, never from a link or a request's body. */
+  fromUserId: string;
+  /** Whose they become. */
+  userId: string;
+}
+
+export interface DeleteAllChatsInput {
+  /** Whose chats. */
+  userId: string;
+}
+
+export interface ExportChatsInput {
+  /** Whose chats. */
+  userId: string;
 }
 
 export interface StartTurnInput<M extends UIMessage = UIMessage> {
@@ -104,9 +186,9 @@ export interface StopTurnInput {
 }
 
 /** A turn whose question is stored and whose answer is about to be generated. */
-export interface Turn<M extends UIMessage = UIMessage> {
+export interface Turn<M extends UIMessage = UIMessage, C = unknown> {
   /** The chat as it is stored with the question. */
-  chat: Chat;
+  chat: Chat<C>;
   /** The conversation up to and including the question: what the model is to answer. */
   messages: M[];
   /**

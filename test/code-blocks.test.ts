@@ -39,6 +39,11 @@ declare global {
   const messages: Message[];
   const chat: ChatWithMessages<Message>;
   const notice: Message;
+  const message: Message;
+  const messageId: string;
+  const guestId: string;
+  const question: string;
+  const model: import("ai").LanguageModel;
   const turn: import("drizzle-chat-store").Turn<Message>;
   const result: import("ai").StreamTextResult<ToolSet, Record<string, unknown>, never>;
   const consumeStream: typeof import("ai").consumeStream;
@@ -61,6 +66,14 @@ import type { ChatInit, AbstractChat, UIMessage } from "ai";
 export declare function useChat<M extends UIMessage>(init: ChatInit<M> & { resume?: boolean }): Pick<AbstractChat<M>, "messages" | "sendMessage">;
 `;
 
+const betterAuth = "export declare function betterAuth(options: { plugins: object[] }): object;\n";
+const betterAuthPlugins = `
+type Session = { user: { id: string } };
+export declare function anonymous(options: {
+  onLinkAccount(accounts: { anonymousUser: Session; newUser: Session }): Promise<void>;
+}): object;
+`;
+
 /** A block as a module. */
 const moduleOf = ({ text, note }: Block) =>
   note === "in a handler" ? `export async function handler() {\n${text}}\n` : `${text}\nexport {};\n`;
@@ -70,6 +83,8 @@ beforeAll(async () => {
   await writeFile(join(folder, "names.d.ts"), names);
   await writeFile(join(folder, "chat.ts"), application);
   await writeFile(join(folder, "react.ts"), react);
+  await writeFile(join(folder, "better-auth.ts"), betterAuth);
+  await writeFile(join(folder, "better-auth-plugins.ts"), betterAuthPlugins);
   for (const block of code) await writeFile(fileOf(block), moduleOf(block));
   return () => rm(folder, { recursive: true });
 });
@@ -87,6 +102,8 @@ test("every block of TypeScript type-checks against the package as it is", () =>
       "drizzle-chat-store": [join(root, "src/index.ts")],
       "drizzle-chat-store/schema": [join(root, "src/schema.ts")],
       "@ai-sdk/react": [join(folder, "react.ts")],
+      "better-auth": [join(folder, "better-auth.ts")],
+      "better-auth/plugins": [join(folder, "better-auth-plugins.ts")],
     },
   });
   const found = ts.getPreEmitDiagnostics(program).map(({ file, start = 0, messageText }) => {
@@ -141,7 +158,7 @@ const anchorsOf = (page: string) =>
 
 /** Those that need a browser, a model or a database of their own, or that other tests run. */
 const runElsewhere = ({ text, note, page }: Block) =>
-  /useChat|from "\.\/chat"|process\.env|export \* from/.test(text) ||
+  /useChat|generateText|from "(\.\/chat|better-auth)"|process\.env|export \* from/.test(text) ||
   note === "in a handler" ||
   page === "docs/moving-in.md";
 
@@ -171,7 +188,10 @@ describe("on a database", () => {
     await store.upsertChat({ ...ids, title: "Tides", messages });
     const chat = await store.getChat(ids);
     const accounts = pgTable("accounts", { userId: text("user_id"), credits: integer("credits") });
-    const application = { db: db(), store, ...ids, messages, chat, accounts, notice: say("assistant", "Back.") };
+    const [message] = messages;
+    const notice = say("assistant", "Back.");
+    const stored = { ...ids, messages, chat, message, messageId: message?.id };
+    const application = { db: db(), store, ...stored, accounts, notice, guestId: "guest" };
     Object.assign(globalThis, application);
     try {
       await import(/* @vite-ignore */ fileOf(block));

@@ -1,42 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import {
-  ChatConflictError,
-  type ChatDatabase,
-  ChatOwnershipError,
-  type ChatStore,
-  createChatStore,
-  InvalidChatError,
-  migrate,
-} from "../src/index.ts";
+import { ChatConflictError, ChatOwnershipError, type ChatStore, InvalidChatError, migrate } from "../src/index.ts";
 import { conversation, say } from "./conversations.ts";
-import {
-  databases,
-  databasesWithoutTransactions,
-  inModes,
-  modes,
-  nodePostgres,
-  openWith,
-  type TestDatabase,
-} from "./databases.ts";
-import { onNewerTables } from "./newer-package.ts";
-import { underRowLevelSecurity } from "./row-level-security.ts";
-import { peculiarTables } from "./tables/peculiarities.ts";
-
-const kinds = [
-  ...inModes(databases, modes.slice(0, 2)),
-  ...inModes(databasesWithoutTransactions, modes.slice(0, 1)),
-  ...underRowLevelSecurity,
-  onNewerTables,
-  {
-    name: "node-postgres",
-    open: () => openWith(nodePostgres, peculiarTables["columns of the application"]),
-    mode: "beside columns of the application",
-    storeOn: (db: ChatDatabase) => createChatStore(db),
-    transactions: true,
-  },
-];
+import type { TestDatabase } from "./databases.ts";
+import { kinds } from "./kinds.ts";
 
 describe.each(kinds)("a chat store on $name, $mode", ({ open, storeOn, transactions }) => {
   let database: TestDatabase;
@@ -73,6 +41,7 @@ describe.each(kinds)("a chat store on $name, $mode", ({ open, storeOn, transacti
         version: 1,
         createdAt: expect.any(Date),
         updatedAt: chat.createdAt,
+        archivedAt: null,
       });
       expect(
         await database.query("select id, user_id, title, version from chat_store.chats where id = $1", [ids.chatId]),
@@ -337,6 +306,7 @@ describe.each(kinds)("a chat store on $name, $mode", ({ open, storeOn, transacti
       const chats = await store.getChats({ userId });
       expect(chats.map((chat) => chat.id)).toEqual(newestFirst);
       expect(Object.keys(chats[0] ?? {}).sort()).toEqual([
+        "archivedAt",
         "createdAt",
         "id",
         "title",

@@ -49,7 +49,7 @@ const expectMoved = async (
   const { title, createdAt, updatedAt, messages } = source;
   expect(chat).toEqual({
     ...{ id: chatId, userId, title, version: 1, messages },
-    ...{ createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) },
+    ...{ createdAt: new Date(createdAt), updatedAt: new Date(updatedAt), archivedAt: null },
   });
   // The text of what is inside, with its keys in their order.
   expect(JSON.stringify(chat?.messages)).toBe(JSON.stringify(messages));

@@ -56,6 +56,12 @@ const startTurn = (title: string, message: UIMessage, kind: Call["kind"] = "crea
   call: async (store, ids) => (await store.startTurn({ ...ids, title: "forged", message })).chat,
 });
 
+const updates = (title: string, change: Partial<Parameters<ChatStore["updateChat"]>[0]>): Call => ({
+  title,
+  kind: "reads",
+  call: (store, ids) => store.updateChat({ ...ids, ...change }),
+});
+
 const ask = (store: ChatStore, ids: Ids) =>
   store.startTurn({ ...ids, message: say("user", "the owner's words", "m0") });
 const speak = async (store: ChatStore, ids: Ids) => {
@@ -91,10 +97,105 @@ const matrix: Record<keyof ChatStore, Call[]> = {
   getChats: [
     { title: "all", kind: "reads", call: (store, { userId }) => store.getChats({ userId }) },
     {
+      title: "all, and those that are archived",
+      kind: "reads",
+      prepare: (store, ids) => store.updateChat({ ...ids, archived: true }),
+      call: async (store, { userId }) => [
+        ...(await store.getChats({ userId })),
+        ...(await store.getChats({ userId, archived: true })),
+      ],
+    },
+    {
       title: "what follows a chat",
       kind: "reads",
       call: (store, { userId, chatId }, { updatedAt }) =>
         store.getChats({ userId, limit: 5, before: { id: chatId, updatedAt: new Date(updatedAt.getTime() + 1) } }),
+    },
+  ],
+  updateChat: [
+    updates("its title", { title: "the owner's title" }),
+    updates("its title, if it has none", { titleIfEmpty: "forged" }),
+    updates("that it is archived", { archived: true }),
+    updates("its metadata", { metadata: { forged: true } }),
+    updates("nothing, as it is all so already", { archived: false }),
+  ],
+  deleteChat: [
+    {
+      title: "the chat",
+      kind: "reads",
+      call: async (store, ids) => ((await store.deleteChat(ids)) ? ids.chatId : false),
+    },
+  ],
+  forkChat: [
+    {
+      title: "all of it",
+      kind: "reads",
+      call: (store, ids) => store.forkChat({ ...ids, newChatId: `${ids.chatId} fork` }),
+    },
+    {
+      title: "a part of it",
+      kind: "reads",
+      call: (store, ids) => store.forkChat({ ...ids, newChatId: `${ids.chatId} fork`, throughMessageId: "m0" }),
+    },
+  ],
+  updateMessage: [
+    {
+      title: "of other words",
+      kind: "reads",
+      call: (store, ids) => store.updateMessage({ ...ids, message: say("user", "forged", "m0") }),
+    },
+    {
+      title: "as it is",
+      kind: "reads",
+      call: (store, ids) => store.updateMessage({ ...ids, message: messages[0] ?? expect.fail() }),
+    },
+    {
+      title: "expecting its version",
+      kind: "reads",
+      call: (store, ids, { version }) =>
+        store.updateMessage({ ...ids, message: say("user", "forged", "m0"), expectedVersion: version }),
+    },
+  ],
+  deleteMessage: [
+    { title: "one", kind: "reads", call: (store, ids) => store.deleteMessage({ ...ids, messageId: "m0" }) },
+    {
+      title: "one and what follows",
+      kind: "reads",
+      call: (store, ids) => store.deleteMessage({ ...ids, messageId: "m0", following: true }),
+    },
+    {
+      title: "expecting its version",
+      kind: "reads",
+      call: (store, ids, { version }) => store.deleteMessage({ ...ids, messageId: "m1", expectedVersion: version }),
+    },
+  ],
+  claimChats: [
+    {
+      title: "of oneself, for somebody else",
+      kind: "reads",
+      call: async (store, { userId, chatId }) => {
+        const heir = `heir of ${userId}`;
+        const count = await store.claimChats({ fromUserId: userId, userId: heir });
+        return { count, chat: await store.getChat({ userId: heir, chatId }) };
+      },
+    },
+  ],
+  deleteAllChats: [
+    {
+      title: "all",
+      kind: "reads",
+      call: async (store, { userId, chatId }) => ((await store.deleteAllChats({ userId })) ? chatId : 0),
+    },
+  ],
+  exportChats: [
+    {
+      title: "all",
+      kind: "reads",
+      call: async (store, { userId }) => {
+        const exported: unknown[] = [];
+        for await (const chat of store.exportChats({ userId })) exported.push(chat);
+        return exported;
+      },
     },
   ],
   startTurn: [

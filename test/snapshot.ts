@@ -4,7 +4,8 @@ import type { TestDatabase } from "./databases.ts";
 export async function snapshot(database: Pick<TestDatabase, "query">) {
   return {
     chats: await database.query(
-      `select id, user_id, title, version, created_at::text, updated_at::text, xmin::text
+      `select id, user_id, title, version, created_at::text, updated_at::text,
+              archived_at::text, metadata::text, claimed_from, xmin::text
        from chat_store.chats order by id`,
     ),
     messages: await database.query(

@@ -116,6 +116,43 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
     const first = await store.getChats({ userId: owner, limit: 1 });
     return store.getChats({ userId: owner, limit: 1, before: first.at(-1) });
   },
+  "lists what is archived": async (store) => {
+    await store.updateChat({ ...chat, archived: true });
+    return store.getChats({ userId: owner, archived: true });
+  },
+  "updates what is said about it": (store) => store.updateChat({ ...chat, title: "New", metadata: { a: 1 } }),
+  "gives it a title if it has none": (store) => store.updateChat({ ...chat, titleIfEmpty: "New" }),
+  "updates nothing": (store) => store.updateChat({ ...chat, archived: false }),
+  "deletes it": (store) => store.deleteChat(chat),
+  "forks it": (store) => store.forkChat({ ...chat, newChatId: "new" }),
+  "forks a part of it": (store) => store.forkChat({ ...chat, newChatId: "new", throughMessageId: "m2" }),
+  "forks it under an id that is taken": (store) => store.forkChat({ ...chat, newChatId: "older chat" }),
+  "forks it under an id that somebody else has": (store) => store.forkChat({ ...chat, newChatId: "another chat" }),
+  "changes a message": (store) => store.updateMessage({ ...chat, message: say("user", "edited", "m2") }),
+  "changes a message to what it is": (store) => store.updateMessage({ ...chat, message: messages[2] ?? expect.fail() }),
+  "changes a message of a stale copy": (store) =>
+    store.updateMessage({ ...chat, message: say("user", "edited", "m2"), expectedVersion: 7 }),
+  "deletes a message": (store) => store.deleteMessage({ ...chat, messageId: "m2" }),
+  "deletes a message and what follows": (store) => store.deleteMessage({ ...chat, messageId: "m2", following: true }),
+  "deletes the question of a running turn": async (store) => {
+    await store.startTurn({ ...chat, message: say("user", "And?", "question") });
+    await store.deleteMessage({ ...chat, messageId: "question" });
+  },
+  "gives all away": (store) => store.claimChats({ fromUserId: owner, userId: "the heir" }),
+  "answers after all was given away": async (store) => {
+    const running = await speak(store);
+    await store.claimChats({ fromUserId: owner, userId: "the heir" });
+    await running.persist.onEnd({ responseMessage: say("assistant", "An answer", "answer") });
+  },
+  "leaves what was recorded to the new owner": async (store) => {
+    const running = await speak(store);
+    await store.claimChats({ fromUserId: owner, userId: "the heir" });
+    await expect(running.persist.onEnd({ responseMessage: say("assistant", "An answer", "m1") })).rejects.toThrow();
+  },
+  "deletes all": (store) => store.deleteAllChats({ userId: owner }),
+  "exports all": async (store) => {
+    for await (const { userId } of store.exportChats({ userId: owner })) expect(userId).toBe(owner);
+  },
   "saves in a transaction of the application's": (_, db) =>
     db.transaction((tx) => createChatStore(tx).upsertChat({ ...chat, messages: messages.toReversed() })),
 };
@@ -125,6 +162,9 @@ const refusals: Record<string, string> = {
   "saves from a stale copy": "CHAT_CONFLICT",
   "saves what is no longer there": "CHAT_CONFLICT",
   "is refused for a stranger": "CHAT_NOT_OWNED",
+  "forks it under an id that is taken": "CHAT_CONFLICT",
+  "forks it under an id that somebody else has": "CHAT_NOT_OWNED",
+  "changes a message of a stale copy": "CHAT_CONFLICT",
 };
 /** Steps whose statements find nothing, whoever sends them. */
 const findsNothing = ["saves what is no longer there", "is refused for a stranger", "reads nothing"];

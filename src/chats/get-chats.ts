@@ -12,15 +12,15 @@ export async function getChats(
   input: GetChatsInput,
   settings: StoreSettings,
 ): Promise<Chat[]> {
-  const { userId, limit, before } = parseInput(getChatsInput, input);
+  const { userId, archived = false, limit, before } = parseInput(getChatsInput, input);
 
   // A row comparison, so that the index serves it and chats saved within the same millisecond are not skipped.
   const afterPrevious = before
     ? sql` and (chats.updated_at, chats.id) < (${before.updatedAt.toISOString()}::timestamptz, ${before.id}::text)`
     : sql``;
-  const page = sql`select ${chatRow} chat from ${chats} where ${ownedBy(chats, userId)}${afterPrevious}
+  const page = sql`select ${chatRow} chat from ${chats} where ${ownedBy(chats, userId)} and chats.archived_at is ${archived ? sql`not null` : sql`null`}${afterPrevious}
 order by chats.updated_at desc, chats.id desc${limit === undefined ? sql`` : sql` limit ${limit}`}`;
 
-  const rows = await asUser(db, userId, settings, (db) => execute<{ chat: string }>(db, page));
+  const rows = await asUser(db, { userId }, settings, (db) => execute<{ chat: string }>(db, page));
   return rows.map(({ chat }) => parseChat(chat));
 }

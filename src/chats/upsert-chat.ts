@@ -14,5 +14,5 @@ export async function upsertChat<M extends UIMessage>(
 ): Promise<Chat> {
   const { messages, ...save } = parseInput(upsertChatInput, input);
   const rows = messages.map((message, index) => toRow(message, ["messages", index]));
-  return asUser(db, save.userId, settings, (db) => saveChat(db, tables, { ...save, rows }, settings));
+  return asUser(db, save, settings, (db) => saveChat(db, tables, { ...save, rows }, settings));
 }

@@ -8,11 +8,21 @@ import type { Chat } from "../types.ts";
  */
 export const chatRow: SQL<string> = sql.raw(
   "json_build_array(chats.id,chats.user_id,chats.title,chats.version," +
-    "extract(epoch from chats.created_at)*1000,extract(epoch from chats.updated_at)*1000)::text",
+    "extract(epoch from chats.created_at)*1000,extract(epoch from chats.updated_at)*1000," +
+    "extract(epoch from chats.archived_at)*1000,chats.metadata)::text",
 ) as SQL<string>;
 
 /** What {@link chatRow} has written. */
 export function parseChat(row: string): Chat {
-  const [id, userId, title, version, createdAt, updatedAt] = JSON.parse(row);
-  return { id, userId, title, version, createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) };
+  const [id, userId, title, version, createdAt, updatedAt, archivedAt, metadata] = JSON.parse(row);
+  return {
+    id,
+    userId,
+    title,
+    version,
+    createdAt: new Date(createdAt),
+    updatedAt: new Date(updatedAt),
+    archivedAt: archivedAt === null ? null : new Date(archivedAt),
+    ...(metadata === null ? undefined : { metadata }),
+  };
 }

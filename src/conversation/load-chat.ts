@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import { execute } from "../database/execute.ts";
-import { type ChatTables, ownedBy } from "../schema.ts";
+import { type Asker, type ChatTables, ownedByAsker } from "../schema.ts";
 import type { Chat, ChatDatabase } from "../types.ts";
 import { chatRow, parseChat } from "./chat-row.ts";
 import type { MessageRow } from "./messages.ts";
@@ -40,7 +40,7 @@ export interface RunningTurn {
 export async function loadChat(
   db: ChatDatabase,
   { chats, messages, turns }: ChatTables,
-  { userId, chatId }: { userId: string; chatId: string },
+  { chatId, ...asker }: Asker & { chatId: string },
   { forTurn = false } = {},
 ): Promise<StoredChat | null> {
   // One statement, one snapshot: two could pair a title with the messages of another version. The chat is a row of its
@@ -49,7 +49,7 @@ export async function loadChat(
   const loaded = await execute<StoredMessage & { kind: 0 | 1 | 2 }>(
     db,
     sql`with chat as (
-select ${chatRow} chat, chats.xmin::text v from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}
+select ${chatRow} chat, chats.xmin::text v from ${chats} where chats.id = ${chatId} and ${ownedByAsker(chats, asker)}
 )
 select 0 kind, null id, null role, chat parts, null metadata, 0 "order", v digest from chat
 union all

@@ -138,7 +138,8 @@ export function toMessage<M extends UIMessage>({ id, role, parts, metadata }: Om
   } as M;
 }
 
-function serialise(value: unknown, path: InvalidChatIssue["path"], opening = ""): string {
+/** `value` as JSON. `path` is where it is in the input. */
+export function serialise(value: unknown, path: InvalidChatIssue["path"], opening = ""): string {
   let text: string | undefined;
   try {
     text = JSON.stringify(value);

@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { execute } from "../database/execute.ts";
 import { ChatOwnershipError } from "../errors.ts";
-import { type ChatTables, ownedBy } from "../schema.ts";
+import { type Asker, type ChatTables, ownedBy, ownedByAsker } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
 import { chatRow, parseChat } from "./chat-row.ts";
 import type { StoredChat } from "./load-chat.ts";
@@ -9,8 +9,7 @@ import { difference, type MessageRow } from "./messages.ts";
 import { differenceStatements } from "./save-difference.ts";
 
 /** What a chat, as somebody has just read it, is to become. */
-export interface Change {
-  userId: string;
+export interface Change extends Asker {
   chatId: string;
   /** Of a chat that is created. */
   title?: string | undefined;
@@ -37,15 +36,15 @@ export async function saveChange(
   settings: StoreSettings,
 ): Promise<{ chat: Chat; rowVersion: string } | undefined> {
   const { chats } = tables;
-  const { userId, chatId, title = "", stored, rows, also } = change;
+  const { chatId, title = "", stored, rows, also, ...asker } = change;
   const changes = difference(stored?.rows ?? [], rows);
   const touched = stored
     ? sql`update ${chats} set ${changes.isEmpty ? sql`version = chats.version` : sql`version = chats.version + 1, updated_at = greatest(chats.updated_at, now())`}
-where chats.id = ${chatId} and ${ownedBy(chats, userId)} and chats.xmin = ${stored.rowVersion}::text::xid returning ${chatRow} chat, chats.xmin::text v`
+where chats.id = ${chatId} and ${ownedByAsker(chats, asker)} and chats.xmin = ${stored.rowVersion}::text::xid returning ${chatRow} chat, chats.xmin::text v`
     : // Its xmin, which a partitioned table does not give of a row that is inserted.
-      sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${userId}, ${title}) on conflict do nothing
+      sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${asker.userId}, ${title}) on conflict do nothing
 returning ${chatRow} chat, pg_current_xact_id()::xid::text v`;
-  const owned = sql`(select ${ownedBy(chats, userId)} from ${chats} where chats.id = ${chatId})::int owned`;
+  const owned = sql`(select ${ownedBy(chats, asker.userId)} from ${chats} where chats.id = ${chatId})::int owned`;
   const statements = (when: SQL) => [
     ...differenceStatements(tables, chatId, changes, when),
     ...also(when, changes.removed),

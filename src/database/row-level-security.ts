@@ -1,10 +1,14 @@
 import { sql } from "drizzle-orm";
+import type { Asker } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
 import { execute } from "./execute.ts";
 import { inTransaction, isTransaction } from "./transaction.ts";
 
-/** The setting that tells the policies whose chats a transaction may see. Reserved for it: Postgres needs no declaration. */
-const setting = "chat_store.user_id";
+/**
+ * The settings that tell the policies whose chats a transaction may see, and from whom they may have been claimed. Reserved for
+ * it: Postgres needs no declaration.
+ */
+const [ownerSetting, claimedFromSetting] = ["chat_store.user_id", "chat_store.claimed_from"];
 
 /**
  * Does `work` as the user whose chats the policies below let through, where the store is told that there are such.
@@ -13,22 +17,25 @@ const setting = "chat_store.user_id";
  */
 export async function asUser<T>(
   db: ChatDatabase,
-  userId: string,
+  { userId, evenIfClaimed }: Asker,
   { rowLevelSecurity }: { rowLevelSecurity: boolean },
   work: (db: ChatDatabase) => Promise<T>,
 ): Promise<T> {
   if (!rowLevelSecurity) return work(db);
   return inTransaction(db, async (tx) => {
-    const [before] = await execute<{ user: string | null }>(
+    const [before] = await execute<{ user: string | null; claimed: string | null }>(
       tx,
-      sql`with before as materialized (select current_setting(${setting}, true) "user")
-select "user", set_config(${setting}, ${userId}, true) from before`,
+      sql`with before as materialized (select current_setting(${ownerSetting}, true) "user", current_setting(${claimedFromSetting}, true) claimed)
+select "user", claimed, ${set(userId, evenIfClaimed ? userId : "")} from before`,
     );
     const result = await work(tx);
-    if (isTransaction(db)) await tx.execute(sql`select set_config(${setting}, ${before?.user ?? ""}, true)`);
+    if (isTransaction(db)) await tx.execute(sql`select ${set(before?.user ?? "", before?.claimed ?? "")}`);
     return result;
   });
 }
+
+const set = (owner: string, claimedFrom: string) =>
+  sql`set_config(${ownerSetting}, ${owner}, true), set_config(${claimedFromSetting}, ${claimedFrom}, true)`;
 
 /**
  * The policies, as SQL for a schema named by a quoted identifier. They hold for every role but the tables' owner, superusers
@@ -36,14 +43,19 @@ select "user", set_config(${setting}, ${userId}, true) from before`,
  */
 export const policies = (schema: string): string[] => {
   // After a transaction that had the setting, a connection has it as "". A subquery is evaluated once, not for each row.
-  const isTheirs = (table: string) => `${table}.user_id = (select nullif(current_setting('${setting}', true), ''))`;
+  const equals = (column: string, setting: string) =>
+    `${column} = (select nullif(current_setting('${setting}', true), ''))`;
+  const isTheirs = (table: string) =>
+    `${equals(`${table}.user_id`, ownerSetting)} or ${equals(`${table}.claimed_from`, claimedFromSetting)}`;
   const ofTheirChat = (table: string) =>
-    `exists (select from ${schema}."chats" c where c.id = ${table}.chat_id and ${isTheirs("c")})`;
+    `exists (select from ${schema}."chats" c where c.id = ${table}.chat_id and (${isTheirs("c")}))`;
   return [
     `alter table ${schema}."chats" enable row level security`,
+    `drop policy if exists "chats_owner" on ${schema}."chats"`,
     `create policy "chats_owner" on ${schema}."chats" using (${isTheirs("chats")}) with check (${isTheirs("chats")})`,
     ...["messages", "turns", "turn_chunks"].flatMap((table) => [
       `alter table ${schema}."${table}" enable row level security`,
+      `drop policy if exists "${table}_owner" on ${schema}."${table}"`,
       `create policy "${table}_owner" on ${schema}."${table}"
   using (${ofTheirChat(table)})
   with check (${ofTheirChat(table)})`,

@@ -78,6 +78,9 @@ export async function applyMigrations(
         (state === duplicateTable
           ? " A table of that name is there already: if your own migrations create the tables, do not call migrate."
           : "") +
+        (state === duplicateColumn
+          ? " A column of that name is there already: rename the one that you have added, and migrate again."
+          : "") +
         (state === lockNotAvailable
           ? " Another transaction has held the tables for a minute: try again when it has ended (pg_stat_activity shows it)."
           : ""),
@@ -111,6 +114,7 @@ async function lockTables(tx: ChatDatabase, schemaName: string): Promise<void> {
 const maxAttempts = 150;
 const lockNotAvailable = "55P03";
 const duplicateTable = "42P07";
+const duplicateColumn = "42701";
 
 const encodedOtherwise = (encoding: string) => ({
   migration: null,

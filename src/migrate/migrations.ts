@@ -1,4 +1,5 @@
 import chats from "../../migrations/0000_chats.sql";
+import lifecycle from "../../migrations/0001_lifecycle.sql";
 import { defaultSchema } from "../schema.ts";
 
 export interface Migration {
@@ -16,6 +17,7 @@ export interface Migration {
 /** Every migration there has ever been, oldest first. Made by drizzle-kit; once released, only ever appended to. */
 export const migrations: readonly Migration[] = Object.entries({
   "0000_chats": { text: chats, breaking: false },
+  "0001_lifecycle": { text: lifecycle, breaking: false },
 }).map(([name, { text, breaking }], index) => ({
   version: index + 1,
   name,

@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { MessageRow } from "../conversation/messages.ts";
+import { hasExpired } from "../conversation/turn-marks.ts";
 import type { ChatTables } from "../schema.ts";
 
 /** What a turn leaves in the database when it starts: the one thing by which others, and itself later, know of it. */
@@ -10,14 +11,6 @@ export interface Mark {
   /** The ids of the messages that the answer takes the place of. */
   replaces: readonly string[];
 }
-
-/**
- * For how long a mark is kept: a minute after the turn has ended, for readers that are behind and for a writer that was only
- * slow; a few seconds after it was superseded; and a day if nobody ever ends it, which blocks nothing.
- */
-const hasExpired = sql.raw(
-  "(coalesce(t.ended_at < now() - interval '60 seconds', false) or t.superseded and t.beat_at < now() - interval '10 seconds' or t.started_at < now() - interval '1 day')",
-);
 
 /**
  * A turn begins: it supersedes the turns of the same question and those whose question it removes, and sweeps away what has

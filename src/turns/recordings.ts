@@ -1,10 +1,9 @@
 import { type SQL, sql } from "drizzle-orm";
 import { execute } from "../database/execute.ts";
-import { type ChatTables, ownedBy } from "../schema.ts";
+import { type Asker, type ChatTables, ownedByAsker } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
 
-export interface Ids {
-  userId: string;
+export interface Ids extends Asker {
   chatId: string;
 }
 
@@ -25,8 +24,8 @@ export interface Beat {
 const withoutWaitingForTheDisk = sql`set_config('synchronous_commit',
 case when version() like '%PGlite%' then current_setting('synchronous_commit') else 'off' end, true)`;
 
-const ownedChat = ({ chats }: ChatTables, { userId, chatId }: Ids) =>
-  sql`select chats.id from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}`;
+const ownedChat = ({ chats }: ChatTables, { chatId, ...asker }: Ids) =>
+  sql`select chats.id from ${chats} where chats.id = ${chatId} and ${ownedByAsker(chats, asker)}`;
 
 /**
  * A sign of life of a running turn, with the next piece of its recording if there is one. Sent again after a failure, a piece is

@@ -1,5 +1,6 @@
 import { loadChat, type StoredChat } from "../conversation/load-chat.ts";
 import { type MessageRow, toMessage } from "../conversation/messages.ts";
+import { takeTurns } from "../conversation/take-turns.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { refuseTransaction } from "../database/transaction.ts";
 import { withTypedErrors } from "../database/typed-errors.ts";
@@ -10,7 +11,6 @@ import { chunksIn, eventOf } from "./events.ts";
 import { chunksOf } from "./message-chunks.ts";
 import { type RecordedTurn, readRecording } from "./recordings.ts";
 import { recoverTurns } from "./recover-turn.ts";
-import { takeTurns } from "./take-turns.ts";
 
 /** Milliseconds between two looks at a recording: the first after something came, the longest, and after a long silence. */
 const pauses = { shortest: 100, longest: 300, whenSilent: 1_000 };
@@ -33,7 +33,7 @@ export async function resumeTurn(
   const { userId, chatId, version } = parseInput(resumeTurnInput, input);
   refuseTransaction(db, "will have ended before the stream has");
   const ids = { userId, chatId };
-  const inTheirName = <T>(work: (db: ChatDatabase) => Promise<T>) => asUser(db, userId, settings, work);
+  const inTheirName = <T>(work: (db: ChatDatabase) => Promise<T>) => asUser(db, ids, settings, work);
   const read = (from: { turnId?: string; position: number }) =>
     inTheirName((db) => readRecording(db, tables, ids, from));
 

@@ -3,6 +3,7 @@ import type { UIMessage } from "ai";
 import { loadChat, type StoredChat } from "../conversation/load-chat.ts";
 import { type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
 import { saveChange } from "../conversation/save-change.ts";
+import { takeTurns } from "../conversation/take-turns.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { refuseTransaction } from "../database/transaction.ts";
 import { withTypedErrors } from "../database/typed-errors.ts";
@@ -16,7 +17,6 @@ import { placeQuestion } from "./place-question.ts";
 import { recordTurn } from "./record-turn.ts";
 import { abandon, beat, type Ids, sweep } from "./recordings.ts";
 import { recoverTurns } from "./recover-turn.ts";
-import { takeTurns } from "./take-turns.ts";
 
 /** Milliseconds, a little more than the minute that readers who are behind are given. */
 const keptAfterEnd = 61_000;
@@ -34,22 +34,22 @@ export async function startTurn<M extends UIMessage>(
   );
   const { userId, chatId, title, message, tools: clientTools, ...meaning } = parseInput(startTurnInput, input);
   const ids = { userId, chatId };
+  /** From when on the turn runs. */
+  const running = { ...ids, evenIfClaimed: true };
   const sent = toRow(message, ["message"]);
   const id = randomUUID();
   const newAnswerId = randomUUID();
 
   // Before a token is generated: what a person has asked is not lost with the answer.
-  const { stored, mark } = await asUser(db, userId, settings, (db) =>
-    takeTurns(db, tables, ids, settings, saveQuestion),
-  );
+  const { stored, mark } = await asUser(db, ids, settings, (db) => takeTurns(db, tables, ids, settings, saveQuestion));
   const { chat } = stored;
   const end = stored.rows.findIndex((row) => row.id === mark.question.id) + 1;
   const messages = stored.rows.slice(0, end).map((row) => toMessage<M>(row));
 
   const stopping = new AbortController();
-  const inTheirName = <T>(work: (db: ChatDatabase) => Promise<T>) => asUser(db, userId, settings, work);
+  const inTheirName = <T>(work: (db: ChatDatabase) => Promise<T>) => asUser(db, running, settings, work);
   const recording = recordTurn(
-    (position, text) => inTheirName((db) => beat(db, tables, ids, id, position, text)),
+    (position, text) => inTheirName((db) => beat(db, tables, running, id, position, text)),
     () => stopping.abort(),
   );
 
@@ -91,21 +91,21 @@ export async function startTurn<M extends UIMessage>(
     } catch (error) {
       // Others may have the answer from the recording, and at once.
       if (recording.hasBegun() && !ChatConflictError.isInstance(error)) {
-        await inTheirName((db) => abandon(db, tables, ids, id)).catch(() => {});
+        await inTheirName((db) => abandon(db, tables, running, id)).catch(() => {});
       }
       throw error;
     } finally {
       recording.close();
     }
-    if (recording.hasBegun()) sweepLater(db, tables, ids, settings);
+    if (recording.hasBegun()) sweepLater(db, tables, running, settings);
   }
 
   async function saveAnswer(answer: MessageRow): Promise<void> {
     // On what this turn knows, of which nothing is read again. Only when overtaken, on what is stored by then.
     let known = settings.portable ? undefined : stored;
-    await asUser(db, userId, settings, (db) =>
-      takeTurns(db, tables, ids, settings, async (db) => {
-        const present = known ?? (await loadChat(db, tables, ids, { forTurn: true }));
+    await inTheirName((db) =>
+      takeTurns(db, tables, running, settings, async (db) => {
+        const present = known ?? (await loadChat(db, tables, running, { forTurn: true }));
         // The mark goes with the chat, also if that was made again since.
         if (!known && !present?.turns.some((turn) => turn.id === id)) {
           // The first try may have been stored, and only its confirmation been lost.
@@ -116,7 +116,7 @@ export async function startTurn<M extends UIMessage>(
         const rows = present && placeAnswer(present.rows, mark, answer);
         if (!rows) throw conflict(chat.version, present?.chat);
         const also = endTurn(tables, chatId, { id, isRecorded: recording.hasBegun() });
-        return saveChange(db, tables, { ...ids, stored: present, rows, also }, settings);
+        return saveChange(db, tables, { ...running, stored: present, rows, also }, settings);
       }),
     );
   }
@@ -128,7 +128,7 @@ export async function startTurn<M extends UIMessage>(
 
 /** Out here, where what the timer keeps in memory is no conversation. */
 function sweepLater(db: ChatDatabase, tables: ChatTables, ids: Ids, settings: StoreSettings): void {
-  const work = () => asUser(db, ids.userId, settings, (db) => sweep(db, tables, ids)).catch(() => {});
+  const work = () => asUser(db, ids, settings, (db) => sweep(db, tables, ids)).catch(() => {});
   // Edge runtimes give a number, and end when they like.
   setTimeout(work, keptAfterEnd).unref?.();
 }

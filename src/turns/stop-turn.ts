@@ -11,5 +11,5 @@ export async function stopTurn(
   settings: StoreSettings,
 ): Promise<boolean> {
   const { userId, chatId, messageId } = parseInput(stopTurnInput, input);
-  return asUser(db, userId, settings, (db) => askToStop(db, tables, { userId, chatId }, messageId));
+  return asUser(db, { userId }, settings, (db) => askToStop(db, tables, { userId, chatId }, messageId));
 }

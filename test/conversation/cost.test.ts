@@ -274,7 +274,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
       const turn = await store().startTurn({ ...ids, message: question });
       const [load, save] = statements.map(sentBy) as [number, number];
       expect(save).toBeLessThanOrEqual(body + 2_600);
-      expect(load).toBeLessThanOrEqual(1_200);
+      expect(load).toBeLessThanOrEqual(1_250);
       expect(await rowsSince()).toEqual(["0-1-0", "1-0-0", "1-0-0", "0-0-0"]);
       const end = await proxy.count(() => turn.persist.onEnd({ responseMessage: { ...answer, role: "assistant" } }));
       expect(end.bytesSent).toBeLessThanOrEqual(body + 2_600);

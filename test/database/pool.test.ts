@@ -34,6 +34,33 @@ function verbsOf(store: ChatStore, ids: { userId: string; chatId: string }) {
     "save a stranger's chat": () => expect(save({ userId: randomUUID() })).rejects.toThrow("another user"),
     "load a chat": () => store.getChat(ids),
     "list chats": () => store.getChats(ids),
+    "update what is said of a chat": () => store.updateChat({ ...ids, title: "Tides", archived: true }),
+    "update nothing": () => store.updateChat({ ...ids, title: "Tides" }),
+    "change a message": async () => {
+      await save({});
+      return store.updateMessage({ ...ids, message: say("user", "changed", "m2") });
+    },
+    "delete a message": () => store.deleteMessage({ ...ids, messageId: "m1" }),
+    "delete a message and what follows": () => store.deleteMessage({ ...ids, messageId: "m4", following: true }),
+    "delete a message of a stale copy": () =>
+      expect(store.deleteMessage({ ...ids, messageId: "m0", expectedVersion: 99 })).rejects.toThrow("version"),
+    "fork a chat, and delete the fork": async () => {
+      const newChatId = randomUUID();
+      await store.forkChat({ ...ids, newChatId });
+      await expect(store.forkChat({ ...ids, newChatId })).rejects.toThrow("version");
+      return store.deleteChat({ ...ids, chatId: newChatId });
+    },
+    "export all": async () => {
+      for await (const { userId } of store.exportChats(ids)) expect(userId).toBe(ids.userId);
+    },
+    "claim chats, and delete them all": async () => {
+      const guest = { userId: randomUUID(), chatId: randomUUID() };
+      await store.upsertChat({ ...guest, messages: [] });
+      const userId = randomUUID();
+      await store.claimChats({ fromUserId: guest.userId, userId });
+      return store.deleteAllChats({ userId });
+    },
+    "empty it again": () => save({ messages: [] }),
     "take a turn": async () => (await startTurn()).persist.onEnd({ responseMessage: answer }),
     "take a turn that is recorded, joined and stopped": async () => {
       const turn = await startTurn();

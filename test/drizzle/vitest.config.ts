@@ -6,7 +6,7 @@ import { drizzleVersions } from "./versions.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What depends on Drizzle. */
-const suites = ["contract", "migrate", "errors"];
+const suites = ["contract", "lifecycle", "migrate", "errors"];
 
 const contractWith = ({ installedAs }: { installedAs: string }) => ({
   ...config,

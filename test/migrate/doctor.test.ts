@@ -256,7 +256,8 @@ changed     table messages
       drop table chat_store.chats;
       create table chat_store.chats (id text primary key, user_id text not null, title text not null,
         version integer not null default 1 constraint chats_version_check check (version >= 1),
-        created_at timestamptz(3) not null default now(), updated_at timestamptz(3) not null default now()) partition by hash (id);
+        created_at timestamptz(3) not null default now(), updated_at timestamptz(3) not null default now(),
+        archived_at timestamptz(3), metadata json, claimed_from text) partition by hash (id);
       create index chats_user_idx on chat_store.chats (user_id, updated_at, id);
       alter table chat_store.messages add constraint messages_chat_id_chats_id_fk
         foreign key (chat_id) references chat_store.chats (id) on delete cascade;
@@ -391,13 +392,13 @@ Added since, and accepted:
     const database = await openMigrated(() => openWith(nodePostgres));
     await database.query(`
       alter table chat_store.chats add mood text;
-      insert into chat_store.migrations values (2, '0001_mood', false), (3, '0002_votes', false)`);
+      insert into chat_store.migrations values (3, '0002_mood', false), (4, '0003_votes', false)`);
     expect(await diagnosisOf(database)).toBe(`\
 ${healthy}
 
 Added since, and accepted:
-  migration 2: 0001_mood
-  migration 3: 0002_votes
+  migration 3: 0002_mood
+  migration 4: 0003_votes
   column chats.mood: text`);
   });
 

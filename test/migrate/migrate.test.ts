@@ -5,6 +5,7 @@ import pg from "pg";
 import { afterEach, describe, expect, inject, test } from "vitest";
 import { createChatStore, type MigrationError, migrate } from "../../src/index.ts";
 import { diagnose } from "../../src/migrate/doctor.ts";
+import { applyMigrations } from "../../src/migrate/migrate.ts";
 import { migrations } from "../../src/migrate/migrations.ts";
 import { conversation } from "../conversations.ts";
 import { databases, servers, type TestDatabase } from "../databases.ts";
@@ -70,6 +71,7 @@ describe.each(databases)("migrate on $name", (kind) => {
     ]);
     expect(await database.query("select version, name, breaking from chat_store.migrations")).toEqual([
       { version: 1, name: "0000_chats", breaking: false },
+      { version: 2, name: "0001_lifecycle", breaking: false },
     ]);
   });
 
@@ -110,24 +112,38 @@ describe.each(databases)("migrate on $name", (kind) => {
   test("leaves a database alone to which a newer version of the package has added", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
-    await database.query("insert into chat_store.migrations values (2, '0001_added', false)");
+    await database.query("insert into chat_store.migrations values (3, '0002_added', false)");
     const before = await catalog(database);
     await migrate(database.db);
     expect(await catalog(database)).toEqual(before);
-    expect(await database.query("select version from chat_store.migrations order by 1")).toHaveLength(2);
+    expect(await database.query("select version from chat_store.migrations order by 1")).toHaveLength(3);
   });
 
   test("refuses a database that a newer version of the package has broken for it, naming what did", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
     await database.query(`insert into chat_store.migrations values
-      (2, '0001_added', false), (3, '0002_dropped', true), (4, '0003_added', false), (5, '0004_renamed', true)`);
+      (3, '0002_added', false), (4, '0003_dropped', true), (5, '0004_added', false), (6, '0005_renamed', true)`);
     const error = await failureOf(migrate(database.db));
-    expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0002_dropped" });
+    expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0003_dropped" });
     expect(error.message).toMatch(
-      /had 0002_dropped, 0004_renamed, breaking for this.* version 1 \(0000_chats\).*Update the package/,
+      /had 0003_dropped, 0005_renamed, breaking for this.* version 2 \(0001_lifecycle\).*Update the package/,
     );
   });
+
+  test.each(["metadata jsonb", "archived_at timestamptz", "claimed_from uuid"])(
+    "refuses a column of the application's own that has the name of a new one, %s, and changes nothing",
+    async (column) => {
+      const database = await openWith(kind);
+      await applyMigrations(database.db, "chat_store", undefined, migrations.slice(0, 1));
+      await database.query(`alter table chat_store.chats add column ${column}`);
+      const before = await catalog(database);
+      const error = await failureOf(migrate(database.db));
+      expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0001_lifecycle" });
+      expect(error.message).toMatch(/42701.*A column of that name is there already: rename/);
+      expect(await catalog(database)).toEqual(before);
+    },
+  );
 
   test("names the migration that failed, keeps the cause, and leaves nothing behind", async () => {
     const database = await openWith(kind);
@@ -148,7 +164,7 @@ describe.each(servers)("migrate from many processes on $name", (kind) => {
       const database = await openWith(kind);
       await Promise.all(Array.from({ length: 8 }, () => migrate(database.db)));
       expect(await database.query("select count(*)::int as applied from chat_store.migrations")).toEqual([
-        { applied: 1 },
+        { applied: migrations.length },
       ]);
     }
   });
@@ -160,7 +176,7 @@ describe.each(servers)("migrate from many processes on $name", (kind) => {
     end $$`);
     await Promise.all(Array.from({ length: 8 }, () => migrate(database.db)));
     expect(await database.query("select count(*)::int as applied from chat_store.migrations")).toEqual([
-      { applied: 1 },
+      { applied: migrations.length },
     ]);
   });
 

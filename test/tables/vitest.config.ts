@@ -4,9 +4,9 @@ import config from "../../vitest.config.ts";
 import { peculiarSessions, peculiarTables } from "./peculiarities.ts";
 
 const isBounded = process.env.SUITES !== "all";
-const suites = isBounded ? ["contract"] : ["contract", "fidelity", "requests", "approvals"];
+const suites = isBounded ? ["contract", "lifecycle"] : ["contract", "lifecycle", "fidelity", "requests", "approvals"];
 const suitesWithWriters = isBounded
-  ? ["contract", "requests", "model"]
+  ? ["contract", "lifecycle", "requests", "model"]
   : [...suites, "two-writers", "model", "live-turns", "interleavings"];
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

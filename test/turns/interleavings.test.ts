@@ -52,13 +52,25 @@ const inOrder =
 let portable = false;
 const storeOn = (db: ChatDatabase) => createChatStore(db, { portable });
 
+const deletesMessage =
+  (messageId: string, following = false): Act =>
+  (db, { chatId }) =>
+    storeOn(db).deleteMessage({ userId, chatId, messageId, following });
 const deletes = runs("delete from chat_store.chats where id = $1");
 const theirs: Record<string, Act> = {
+  "claimed by another user": runs("update chat_store.chats set user_id = 'x', claimed_from = 'u' where id = $1"),
   "another question": starts(q3, submit),
   "the first question asked again": starts(q1, regenerate),
   "the second question sent again": starts(q2, submit),
   "the first question edited": starts(edited, { ...submit, messageId: "q1" }),
   "two more turns": inOrder(starts(q3, submit), starts(q2, regenerate)),
+  "renamed and archived": (db, { chatId }) =>
+    storeOn(db).updateChat({ userId, chatId, title: "Renamed", archived: true }),
+  "the first answer taken away": deletesMessage("a1"),
+  "the second question deleted": deletesMessage("q2"),
+  "the first question and all after it deleted": deletesMessage("q1", true),
+  "the second question changed": (db, { chatId }) =>
+    storeOn(db).updateMessage({ userId, chatId, message: say("user", "changed", "q2") }),
   "a notice put after the second question": saves(q1, a1, q2, say("assistant", "notice", "notice")),
   "the second question taken away": saves(q1, a1),
   deleted: deletes,
@@ -77,6 +89,15 @@ const ours: Record<string, Act> = {
   "the first question asked again": starts(q1, regenerate),
   "the first question edited": starts(edited, { ...submit, messageId: "q1" }),
   "the second question sent again": starts(q2, submit),
+  "the second question deleted": deletesMessage("q2"),
+  "the first answer changed": (db, { chatId }) =>
+    storeOn(db).updateMessage({ userId, chatId, message: say("assistant", "changed", "a1") }),
+  "the chat deleted": (db, { chatId }) => storeOn(db).deleteChat({ userId, chatId }),
+  "a fork of it": async (db, { chatId }) => {
+    const newChatId = `${chatId} fork`;
+    const fork = await storeOn(db).forkChat({ userId, chatId, newChatId, throughMessageId: "q2" });
+    if (fork) await storeOn(db).deleteChat({ userId, chatId: newChatId });
+  },
   "the first question's new answer": ends("again", "b1"),
   "the second question's answer": ends("second", "a2"),
 };

@@ -1,0 +1,49 @@
+import { sql } from "drizzle-orm";
+import { execute } from "../database/execute.ts";
+import { retryOvertaken } from "../database/retry-overtaken.ts";
+import { asUser } from "../database/row-level-security.ts";
+import { sqlStateOf } from "../database/sqlstate.ts";
+import { ChatStoreError } from "../errors.ts";
+import { claimChatsInput, parseInput } from "../input.ts";
+import { type ChatTables, ownedBy } from "../schema.ts";
+import type { ChatDatabase, ClaimChatsInput, StoreSettings } from "../types.ts";
+
+/**
+ * Each chat remembers from whom it was claimed, by which the turns that this user has begun in it go on. It is done in the name
+ * of the user who gives: the policies let a row go that says so.
+ */
+export async function claimChats(
+  db: ChatDatabase,
+  { chats }: ChatTables,
+  input: ClaimChatsInput,
+  settings: StoreSettings,
+): Promise<number> {
+  const { fromUserId, userId } = parseInput(claimChatsInput, input);
+  if (fromUserId === userId) return 0;
+  const owned = ownedBy(chats, fromUserId);
+  const statement = sql`with claimed as (
+update ${chats} set user_id = ${userId}, claimed_from = ${fromUserId} where ${owned} returning 1
+)
+select (select count(*) from claimed)::int claimed, (select count(*) from ${chats} where ${owned})::int seen`;
+  let total = 0;
+  try {
+    return await asUser(db, { userId: fromUserId, evenIfClaimed: true }, settings, (db) =>
+      retryOvertaken(db, async () => {
+        const [found = { claimed: 0, seen: 0 }] = await execute<{ claimed: number; seen: number }>(db, statement);
+        total += found.claimed;
+        return found.claimed === found.seen ? total : undefined;
+      }),
+    );
+  } catch (cause) {
+    if (!settings.rowLevelSecurity || sqlStateOf(cause) !== insufficientPrivilege) throw cause;
+    throw new ChatStoreError(
+      "QUERY_FAILED",
+      "claimChats was refused by row-level security, so nothing was changed. Expected the policies that let chats be claimed, " +
+        "which drizzle-chat-store has since 0.2: run what `npx drizzle-chat-store sql --rls` prints as the tables' owner. " +
+        "Policies of your own have to let a chat go from its owner to whom it names.",
+      { cause },
+    );
+  }
+}
+
+const insufficientPrivilege = "42501";

@@ -1,0 +1,79 @@
+import { type SQL, sql } from "drizzle-orm";
+import { chatRow, parseChat } from "../conversation/chat-row.ts";
+import { serialise } from "../conversation/messages.ts";
+import { execute } from "../database/execute.ts";
+import { retryOvertaken } from "../database/retry-overtaken.ts";
+import { asUser } from "../database/row-level-security.ts";
+import { parseInput, updateChatInput } from "../input.ts";
+import { type ChatTables, ownedBy } from "../schema.ts";
+import type { Chat, ChatDatabase, StoreSettings, UpdateChatInput } from "../types.ts";
+
+/**
+ * Neither counts the version up nor moves the chat in the list, so that nobody who saves meanwhile is in conflict with it. That
+ * the row becomes another one makes the saves that run look again, and find nothing changed that concerns them.
+ */
+export async function updateChat<C>(
+  db: ChatDatabase,
+  { chats }: ChatTables,
+  input: UpdateChatInput<C>,
+  settings: StoreSettings,
+): Promise<Chat | null> {
+  const { userId, chatId, ...given } = parseInput(updateChatInput, input);
+  const columns = columnsOf(given);
+  const assignments = columns.map(({ name, value }) => sql`${sql.raw(name)} = ${value}`);
+  const differs = sql`(${sql.join(
+    columns.map(({ differs }) => differs),
+    sql` or `,
+  )})`;
+  const chosen = sql`chats.id = ${chatId} and ${ownedBy(chats, userId)}`;
+  const statement = sql`with updated as (
+update ${chats} set ${sql.join(assignments, sql`, `)} where ${chosen} and ${differs} returning ${chatRow} chat
+)
+select chat, 0 overtaken from updated
+union all
+select ${chatRow}, ${differs}::int from ${chats} where ${chosen} and not exists (table updated)`;
+
+  return asUser(db, { userId }, settings, (db) =>
+    retryOvertaken(db, async () => {
+      const [found] = await execute<{ chat: string; overtaken: 0 | 1 }>(db, statement);
+      if (!found) return null;
+      return found.overtaken ? undefined : parseChat(found.chat);
+    }),
+  );
+}
+
+interface Column {
+  name: string;
+  value: SQL;
+  differs: SQL;
+}
+
+function columnsOf({ title, titleIfEmpty, archived, metadata }: Omit<UpdateChatInput, "userId" | "chatId">): Column[] {
+  const columns: Column[] = [];
+  if (title !== undefined) {
+    columns.push({ name: "title", value: sql`${title}::text`, differs: sql`chats.title <> ${title}` });
+  }
+  if (titleIfEmpty !== undefined) {
+    columns.push({
+      name: "title",
+      value: sql`case when chats.title = '' then ${titleIfEmpty}::text else chats.title end`,
+      differs: sql`(chats.title = '' and ${titleIfEmpty} <> '')`,
+    });
+  }
+  if (archived !== undefined) {
+    columns.push({
+      name: "archived_at",
+      value: archived ? sql`coalesce(chats.archived_at, now())` : sql`null`,
+      differs: archived ? sql`chats.archived_at is null` : sql`chats.archived_at is not null`,
+    });
+  }
+  if (metadata !== undefined) {
+    const text = metadata === null ? null : serialise(metadata, ["metadata"]);
+    columns.push({
+      name: "metadata",
+      value: sql`${text}::text::json`,
+      differs: sql`chats.metadata::text is distinct from ${text}::text`,
+    });
+  }
+  return columns;
+}

@@ -1,0 +1,39 @@
+import { sql } from "drizzle-orm";
+import { retryOvertaken } from "../database/retry-overtaken.ts";
+import { inTransaction } from "../database/transaction.ts";
+import { type Asker, type ChatTables, ownedByAsker } from "../schema.ts";
+import type { ChatDatabase, StoreSettings } from "../types.ts";
+
+/**
+ * Does `work`, which reads a chat and saves it if it is still as it was read, and gives undefined if it is not. Then it is done
+ * again with the chat locked from reading to saving: on a busy chat, who merely tries again is overtaken again, and gives up. More than
+ * twice only where nothing can be locked: without transactions, or while the chat is created.
+ */
+export function takeTurns<T>(
+  db: ChatDatabase,
+  tables: ChatTables,
+  ids: Asker & { chatId: string },
+  { portable }: StoreSettings,
+  work: (db: ChatDatabase) => Promise<T | undefined>,
+): Promise<T> {
+  return retryOvertaken(db, (attempt) => (attempt === 1 && !portable ? work(db) : withLock(db, tables, ids, work)));
+}
+
+function withLock<T>(
+  db: ChatDatabase,
+  { chats }: ChatTables,
+  { chatId, ...asker }: Asker & { chatId: string },
+  work: (db: ChatDatabase) => Promise<T>,
+): Promise<T> {
+  return inTransaction(
+    db,
+    async (tx) => {
+      // A statement of its own: only a later one sees what was committed while this one waited.
+      await tx.execute(
+        sql`select from ${chats} where chats.id = ${chatId} and ${ownedByAsker(chats, asker)} for update`,
+      );
+      return work(tx);
+    },
+    () => work(db),
+  );
+}

@@ -1,0 +1,9 @@
+import { sql } from "drizzle-orm";
+
+/**
+ * For how long the mark `t` of a turn is kept: a minute after the turn has ended, for readers that are behind and for a writer that was
+ * only slow; a few seconds after it was superseded; and a day if nobody ever ends it, which blocks nothing.
+ */
+export const hasExpired = sql.raw(
+  "(coalesce(t.ended_at < now() - interval '60 seconds', false) or t.superseded and t.beat_at < now() - interval '10 seconds' or t.started_at < now() - interval '1 day')",
+);

@@ -1,0 +1,40 @@
+import type { UIMessage } from "ai";
+import { sql } from "drizzle-orm";
+import { changeMessage } from "../conversation/change-message.ts";
+import { toRow } from "../conversation/messages.ts";
+import { takeTurns } from "../conversation/take-turns.ts";
+import { asUser } from "../database/row-level-security.ts";
+import { InvalidChatError } from "../errors.ts";
+import { parseInput, updateMessageInput } from "../input.ts";
+import type { ChatTables } from "../schema.ts";
+import type { Chat, ChatDatabase, StoreSettings, UpdateMessageInput } from "../types.ts";
+
+export async function updateMessage<M extends UIMessage>(
+  db: ChatDatabase,
+  tables: ChatTables,
+  input: UpdateMessageInput<M>,
+  settings: StoreSettings,
+): Promise<Chat | null> {
+  const { userId, chatId, message, expectedVersion } = parseInput(updateMessageInput, input);
+  const { id, role, parts, metadata, digest } = toRow(message, ["message"]);
+  const ids = { userId, chatId };
+  const change = {
+    ...ids,
+    messageId: id,
+    expectedVersion,
+    differs: sql`m.role = ${role} and m.digest <> decode(${digest}, 'hex')`,
+    changes: (when: ReturnType<typeof sql>) => [
+      sql`update ${tables.messages} m set parts = ${parts}::text::json, metadata = ${metadata}::text::json
+where m.chat_id = ${chatId} and m.id = ${id} and ${when}`,
+    ],
+  };
+  const changed = await asUser(db, ids, settings, (db) =>
+    takeTurns(db, tables, ids, settings, (db) => changeMessage(db, tables, change)),
+  );
+  if (changed && changed.role !== role) {
+    throw new InvalidChatError([
+      { path: ["message", "role"], message: "is not the role this message is stored with; expected that one" },
+    ]);
+  }
+  return changed?.chat ?? null;
+}

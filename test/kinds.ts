@@ -1,0 +1,20 @@
+import { type ChatDatabase, createChatStore } from "../src/index.ts";
+import { databases, databasesWithoutTransactions, inModes, modes, nodePostgres, openWith } from "./databases.ts";
+import { onNewerTables } from "./newer-package.ts";
+import { underRowLevelSecurity } from "./row-level-security.ts";
+import { peculiarTables } from "./tables/peculiarities.ts";
+
+/** Every driver and mode of this run on which the same has to come out. */
+export const kinds = [
+  ...inModes(databases, modes.slice(0, 2)),
+  ...inModes(databasesWithoutTransactions, modes.slice(0, 1)),
+  ...underRowLevelSecurity,
+  onNewerTables,
+  {
+    name: "node-postgres",
+    open: () => openWith(nodePostgres, peculiarTables["columns of the application"]),
+    mode: "beside columns of the application",
+    storeOn: (db: ChatDatabase) => createChatStore(db),
+    transactions: true,
+  },
+];
