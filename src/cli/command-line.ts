@@ -15,12 +15,15 @@ Commands
   status    show which migrations are applied, pending, or newer than this package
   sql       print the SQL of the migrations; needs no database
   doctor    compare the tables with what this package expects; changes nothing
+  purge     delete the chats of all users in which nothing was said for so long
 
 Options
   --url <url>       the database, as postgres://…  Default: the variable DATABASE_URL
   --schema <name>   the Postgres schema of the tables  Default: ${defaultSchema}
   --from <version>  for sql: the version the database is at  Default: 0, no tables yet
   --rls             for sql: print the policies for row-level security instead
+  --older-than <n>d for purge: days since the last activity, such as 365d
+  --dry-run         for purge: count only, delete nothing
   --json            print one JSON document
   --version         print the version of this package
   --help            print this
@@ -33,6 +36,9 @@ Exit codes
 
 It connects with the driver of your application, pg or postgres, as found from the
 current folder. PGlite runs inside your application: call migrate(db) there.`;
+
+/** The options that belong to one command alone. */
+const commandOf = { from: "sql", rls: "sql", "older-than": "purge", "dry-run": "purge" } as const;
 
 type ExitCode = 0 | 1 | 2 | 3;
 
@@ -58,9 +64,9 @@ export async function runCommandLine(
       return 0;
     }
     const command = commandNamed(positionals);
-    for (const option of ["from", "rls"] as const) {
-      if (values[option] !== undefined && command !== commands.sql) {
-        throw new UsageError(`--${option} is for the command sql.`);
+    for (const [option, name] of Object.entries(commandOf) as [keyof typeof commandOf, string][]) {
+      if (values[option] !== undefined && command !== commands[name]) {
+        throw new UsageError(`--${option} is for the command ${name}.`);
       }
     }
     if (values.from !== undefined && values.rls) throw new UsageError("--from and --rls exclude each other.");
@@ -70,6 +76,8 @@ export async function runCommandLine(
       schemaName: schemaNamed(values.schema ?? defaultSchema),
       fromVersion: versionNumbered(values.from ?? "0"),
       rowLevelSecurity: values.rls ?? false,
+      olderThanDays: command === commands.purge ? daysIn(values["older-than"]) : 0,
+      dryRun: values["dry-run"] ?? false,
       say: inJson ? () => {} : print,
     });
     print(inJson ? JSON.stringify(json, null, 2) : text);
@@ -92,6 +100,8 @@ function parse(args: string[]) {
         schema: { type: "string" },
         from: { type: "string" },
         rls: { type: "boolean" },
+        "older-than": { type: "string" },
+        "dry-run": { type: "boolean" },
         json: { type: "boolean" },
         version: { type: "boolean" },
         help: { type: "boolean", short: "h" },
@@ -132,6 +142,13 @@ function versionNumbered(text: string): number {
   if (!/^\d+$/.test(text))
     throw new UsageError("--from is not a version. Expected a whole number, as status shows it.");
   return Number(text);
+}
+
+/** Never a default: what is deleted is gone. */
+function daysIn(text: string | undefined): number {
+  const days = Number(/^(\d{1,5})d$/.exec(text ?? "")?.[1] ?? 0);
+  if (days < 1) throw new UsageError("purge needs --older-than. Expected a number of days from 1d on, such as 365d.");
+  return days;
 }
 
 function explain(error: unknown): { code: string; message: string; exitCode: ExitCode } {

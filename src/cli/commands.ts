@@ -6,6 +6,7 @@ import { describeStatus, statusOf } from "../migrate/status.ts";
 import type { ChatDatabase } from "../types.ts";
 import { connect } from "./connect.ts";
 import { databaseUrl, UsageError } from "./database-url.ts";
+import { purge } from "./purge.ts";
 
 interface Settings {
   url: string | undefined;
@@ -13,6 +14,8 @@ interface Settings {
   schemaName: string;
   fromVersion: number;
   rowLevelSecurity: boolean;
+  olderThanDays: number;
+  dryRun: boolean;
   /** Tells a person what is being done. */
   say(text: string): void;
 }
@@ -75,7 +78,20 @@ export const commands: Record<string, (settings: Settings) => Answer | Promise<A
       isFine,
     };
   },
+
+  async purge({ schemaName, olderThanDays, dryRun, say, ...settings }) {
+    const { chats, turns, before } = await withDatabase(settings, (db) =>
+      purge(db, schemaName, { olderThanDays, dryRun }, ({ chats }) => say(`So far: ${counted(chats, "chat")}`)),
+    );
+    return {
+      text: `${dryRun ? "Would delete" : "Deleted"} ${counted(chats, "chat")} without activity since ${before}, and what is left of ${counted(turns, "ended turn")}.`,
+      json: { schema: schemaName, before, dryRun, chats, turns },
+      isFine: true,
+    };
+  },
 };
+
+const counted = (count: number, thing: string) => `${count} ${thing}${count === 1 ? "" : "s"}`;
 
 async function withDatabase<Result>(
   { url, folder }: Pick<Settings, "url" | "folder">,

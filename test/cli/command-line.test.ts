@@ -6,6 +6,8 @@ import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { runCommandLine } from "../../src/cli/command-line.ts";
+import { migrationScript } from "../../src/migrate/migration-script.ts";
+import { migrations } from "../../src/migrate/migrations.ts";
 import { createDatabase } from "../databases.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -54,22 +56,24 @@ describe.each(["pg", "postgres"])("with the driver %s", (driver) => {
 
     expect(await here("status")).toEqual({
       exitCode: 1,
-      stdout: 'Schema "chat_store" is at version 0, and version 1 is pending: run migrate.\n  pending    1  0000_chats',
+      stdout:
+        'Schema "chat_store" is at version 0, and version 2 is pending: run migrate.\n  pending    1  0000_chats\n  pending    2  0001_lifecycle',
       stderr: "",
     });
     expect(await here("migrate")).toEqual({
       exitCode: 0,
-      stdout: 'Applying 0000_chats\nSchema "chat_store" is now at version 1, the newest.',
+      stdout: 'Applying 0000_chats\nApplying 0001_lifecycle\nSchema "chat_store" is now at version 2, the newest.',
       stderr: "",
     });
     expect(await here("status")).toEqual({
       exitCode: 0,
-      stdout: 'Schema "chat_store" is up to date, at version 1.\n  applied    1  0000_chats  <time>',
+      stdout:
+        'Schema "chat_store" is up to date, at version 2.\n  applied    1  0000_chats  <time>\n  applied    2  0001_lifecycle  <time>',
       stderr: "",
     });
     expect(await here("migrate")).toEqual({
       exitCode: 0,
-      stdout: 'Schema "chat_store" is already at version 1, the newest.',
+      stdout: 'Schema "chat_store" is already at version 2, the newest.',
       stderr: "",
     });
     expect(await here("doctor")).toEqual({
@@ -101,32 +105,36 @@ missing     index chats.chats_user_idx
       expect(stderr).toBe("");
       return { exitCode, ...JSON.parse(stdout) };
     };
-    const [first, schema] = [{ version: 1, name: "0000_chats" }, "assistant"];
-    const applied = [{ ...first, breaking: false, appliedAt: "<time>" }];
-    const pending = [{ ...first, breaking: false }];
+    const schema = "assistant";
+    const all = [
+      { version: 1, name: "0000_chats" },
+      { version: 2, name: "0001_lifecycle" },
+    ];
+    const applied = all.map((migration) => ({ ...migration, breaking: false, appliedAt: "<time>" }));
+    const pending = all.map((migration) => ({ ...migration, breaking: false }));
 
     const none = { applied: [], pending: [], newer: [] };
     expect(await here("status")).toEqual({ exitCode: 1, schema, state: "pending", ...none, pending });
-    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 1, applied: [first] });
-    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 1, applied: [] });
+    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 2, applied: all });
+    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 2, applied: [] });
     expect(await here("status")).toEqual({ exitCode: 0, schema, state: "current", ...none, applied });
     const healthy = { schema, healthy: true, differences: [], additions: [], ledger: true };
     expect(await here("doctor")).toEqual({ exitCode: 0, ...healthy });
 
-    await query(`insert into assistant.migrations values (2, '0001_added', false);
+    await query(`insert into assistant.migrations values (3, '0002_added', false);
       alter table assistant.chats add note text`);
-    const added = { version: 2, name: "0001_added", breaking: false, appliedAt: "<time>" };
+    const added = { version: 3, name: "0002_added", breaking: false, appliedAt: "<time>" };
     expect(await here("status")).toEqual({ exitCode: 0, schema, state: "newer", ...none, applied, newer: [added] });
     const additions = [
-      { object: "migration 2", found: "0001_added" },
+      { object: "migration 3", found: "0002_added" },
       { object: "column chats.note", found: "text" },
     ];
     expect(await here("doctor")).toEqual({ exitCode: 0, ...healthy, additions });
-    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 2, applied: [] });
+    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 3, applied: [] });
 
-    await query(`insert into assistant.migrations values (3, '0002_from_the_future', true);
+    await query(`insert into assistant.migrations values (4, '0003_from_the_future', true);
       alter table assistant.chats alter title drop not null`);
-    const newer = [added, { version: 3, name: "0002_from_the_future", breaking: true, appliedAt: "<time>" }];
+    const newer = [added, { version: 4, name: "0003_from_the_future", breaking: true, appliedAt: "<time>" }];
     expect(await here("status")).toEqual({ exitCode: 1, schema, state: "newer", ...none, applied, newer });
     expect(await here("doctor")).toEqual({
       exitCode: 1,
@@ -135,8 +143,8 @@ missing     index chats.chats_user_idx
       differences: [
         {
           kind: "unexpected",
-          object: "migration 3",
-          found: "0002_from_the_future",
+          object: "migration 4",
+          found: "0003_from_the_future",
           advice: "It is breaking, and this version of the package does not know it: update the package.",
         },
         { kind: "changed", object: "column chats.title", expected: "text not null", found: "text" },
@@ -147,7 +155,7 @@ missing     index chats.chats_user_idx
       exitCode: 3,
       error: {
         code: "MIGRATION_FAILED",
-        message: expect.stringMatching(/^The tables .* 0002_from_the_future, breaking .* Nothing was changed\.$/),
+        message: expect.stringMatching(/^The tables .* 0003_from_the_future, breaking .* Nothing was changed\.$/),
       },
     });
   });
@@ -226,8 +234,8 @@ describe("migrate", () => {
     const answers = await Promise.all([run(["migrate"], { databaseUrl }), run(["migrate"], { databaseUrl })]);
     expect(answers.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
     expect(answers.map(({ stdout }) => stdout).sort()).toEqual([
-      'Applying 0000_chats\nSchema "chat_store" is now at version 1, the newest.',
-      'Schema "chat_store" is already at version 1, the newest.',
+      'Applying 0000_chats\nApplying 0001_lifecycle\nSchema "chat_store" is now at version 2, the newest.',
+      'Schema "chat_store" is already at version 2, the newest.',
     ]);
   });
 
@@ -287,11 +295,25 @@ describe("sql", () => {
     expect(await run(["doctor"], { databaseUrl })).toMatchObject({ exitCode: 0 });
   });
 
-  test("from the newest version on is nothing", async () => {
+  test("from version 1 on prints what has been added since", async () => {
+    const { url: databaseUrl, query } = await openDatabase();
     const { stdout, exitCode } = await run(["sql", "--from", "1"]);
-    expect([stdout, exitCode]).toEqual(["-- Nothing to do: version 1 is the newest.", 0]);
+    expect(exitCode).toBe(0);
+    await query(migrationScript("chat_store", 0, migrations.slice(0, 1)));
+    expect(await run(["doctor"], { databaseUrl })).toMatchObject({ exitCode: 1 });
+    await query(stdout);
+    expect(await run(["doctor"], { databaseUrl })).toMatchObject({ exitCode: 0 });
+    expect(await run(["status"], { databaseUrl })).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringContaining("up to date, at version 2"),
+    });
+  });
+
+  test("from the newest version on is nothing", async () => {
+    const { stdout, exitCode } = await run(["sql", "--from", "2"]);
+    expect([stdout, exitCode]).toEqual(["-- Nothing to do: version 2 is the newest.", 0]);
     const { stdout: json } = await run(["sql", "--json"]);
-    expect(JSON.parse(json)).toEqual({ schema: "chat_store", from: 0, to: 1, sql: (await run(["sql"])).stdout });
+    expect(JSON.parse(json)).toEqual({ schema: "chat_store", from: 0, to: 2, sql: (await run(["sql"])).stdout });
   });
 });
 
@@ -299,29 +321,31 @@ describe("status", () => {
   test("of tables that a newer package has migrated says whether this one works on them", async () => {
     const { url: databaseUrl, query } = await openDatabase();
     await run(["migrate"], { databaseUrl });
-    await query("insert into chat_store.migrations values (2, '0001_added', false)");
+    await query("insert into chat_store.migrations values (3, '0002_added', false)");
     expect(await run(["status"], { databaseUrl })).toEqual({
       exitCode: 0,
       stdout: `\
-Schema "chat_store" is at version 2, newer than version 1, the last one that this drizzle-chat-store knows, and compatible with it.
+Schema "chat_store" is at version 3, newer than version 2, the last one that this drizzle-chat-store knows, and compatible with it.
   applied    1  0000_chats  <time>
-  newer      2  0001_added  <time>`,
+  applied    2  0001_lifecycle  <time>
+  newer      3  0002_added  <time>`,
       stderr: "",
     });
     expect(await run(["migrate"], { databaseUrl })).toEqual({
       exitCode: 0,
       stdout:
-        'Schema "chat_store" is already at version 2, newer than version 1, the last one that this drizzle-chat-store knows, and compatible with it.',
+        'Schema "chat_store" is already at version 3, newer than version 2, the last one that this drizzle-chat-store knows, and compatible with it.',
       stderr: "",
     });
-    await query("insert into chat_store.migrations values (3, '0002_dropped', true)");
+    await query("insert into chat_store.migrations values (4, '0003_dropped', true)");
     expect(await run(["status"], { databaseUrl })).toEqual({
       exitCode: 1,
       stdout: `\
-Schema "chat_store" is at version 3, newer than version 1, the last one that this drizzle-chat-store knows, and breaking for it: update the package.
+Schema "chat_store" is at version 4, newer than version 2, the last one that this drizzle-chat-store knows, and breaking for it: update the package.
   applied    1  0000_chats  <time>
-  newer      2  0001_added  <time>
-  newer      3  0002_dropped  <time>  breaking`,
+  applied    2  0001_lifecycle  <time>
+  newer      3  0002_added  <time>
+  newer      4  0003_dropped  <time>  breaking`,
       stderr: "",
     });
   });
@@ -342,14 +366,14 @@ Schema "chat_store" is at version 3, newer than version 1, the last one that thi
 
 describe("a mistake on the command line", () => {
   const mistakes: [string[], string][] = [
-    [[], "Expected a command: migrate, status, sql, doctor."],
-    [["toString"], "There is no command toString. Expected one of: migrate, status, sql, doctor."],
+    [[], "Expected a command: migrate, status, sql, doctor, purge."],
+    [["toString"], "There is no command toString. Expected one of: migrate, status, sql, doctor, purge."],
     [["status", "doctor"], "Expected one command, found 2."],
     [["status", "--nope"], "Unknown option '--nope'."],
     [["status", "--url"], "Option '--url <value>' argument missing"],
     [["status", "--from", "1"], "--from is for the command sql."],
     [["sql", "--from", "one"], "--from is not a version. Expected a whole number, as status shows it."],
-    [["sql", "--from", "99"], "There is no version 99: the newest is 1."],
+    [["sql", "--from", "99"], "There is no version 99: the newest is 2."],
     [
       ["status", "--schema", ""],
       "--schema: expected 1 to 63 characters (the name of a Postgres schema), found an empty string.",
@@ -359,6 +383,12 @@ describe("a mistake on the command line", () => {
       "--schema: expected a schema for these tables alone, found one of the application's or of Postgres's own.",
     ],
     [["doctor", "--rls"], "--rls is for the command sql."],
+    [["sql", "--older-than", "1d"], "--older-than is for the command purge."],
+    [["migrate", "--dry-run"], "--dry-run is for the command purge."],
+    ...[[], ["365"], ["0d"], ["-1d"], ["1.5d"], ["365d "], ["1y"], ["123456d"]].map(([days]): [string[], string] => [
+      ["purge", ...(days === undefined ? [] : [`--older-than=${days}`])],
+      "purge needs --older-than. Expected a number of days from 1d on, such as 365d.",
+    ]),
     [["sql", "--rls", "--from", "1"], "--from and --rls exclude each other."],
     [["status"], "No database is given. Set DATABASE_URL, or pass --url."],
     [
@@ -366,7 +396,10 @@ describe("a mistake on the command line", () => {
       "The database's URL does not begin with postgres:// or postgresql://.",
     ],
     ...["postgres://u:secret@h/d", "postgres://u:se cret@h/d", "u:secret@h/d", "se.cret"].map(
-      (url): [string[], string] => [[url], "There is no such command. Expected one of: migrate, status, sql, doctor."],
+      (url): [string[], string] => [
+        [url],
+        "There is no such command. Expected one of: migrate, status, sql, doctor, purge.",
+      ],
     ),
     ...["postgres://u:secret@h/d", "u:se. cret@h/d", "u:se'cret@h/d"].map((url): [string[], string] => [
       ["status", `--${url}`],
@@ -399,7 +432,19 @@ describe("a mistake on the command line", () => {
 test("--help wins over whatever else is there, and fits a terminal", async () => {
   const { exitCode, stdout, stderr } = await run(["status", "--help"]);
   expect([exitCode, stderr]).toEqual([0, ""]);
-  for (const word of ["migrate", "status", "sql", "doctor", "--url", "--schema", "--from", "--json", "PGlite"]) {
+  for (const word of [
+    "migrate",
+    "status",
+    "sql",
+    "doctor",
+    "purge",
+    "--url",
+    "--schema",
+    "--from",
+    "--older-than",
+    "--json",
+    "PGlite",
+  ]) {
     expect(stdout).toContain(word);
   }
   expect(await run(["-h"])).toEqual({ exitCode, stdout, stderr });
