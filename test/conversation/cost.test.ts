@@ -1,4 +1,5 @@
 import { hash, randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
@@ -298,6 +299,80 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
       );
       expect(end).toMatchObject({ statements: 1, roundTrips: 1 });
     }
+  });
+
+  test("every verb costs what docs/performance.md says", async () => {
+    const page = readFileSync(new URL("../../docs/performance.md", import.meta.url), "utf8");
+    const [, table = ""] = /\| verb \| statements[^\n]*\n[^\n]*\n((?:\|[^\n]*\n)*)/.exec(page) ?? [];
+    const promised = table
+      .trim()
+      .split("\n")
+      .map((row) => row.split("|").map((cell) => cell.trim()))
+      .map(([, verb = "", count = "", chats = "", messages = ""]) => ({ verb, count, chats, messages }));
+
+    const [n, k, c] = [9, 3, 5];
+    const ids = newIds();
+    const fork = { ...ids, chatId: randomUUID() };
+    const message = say("user", "other".padEnd(size), "m2");
+    const guest = randomUUID();
+    for (let number = 0; number < c; number++) {
+      await store().upsertChat({ userId: guest, chatId: randomUUID(), messages: conversation(2, size) });
+    }
+    await store().upsertChat({ ...ids, messages: conversation(n + k + 1, size) });
+    const exportAll = async () => {
+      let count = 0;
+      for await (const { messages } of store().exportChats({ userId: guest })) count += messages.length;
+      expect(count).toBe(2 * c);
+    };
+    // In the order of the table: each finds what it needs.
+    const verbs: (() => Promise<unknown>)[] = [
+      () => store().updateChat({ ...ids, title: "Other", archived: true, metadata: { a: 1 } }),
+      () => store().updateChat({ ...ids, title: "Other", archived: true, metadata: { a: 1 } }),
+      () => store().deleteChat(fork),
+      () => store().forkChat({ ...ids, newChatId: randomUUID(), throughMessageId: `m${n - 1}` }),
+      () => store().updateMessage({ ...ids, message }),
+      () => store().updateMessage({ ...ids, message }),
+      () => store().deleteMessage({ ...ids, messageId: `m${n + k}`, following: true }),
+      () => store().deleteMessage({ ...ids, messageId: `m${n - 1}` }),
+      () => store().claimChats({ fromUserId: guest, userId: ids.userId }),
+      () => store().deleteAllChats({ userId: guest }),
+      exportAll,
+    ];
+    expect(verbs).toHaveLength(promised.length);
+    await store().forkChat({ ...ids, newChatId: fork.chatId, throughMessageId: `m${n - 1}` });
+
+    const measured: typeof promised = [];
+    for (const [index, work] of verbs.entries()) {
+      const { verb = "", count = "", messages = "" } = promised[index] ?? {};
+      // To be deleted and exported again.
+      if (/deleteAll|export/.test(verb)) {
+        for (let number = 0; number < c; number++) {
+          await store().upsertChat({ userId: guest, chatId: randomUUID(), messages: conversation(2, size) });
+        }
+      }
+      const before = await rowCounts();
+      const traffic = await proxy.count(work);
+      expect(traffic.roundTrips, verb).toBe(traffic.statements);
+      const after = await rowCounts();
+      const rowsOf = (table: string) =>
+        (after.get(table) ?? []).map((rows, place) => rows - (before.get(table)?.[place] ?? 0)).join("-");
+      const inLetters = (rows: string, letters: Record<number, string>) =>
+        rows
+          .split("-")
+          .map((number) => letters[Number(number)] ?? number)
+          .join("-");
+      const total = messages === "0-0-n" && /All/.test(verb) ? 2 * c : n;
+      measured.push({
+        verb,
+        // Beyond the first batch it is said in words.
+        count: count.startsWith(inLetters(String(traffic.statements), { [c + 1]: "c + 1" }))
+          ? count
+          : String(traffic.statements),
+        chats: inLetters(rowsOf("chats"), { [c]: "c" }),
+        messages: inLetters(rowsOf("messages"), { [total]: "n", [k]: "k" }),
+      });
+    }
+    expect(measured).toEqual(promised);
   });
 
   describe("reading", () => {

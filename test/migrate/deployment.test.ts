@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { afterEach, describe, expect, test } from "vitest";
-import { type ChatDatabase, createChatStore, migrate } from "../../src/index.ts";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "../../src/index.ts";
 import { describeDiagnosis, diagnose } from "../../src/migrate/doctor.ts";
 import { applyMigrations } from "../../src/migrate/migrate.ts";
 import { migrationScript } from "../../src/migrate/migration-script.ts";
@@ -9,9 +9,10 @@ import { statusOf } from "../../src/migrate/status.ts";
 import { say } from "../conversations.ts";
 import { openWith, pools, type TestDatabase } from "../databases.ts";
 import { newerMigrations } from "../newer-package.ts";
+import { release } from "../releases.ts";
 
 // The older package is this one, which is what will be there when a newer one comes. That passes for the newer one with a
-// migration more. That the older one works on its tables is also what the contract suite shows.
+// migration more. That the older one works on its tables is also what the contract suite shows. The one before this was published.
 const older = migrations;
 const newer = newerMigrations;
 const breaking: Migration = {
@@ -26,16 +27,26 @@ afterEach(async () => {
   await Promise.all(opened.splice(0).map((database) => database.close()));
 });
 
+/** A version of the package, as far as it matters here. */
+interface Version {
+  createChatStore(db: ChatDatabase): ChatStore;
+  migrate(db: ChatDatabase): Promise<unknown>;
+}
+const thatKnows = (known: readonly Migration[]): Version => ({
+  createChatStore,
+  migrate: (db) => applyMigrations(db, "chat_store", undefined, known),
+});
+
 /** Processes of one version of the package: each migrates when it starts, and then serves until it is stopped. */
-function deploy(db: ChatDatabase, known: readonly Migration[], count: number, shared: string) {
-  const store = createChatStore(db);
+function deploy(db: ChatDatabase, version: Version, count: number, shared: string) {
+  const store = version.createChatStore(db);
   let isStopped = false;
   let requests = 0;
   /** Every message whose save has been confirmed. */
   const confirmed: { chatId: string; id: string }[] = [];
 
   async function serve() {
-    await applyMigrations(db, "chat_store", undefined, known);
+    await version.migrate(db);
     const mine = { userId: "u", chatId: randomUUID() };
     let messages = [say("user", "first")];
     await store.upsertChat({ ...mine, messages });
@@ -50,6 +61,8 @@ function deploy(db: ChatDatabase, known: readonly Migration[], count: number, sh
 
       const question = say("user", "question");
       const turn = await store.startTurn({ userId: "u", chatId: shared, message: question });
+      const pieces = [`data: {"type":"start","messageId":"${turn.persist.generateMessageId()}"}\n\n`];
+      await turn.consumeSseStream({ stream: ReadableStream.from(pieces) });
       const answer = say("assistant", "answer", turn.persist.generateMessageId());
       await turn.persist.onEnd({ responseMessage: answer });
       confirmed.push({ chatId: shared, id: question.id }, { chatId: shared, id: answer.id });
@@ -75,6 +88,13 @@ function deploy(db: ChatDatabase, known: readonly Migration[], count: number, sh
   };
 }
 
+let published: Version;
+beforeAll(async () => {
+  const { remove, ...version } = await release("0.1.0");
+  published = version;
+  return remove;
+});
+
 describe.each(pools)("a deployment on $name", ({ connect }) => {
   const openOlder = async () => {
     const database = await openWith(connect);
@@ -87,40 +107,81 @@ describe.each(pools)("a deployment on $name", ({ connect }) => {
   const lines = (list: readonly Migration[]) =>
     list.map(({ version, name, breaking }) => ({ version, name, breaking }));
 
-  test("old and new processes serve side by side while it migrates, then new ones alone, then old ones again", async () => {
+  test.each([
+    { name: "this one and a newer one", versions: () => [thatKnows(older), thatKnows(newer)] as const, known: newer },
+    { name: "0.1.0 and this one", versions: () => [published, { createChatStore, migrate }] as const, known: older },
+  ])(
+    "processes of $name serve side by side while it migrates, then the new ones alone, then old ones again",
+    async ({ versions, known }) => {
+      const [before, after] = versions();
+      const database = await openWith(connect);
+      opened.push(database);
+      const { db } = database;
+      await before.migrate(db);
+      const shared = randomUUID();
+
+      const old = deploy(db, before, 4, shared);
+      await old.served(8);
+      expect(await ledger(database)).not.toEqual(lines(known));
+      const young = deploy(db, after, 4, shared);
+      await Promise.all([old.served(20), young.served(20)]);
+      expect(await ledger(database)).toEqual(lines(known));
+      const restarted = deploy(db, before, 2, shared);
+      await Promise.all([old.served(8), young.served(8), restarted.served(4)]);
+      await Promise.all([old.stop(), restarted.stop()]);
+      await young.served(8);
+      const rolledBack = deploy(db, before, 4, shared);
+      await rolledBack.served(8);
+      await young.stop();
+      await rolledBack.served(8);
+      await rolledBack.stop();
+
+      // All that was confirmed is there, nothing else, and each answer right after its question.
+      const confirmed = [old, young, restarted, rolledBack].flatMap((processes) => processes.confirmed);
+      const inOrder = <Row extends { id: string }>(rows: Row[]) => rows.sort((a, b) => (a.id < b.id ? -1 : 1));
+      const stored = await database.query<{ chatId: string; id: string }>(
+        'select chat_id as "chatId", id from chat_store.messages',
+      );
+      expect(inOrder(stored)).toEqual(inOrder(confirmed));
+      const roles = await database.query(
+        'select role from chat_store.messages where chat_id = $1 and "order" % 2 = 0 group by role',
+        [shared],
+      );
+      expect(roles).toEqual([{ role: "user" }]);
+      expect(await ledger(database)).toEqual(lines(known));
+    },
+    120_000,
+  );
+
+  test("0.1.0 works on what this version has done to its chats", async () => {
     const database = await openOlder();
-    const { db } = database;
-    const shared = randomUUID();
-
-    const old = deploy(db, older, 4, shared);
-    await old.served(8);
-    const young = deploy(db, newer, 4, shared);
-    await Promise.all([old.served(20), young.served(20)]);
-    expect(await ledger(database)).toEqual(lines(newer));
-    const restarted = deploy(db, older, 2, shared);
-    await Promise.all([old.served(8), young.served(8), restarted.served(4)]);
-    await Promise.all([old.stop(), restarted.stop()]);
-    await young.served(8);
-    const rolledBack = deploy(db, older, 4, shared);
-    await rolledBack.served(8);
-    await young.stop();
-    await rolledBack.served(8);
-    await rolledBack.stop();
-
-    // All that was confirmed is there, nothing else, and each answer right after its question.
-    const confirmed = [old, young, restarted, rolledBack].flatMap((processes) => processes.confirmed);
-    const inOrder = <Row extends { id: string }>(rows: Row[]) => rows.sort((a, b) => (a.id < b.id ? -1 : 1));
-    const stored = await database.query<{ chatId: string; id: string }>(
-      'select chat_id as "chatId", id from chat_store.messages',
-    );
-    expect(inOrder(stored)).toEqual(inOrder(confirmed));
-    const roles = await database.query(
-      'select role from chat_store.messages where chat_id = $1 and "order" % 2 = 0 group by role',
-      [shared],
-    );
-    expect(roles).toEqual([{ role: "user" }]);
-    expect(await ledger(database)).toEqual(lines(newer));
-  }, 120_000);
+    const [ids, store, before] = [
+      { userId: "u", chatId: "c" },
+      createChatStore(database.db),
+      published.createChatStore(database.db),
+    ];
+    const messages = [say("user", "1", "1"), say("assistant", "2", "2"), say("user", "3", "3"), say("user", "4", "4")];
+    await before.upsertChat({ ...ids, messages });
+    await store.updateChat({ ...ids, title: "Tides", archived: true, metadata: { a: 1 } });
+    await store.deleteMessage({ ...ids, messageId: "2" });
+    await store.updateMessage({ ...ids, message: say("user", "three", "3") });
+    await store.forkChat({ ...ids, newChatId: "fork", throughMessageId: "3" });
+    expect(await before.getChat(ids)).toMatchObject({ title: "Tides", version: 3, messages: { length: 3 } });
+    // It does not know of the archive, and shows all.
+    expect((await before.getChats(ids)).map(({ id }) => id).sort()).toEqual(["c", "fork"]);
+    const turn = await before.startTurn({ ...ids, message: say("user", "5", "5") });
+    await turn.persist.onEnd({ responseMessage: say("assistant", "6", "6") });
+    await before.upsertChat({ ...ids, chatId: "fork", messages: [say("user", "7", "7")] });
+    // What it saves leaves alone what it does not know.
+    expect(await store.getChat(ids)).toMatchObject({ archivedAt: expect.any(Date), metadata: { a: 1 }, version: 5 });
+    // A claim under a turn of its takes the chat along, and its answer is lost, as it was with that version.
+    const guest = await before.startTurn({ ...ids, message: say("user", "8", "8") });
+    await store.claimChats({ fromUserId: "u", userId: "heir" });
+    await expect(guest.persist.onEnd({ responseMessage: say("assistant", "9") })).rejects.toMatchObject({
+      code: "CHAT_CONFLICT",
+    });
+    expect(await store.deleteAllChats({ userId: "heir" })).toBe(2);
+  });
 
   test("nobody waits for a migration that waits for somebody else's transaction", async () => {
     const database = await openOlder();
