@@ -9,7 +9,7 @@ import { statusOf } from "../../src/migrate/status.ts";
 import { say } from "../conversations.ts";
 import { openWith, pools, type TestDatabase } from "../databases.ts";
 import { newerMigrations } from "../newer-package.ts";
-import { release } from "../releases.ts";
+import { importRelease } from "../releases.ts";
 
 // The older package is this one, which is what will be there when a newer one comes. That passes for the newer one with a
 // migration more. That the older one works on its tables is also what the contract suite shows. The one before this was published.
@@ -90,7 +90,7 @@ function deploy(db: ChatDatabase, version: Version, count: number, shared: strin
 
 let published: Version;
 beforeAll(async () => {
-  const { remove, ...version } = await release("0.1.0");
+  const { remove, ...version } = await importRelease("0.1.0");
   published = version;
   return remove;
 });

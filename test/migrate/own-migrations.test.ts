@@ -13,6 +13,7 @@ import { readCatalog } from "../../src/migrate/catalog.ts";
 import { diagnose } from "../../src/migrate/doctor.ts";
 import { conversation } from "../conversations.ts";
 import { createDatabase } from "../databases.ts";
+import { unpackRelease } from "../releases.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -94,6 +95,26 @@ export default defineConfig({
     await expect(migrate(db, { schema })).rejects.toThrow(
       /if your own migrations create the tables, do not call migrate/,
     );
+    await expectHealthy(db);
+  });
+
+  test("generates what an update adds, and nothing else", async () => {
+    const { db } = await openDatabase();
+    const { folder: released, remove } = await unpackRelease("0.1.0");
+    onTestFinished(remove);
+    await rm(join(folder, "drizzle"), { recursive: true, force: true });
+    const before = source.replace("drizzle-chat-store/schema", join(released, "dist", "schema.js"));
+    await writeFile(join(folder, "schema.ts"), before);
+    await kit(["generate"]);
+    await migrateOwn(db, { migrationsFolder: join(folder, "drizzle") });
+    expect((await diagnose(db, schema)).differences.map(({ kind, object }) => `${kind} ${object}`)).toEqual([
+      "missing column chats.archived_at",
+      "missing column chats.claimed_from",
+      "missing column chats.metadata",
+    ]);
+    await writeFile(join(folder, "schema.ts"), source);
+    await kit(["generate"]);
+    await migrateOwn(db, { migrationsFolder: join(folder, "drizzle") });
     await expectHealthy(db);
   });
 
