@@ -10,12 +10,13 @@ import {
   toUIMessageStream,
   UI_MESSAGE_STREAM_HEADERS,
 } from "ai";
-import express, { type Request, type RequestHandler, type Response } from "express";
-import { z } from "zod";
-import { answerWithError, describe, HttpError, noSuchChat } from "./errors.ts";
+import express, { type Request, type Response } from "express";
+import { chatRoutes } from "./chats.ts";
+import { answerWithError, checked, describe, HttpError } from "./errors.ts";
 import { chatModel } from "./model.ts";
 import { chatRequest, titleOf } from "./question.ts";
 import { openStore } from "./store.ts";
+import { signedIn, userIdOf } from "./user.ts";
 
 const host = process.env.HOST || "127.0.0.1";
 const app = express().disable("x-powered-by");
@@ -28,23 +29,7 @@ app.use(async (_request, _response, next) => {
 });
 const { store, place, close } = await opened;
 
-/** Stands in for your login, which takes the user from a session and never from what a client can make up. */
-const userIdOf = (request: Request) => request.get("x-user-id") ?? "";
-const signedIn: RequestHandler = (request, _response, next) => {
-  if (!userIdOf(request)) throw new HttpError(401, "Who are you? Expected the header x-user-id.");
-  next();
-};
-
-app.get("/api/chats", signedIn, async (request, response) => {
-  const limit = request.query.limit === undefined ? undefined : Number(request.query.limit);
-  response.json(await store.getChats({ userId: userIdOf(request), limit }));
-});
-
-app.get("/api/chats/:id", signedIn, async (request, response) => {
-  const chat = await store.getChat({ userId: userIdOf(request), chatId: String(request.params.id) });
-  if (!chat) throw noSuchChat();
-  response.json(chat);
-});
+app.use(chatRoutes(store));
 
 /** Answers that are being generated and saved, also those whose clients have gone. */
 const turns = new Set<Promise<void>>();
@@ -64,9 +49,7 @@ app.post("/api/chat", signedIn, express.json({ limit: "1mb" }), (request, respon
 });
 
 async function takeTurn(request: Request, response: Response) {
-  const body = chatRequest.safeParse(request.body);
-  if (!body.success) throw new HttpError(400, z.prettifyError(body.error));
-  const { id: chatId, message, trigger, messageId } = body.data;
+  const { id: chatId, message, trigger, messageId } = checked(chatRequest, request.body);
   const title = titleOf(message);
   const turn = await store.startTurn({ userId: userIdOf(request), chatId, message, trigger, messageId, title });
   const result = streamText({

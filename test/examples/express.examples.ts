@@ -13,6 +13,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import type { Chat, ChatWithMessages } from "../../src/index.ts";
 import { TestChat } from "../chat-server.ts";
 import { say, textOf } from "../conversations.ts";
+import { countingProxy } from "../counting-proxy.ts";
 import { createDatabase } from "../databases.ts";
 import { installExample } from "./install.ts";
 
@@ -114,6 +115,13 @@ const post = (body: unknown, headers: Record<string, string> = { "x-user-id": "u
     headers: { "content-type": "application/json", ...headers },
     body: typeof body === "string" ? body : JSON.stringify(body),
   });
+/** Any request; `body` is JSON, or sent as it is if it is a string. */
+const send = (method: string, path: string, userId: string, body?: unknown, { url } = server) =>
+  fetch(url + path, {
+    method,
+    headers: { "x-user-id": userId, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+    body: body === undefined || typeof body === "string" ? (body ?? null) : JSON.stringify(body),
+  });
 const newChat = (userId: string, { url } = server, init: { id?: string; messages?: UIMessage[] } = {}) =>
   new TestChat({ id: randomUUID(), ...init, url: `${url}/api/chat`, userId });
 const asJson = <T>(value: T): T => JSON.parse(JSON.stringify(value));
@@ -121,6 +129,16 @@ const asJson = <T>(value: T): T => JSON.parse(JSON.stringify(value));
 async function ask(chat: TestChat, text: string) {
   await chat.sendMessage({ text });
   expect(chat.error).toBeUndefined();
+}
+
+async function expectError(response: Response, status: number) {
+  const text = await response.text();
+  expect([response.status, text]).toEqual([status, expect.any(String)]);
+  expect(response.headers.get("content-type")).toMatch(/^application\/json/);
+  const body = JSON.parse(text);
+  expect(body).toEqual({ error: expect.stringMatching(/./) });
+  expect(body.error).not.toMatch(/node_modules|\n +at |\.[tj]s:\d/);
+  return text;
 }
 
 /** Asks, and goes away as soon as some words have arrived. */
@@ -326,17 +344,349 @@ test("the list holds the user's own chats, the newest activity first, and at mos
   expect(await getChats(newUser())).toEqual([]);
 });
 
-describe("errors are JSON without a stack:", () => {
-  const expectError = async (response: Response, status: number) => {
-    const text = await response.text();
-    expect([response.status, text]).toEqual([status, expect.any(String)]);
-    expect(response.headers.get("content-type")).toMatch(/^application\/json/);
-    const body = JSON.parse(text);
-    expect(body).toEqual({ error: expect.stringMatching(/./) });
-    expect(body.error).not.toMatch(/node_modules|\n +at |\.[tj]s:\d/);
-    return text;
+/** A chat of two questions and their answers. */
+async function askedTwice(userId: string, from = server) {
+  const chat = newChat(userId, from);
+  await ask(chat, "One?");
+  await ask(chat, "Two?");
+  const [first, , second] = chat.messages.map(({ id }) => id);
+  return { id: chat.id, path: `/api/chats/${chat.id}`, first: first ?? "", second: second ?? "" };
+}
+
+describe("what is said about a chat", () => {
+  test("is changed, and neither moves it in the list nor makes it another version", async () => {
+    const userId = newUser();
+    const [older, newer] = [newChat(userId), newChat(userId)];
+    await ask(older, "a");
+    await ask(newer, "b");
+    const before = await getChat(older.id, userId);
+    const path = `/api/chats/${older.id}`;
+    const changed = await send("PATCH", path, userId, { title: "Tea", metadata: { pinned: true } });
+    expect(changed.status).toBe(200);
+    const { messages, ...chat } = { ...before, title: "Tea", metadata: { pinned: true } };
+    expect(await changed.json()).toEqual(chat);
+    expect(await getChat(older.id, userId)).toEqual({ ...chat, messages });
+    expect((await getChats(userId)).map(({ id }) => id)).toEqual([newer.id, older.id]);
+
+    expect(await (await send("PATCH", path, userId, { titleIfEmpty: "Made up" })).json()).toEqual(chat);
+    expect((await send("PATCH", path, userId, { title: "" })).status).toBe(200);
+    expect(await (await send("PATCH", path, userId, { titleIfEmpty: "Made up" })).json()).toMatchObject({
+      title: "Made up",
+      metadata: { pinned: true },
+    });
+    expect(await (await send("PATCH", path, userId, { metadata: null })).json()).not.toHaveProperty("metadata");
+  });
+
+  test("the archive and the list each have their own", async () => {
+    const userId = newUser();
+    const [kept, put] = [newChat(userId), newChat(userId)];
+    await ask(kept, "a");
+    await ask(put, "b");
+    const path = `/api/chats/${put.id}`;
+    const archived = (await (await send("PATCH", path, userId, { archived: true })).json()) as Chat;
+    expect(archived.archivedAt).toEqual(expect.any(String));
+    const ids = async (query: string) => (await getJson<Chat[]>(`/api/chats${query}`, userId)).map(({ id }) => id);
+    expect(await ids("")).toEqual([kept.id]);
+    expect(await ids("?archived=false")).toEqual([kept.id]);
+    expect(await ids("?archived=true")).toEqual([put.id]);
+    expect(await ids("?archived=true&limit=1")).toEqual([put.id]);
+    // It can be read and talked in all the same.
+    await ask(put, "c");
+    expect((await getChat(put.id, userId)).messages).toHaveLength(4);
+    expect(await ids("?archived=true")).toEqual([put.id]);
+    expect(await (await send("PATCH", path, userId, { archived: false })).json()).toMatchObject({ archivedAt: null });
+    expect(await ids("")).toEqual([put.id, kept.id]);
+  });
+});
+
+test("a fork has the messages up to the one named, and goes its own way", async () => {
+  const userId = newUser();
+  const { id, path, first } = await askedTwice(userId);
+  const before = await getChat(id, userId);
+  const newId = randomUUID();
+  const body = { id: newId, throughMessageId: first, title: "Another way" };
+  const forked = await send("POST", `${path}/fork`, userId, body);
+  expect(forked.status).toBe(201);
+  expect(await forked.json()).toMatchObject({ id: newId, userId, title: "Another way", version: 1 });
+  expect((await getChat(newId, userId)).messages).toEqual(before.messages.slice(0, 1));
+  const whole = randomUUID();
+  expect((await send("POST", `${path}/fork`, userId, { id: whole })).status).toBe(201);
+  expect(await getChat(whole, userId)).toMatchObject({ title: "One?", messages: before.messages });
+
+  const fork = newChat(userId, server, await getChat(whole, userId));
+  await ask(fork, "Three?");
+  expect(textOf(fork.messages[5])).toContain('"Three?", and before that "Two?"');
+  expect(await getChat(id, userId)).toEqual(before);
+
+  expect(await expectError(await send("POST", `${path}/fork`, userId, { id: newId }), 409)).toContain("already");
+  await expectError(await send("POST", `${path}/fork`, userId, { id }), 409);
+  const unknown = { id: randomUUID(), throughMessageId: "unknown" };
+  await expectError(await send("POST", `${path}/fork`, userId, unknown), 404);
+  await expectError(await get(`/api/chats/${unknown.id}`, userId), 404);
+  const others = newChat(newUser());
+  await ask(others, "Mine?");
+  await expectError(await send("POST", `${path}/fork`, userId, { id: others.id }), 404);
+  expect(await getChats(userId)).toHaveLength(3);
+});
+
+describe("a message", () => {
+  const parts = say("user", "Corrected?").parts;
+
+  test("of the user's own is changed where it stands, and nothing else is", async () => {
+    const userId = newUser();
+    const { id, path, first, second } = await askedTwice(userId);
+    const { messages, ...before } = await getChat(id, userId);
+    const changed = await send("PUT", `${path}/messages/${first}`, userId, {
+      id: second,
+      role: "user",
+      parts,
+      metadata: { corrected: true },
+    });
+    expect(changed.status).toBe(200);
+    const chat = { ...before, version: before.version + 1, updatedAt: expect.any(String) };
+    expect(await changed.json()).toEqual(chat);
+    const expected = [{ id: first, role: "user", parts, metadata: { corrected: true } }, ...messages.slice(1)];
+    expect(await getChat(id, userId)).toEqual({ ...chat, messages: expected });
+    expect((await send("PUT", `${path}/messages/${first}`, userId, { role: "user", parts })).status).toBe(200);
+    expect((await getChat(id, userId)).messages[0]).toEqual({ id: first, role: "user", parts });
+    await expectError(await send("PUT", `${path}/messages/unknown`, userId, { role: "user", parts }), 404);
+  });
+
+  test("of the assistant is not, whatever role the request claims for it", async () => {
+    const userId = newUser();
+    const { id, path, first } = await askedTwice(userId);
+    const before = await getChat(id, userId);
+    const answer = before.messages[1]?.id ?? "";
+    for (const role of ["assistant", "system", "user"]) {
+      await expectError(await send("PUT", `${path}/messages/${answer}`, userId, { role, parts }), 400);
+    }
+    await expectError(await send("PUT", `${path}/messages/${first}`, userId, { role: "assistant", parts }), 400);
+    expect(await getChat(id, userId)).toEqual(before);
+  });
+
+  test("is deleted alone, or with all that follow", async () => {
+    const userId = newUser();
+    const { id, path, second } = await askedTwice(userId);
+    const { messages } = await getChat(id, userId);
+    const answer = messages[1]?.id ?? "";
+    const alone = await send("DELETE", `${path}/messages/${answer}`, userId);
+    expect(alone.status).toBe(200);
+    expect(await alone.json()).toMatchObject({ id, version: 5 });
+    expect((await getChat(id, userId)).messages).toEqual(messages.toSpliced(1, 1));
+    await expectError(await send("DELETE", `${path}/messages/${answer}`, userId), 404);
+    expect((await send("DELETE", `${path}/messages/${second}?following=true`, userId)).status).toBe(200);
+    expect((await getChat(id, userId)).messages).toEqual(messages.slice(0, 1));
+    const chat = newChat(userId, server, await getChat(id, userId));
+    await ask(chat, "Three?");
+    expect((await getChat(id, userId)).messages).toEqual(asJson(chat.messages));
+  });
+});
+
+test("a chat is deleted, and all of the user's are, and nobody else's", async () => {
+  const [userId, other] = [newUser(), newUser()];
+  const chats = [newChat(userId), newChat(userId), newChat(userId)];
+  const others = newChat(other);
+  await Promise.all([...chats, others].map((chat) => ask(chat, "Hi")));
+  const path = `/api/chats/${chats[0]?.id}`;
+  const deleted = await send("DELETE", path, userId);
+  expect([deleted.status, await deleted.text()]).toEqual([204, ""]);
+  await expectError(await get(path, userId), 404);
+  await expectError(await send("DELETE", path, userId), 404);
+  await send("PATCH", `/api/chats/${chats[1]?.id}`, userId, { archived: true });
+  expect(await (await send("DELETE", "/api/chats", userId)).json()).toEqual({ deleted: 2 });
+  expect(await (await send("DELETE", "/api/chats", userId)).json()).toEqual({ deleted: 0 });
+  expect(await (await get("/api/export", userId)).text()).toBe("");
+  expect((await getChat(others.id, other)).messages).toHaveLength(2);
+});
+
+test("an id that is left out, or that a URL takes for a step up, deletes nothing", async () => {
+  const userId = newUser();
+  const { id, path } = await askedTwice(userId);
+  const stored = await getChat(id, userId);
+  const addresses = ["/api/chats/", "/api/chats/.", "/api/chats/%2e", "/api/chats//", `${path}/`];
+  for (const address of [...addresses, `${path}/messages`, `${path}/messages/`, `${path}/messages/..`]) {
+    await expectError(await send("DELETE", address, userId), 404);
+  }
+  expect(await getChat(id, userId)).toEqual(stored);
+});
+
+describe("while an answer streams", () => {
+  const changed = "The chat has changed meanwhile. Load it again.";
+  /** A chat that is answering its last question. */
+  async function answering(userId: string, ...before: string[]) {
+    const chat = newChat(userId);
+    for (const question of before) await ask(chat, question);
+    const place = chat.messages.length;
+    const asked = chat.sendMessage({ text: "And this?" });
+    await expect.poll(() => textOf(chat.messages[place + 1]), { timeout: 10_000 }).toBeTruthy();
+    return { chat, asked, path: `/api/chats/${chat.id}`, question: chat.messages[place]?.id ?? "" };
+  }
+
+  test.each([
+    ["its chat is deleted", (path: string) => [path, 204] as const],
+    ["all chats are", () => ["/api/chats", 200] as const],
+  ])("%s: the stream ends for all, nothing is stored, and the server goes on", async (_, target) => {
+    const userId = newUser();
+    const { chat, asked, path } = await answering(userId);
+    const joining = newChat(userId, server, await getChat(chat.id, userId));
+    const joined = joining.resumeStream();
+    await expect.poll(() => textOf(joining.messages[1]), { timeout: 10_000 }).toBeTruthy();
+    const [address, status] = target(path);
+    const deletion = await send("DELETE", address, userId);
+    expect(deletion.status).toBe(status);
+    await Promise.all([asked, joined]);
+    expect(chat.error?.message).toBe(changed);
+    expect(textOf(chat.messages[1])).not.toBe(firstAnswer("And this?"));
+    expect(textOf(joining.messages[1])).not.toBe(firstAnswer("And this?"));
+    await sleep(500);
+    await expectError(await get(path, userId), 404);
+    expect(await getChats(userId)).toEqual([]);
+
+    const again = newChat(userId, server, { id: chat.id });
+    await ask(again, "Anew?");
+    expect((await getChat(chat.id, userId)).messages.map(textOf)).toEqual(["Anew?", firstAnswer("Anew?")]);
+    expect(server.output()).not.toMatch(/\n +at /);
+  });
+
+  test.each([
+    ["its question is deleted", "DELETE", undefined, ["One?", firstAnswer("One?")]],
+    ["its question is changed", "PUT", say("user", "And that?"), ["One?", firstAnswer("One?"), "And that?"]],
+  ])("%s: the stream ends and the answer is not stored", async (_, method, body, stored) => {
+    const userId = newUser();
+    const { chat, asked, path, question } = await answering(userId, "One?");
+    expect((await send(method, `${path}/messages/${question}`, userId, body)).status).toBe(200);
+    await asked;
+    expect(chat.error?.message).toBe(changed);
+    await sleep(500);
+    expect((await getChat(chat.id, userId)).messages.map(textOf)).toEqual(stored);
+    const again = newChat(userId, server, await getChat(chat.id, userId));
+    await ask(again, "Three?");
+    expect((await getChat(chat.id, userId)).messages).toEqual(asJson(again.messages));
+    expect(server.output()).not.toMatch(/\n +at /);
+  });
+
+  test("what is done elsewhere in the chat is no matter to it", async () => {
+    const userId = newUser();
+    const { chat, asked, path, question } = await answering(userId, "One?");
+    const [first, answer] = chat.messages.map(({ id }) => id);
+    const corrected = say("user", "First?");
+    const forkId = randomUUID();
+    const statuses = [
+      await send("PATCH", path, userId, { title: "Tea", archived: true }),
+      await send("PUT", `${path}/messages/${first}`, userId, corrected),
+      await send("DELETE", `${path}/messages/${answer}`, userId),
+      await send("POST", `${path}/fork`, userId, { id: forkId }),
+    ].map(({ status }) => status);
+    expect(statuses).toEqual([200, 200, 200, 201]);
+    await asked;
+    expect(chat.error).toBeUndefined();
+    const stored = await getChat(chat.id, userId);
+    expect(stored).toMatchObject({ title: "Tea", archivedAt: expect.any(String) });
+    expect(stored.messages).toEqual([{ ...corrected, id: first }, ...asJson(chat.messages.slice(2))]);
+    expect((await getChat(forkId, userId)).messages.map(({ id }) => id)).toEqual([first, question]);
+  });
+});
+
+describe("an export", () => {
+  const linesOf = (text: string): ChatWithMessages[] => {
+    expect(text.endsWith("\n")).toBe(true);
+    return text
+      .slice(0, -1)
+      .split("\n")
+      .map((line) => JSON.parse(line));
   };
 
+  /** A server with `count` chats of one user, each with a question of this length, and how its statements are counted. */
+  async function startWithChats(count: number, length: number) {
+    const { url, drop } = await createDatabase();
+    onTestFinished(drop);
+    const proxy = await countingProxy(url);
+    onTestFinished(() => void proxy.close());
+    // With Vitest's own NODE_ENV, Express does not log what fails once the headers are sent.
+    const server = await startForTest({ DATABASE_URL: proxy.url, NODE_ENV: "production" });
+    const userId = newUser();
+    const id = randomUUID();
+    await (await post({ id, message: say("user", "x".repeat(length)) }, { "x-user-id": userId }, server)).text();
+    for (let made = 1; made < count; made++) {
+      const forked = await send("POST", `/api/chats/${id}/fork`, userId, { id: randomUUID() }, server);
+      expect(forked.status).toBe(201);
+    }
+    return { url, proxy, server, userId };
+  }
+
+  /** A client that has got the headers, and does not read on. */
+  const openExport = ({ url }: Server, userId: string) =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      request(`${url}/api/export`, { headers: { "x-user-id": userId } }, resolve)
+        .on("error", reject)
+        .end();
+    });
+
+  test("holds every chat whole, on a line of its own", async () => {
+    const userId = newUser();
+    const { id, path } = await askedTwice(userId);
+    for (let made = 0; made < 119; made++) await send("POST", `${path}/fork`, userId, { id: `${id}-${made}` });
+    await send("PATCH", path, userId, { archived: true, title: "Two\nlines", metadata: { is: "a\u2028b" } });
+    const response = await get("/api/export", userId);
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-type")).toBe("application/x-ndjson");
+    const exported = linesOf(await response.text());
+    expect(exported).toHaveLength(120);
+    const chats = await getChats(userId);
+    expect(chats).toHaveLength(119);
+    const ids = [id, ...chats.map(({ id }) => id)];
+    expect(exported.map(({ id }) => id).sort()).toEqual(ids.sort());
+    for (const chat of [exported[0], exported.find((chat) => chat.id === id), exported.at(-1)]) {
+      expect(chat).toEqual(await getChat(chat?.id ?? "", userId));
+    }
+  });
+
+  test("is read as the client reads, ends when it leaves, and keeps no server from stopping", async () => {
+    const { proxy, server, userId } = await startWithChats(60, 900_000);
+    let client: IncomingMessage | undefined;
+    const begun = await proxy.count(async () => {
+      client = await openExport(server, userId);
+      await sleep(1_500);
+    });
+    expect(begun.statements).toBeGreaterThan(1);
+    expect(begun.statements).toBeLessThan(40);
+    expect(await proxy.count(() => sleep(500))).toMatchObject({ statements: 0 });
+    client?.destroy();
+    expect((await proxy.count(() => sleep(1_000))).statements).toBeLessThan(2);
+    expect(linesOf(await (await get("/api/export", userId, server)).text())).toHaveLength(60);
+    // And one that leaves while it reads.
+    const reading = await openExport(server, userId);
+    await once(reading, "data");
+    reading.destroy();
+    expect(await getChats(userId, server)).toHaveLength(60);
+
+    const staying = await openExport(server, userId);
+    const began = Date.now();
+    expect(await server.stop()).toBe(0);
+    expect(Date.now() - began).toBeLessThan(6_000);
+    staying.destroy();
+    expect(server.output()).not.toMatch(/\n +at /);
+  });
+
+  test("that fails halfway does not look as if it were whole", async () => {
+    const { url, server, userId } = await startWithChats(60, 900_000);
+    const client = await openExport(server, userId);
+    const database = new pg.Client(url);
+    await database.connect();
+    await database.query("alter table chat_store.messages rename to mislaid");
+    const read = async () => {
+      for await (const _ of client);
+    };
+    await expect(read()).rejects.toThrow("aborted");
+    await expect.poll(() => server.output()).toContain("exportChats did not find its tables");
+    expect(await expectError(await get("/api/export", userId, server), 500)).toBe('{"error":"Something went wrong."}');
+    await database.query("alter table chat_store.mislaid rename to messages");
+    await database.end();
+    expect(linesOf(await (await get("/api/export", userId, server)).text())).toHaveLength(60);
+  });
+});
+
+describe("errors are JSON without a stack:", () => {
   test("somebody else's chat, read or asked in, is answered exactly as one that does not exist", async () => {
     const owner = newUser();
     const chat = newChat(owner);
@@ -360,6 +710,13 @@ describe("errors are JSON without a stack:", () => {
     ["a question", () => post({ id: randomUUID(), message: say("user", "Hi") }, {})],
     ["an empty name", () => get("/api/chats", "")],
     ["a question that is no JSON either", () => post("{", {})],
+    ["the deletion of all chats", () => send("DELETE", "/api/chats", "")],
+    ["the change of a chat", () => send("PATCH", "/api/chats/x", "", "{")],
+    ["the deletion of a chat", () => send("DELETE", "/api/chats/x", "")],
+    ["a fork", () => send("POST", "/api/chats/x/fork", "", "{")],
+    ["the change of a message", () => send("PUT", "/api/chats/x/messages/y", "", "{")],
+    ["the deletion of a message", () => send("DELETE", "/api/chats/x/messages/y", "")],
+    ["an export", () => get("/api/export", "")],
   ])("401 without a user, for %s", async (_, send) => {
     await expectError(await send(), 401);
   });
@@ -405,6 +762,86 @@ describe("errors are JSON without a stack:", () => {
     expect(await getChats(userId)).toEqual([]);
   });
 
+  test("nothing is changed in somebody else's chat, which is answered as one that does not exist", async () => {
+    const owner = newUser();
+    const { id, path, first } = await askedTwice(owner);
+    const stored = await getChat(id, owner);
+    const stranger = newUser();
+    const body = { role: "user", parts: question.parts };
+    const requests: [string, (chat: string) => string, unknown?][] = [
+      ["PATCH", (chat) => chat, { title: "Mine!", archived: true }],
+      ["DELETE", (chat) => chat],
+      ["POST", (chat) => `${chat}/fork`, { id: randomUUID() }],
+      ["PUT", (chat) => `${chat}/messages/${first}`, body],
+      ["DELETE", (chat) => `${chat}/messages/${first}`],
+      ["DELETE", (chat) => `${chat}/messages/${first}?following=true`],
+    ];
+    for (const [method, addressOf, body] of requests) {
+      const unknown = await send(method, addressOf(`/api/chats/${randomUUID()}`), stranger, body);
+      const theirs = await send(method, addressOf(path), stranger, body);
+      expect(await expectError(theirs, 404)).toBe(await expectError(unknown, 404));
+    }
+    expect(await (await send("DELETE", "/api/chats", stranger)).json()).toEqual({ deleted: 0 });
+    expect(await (await get("/api/export", stranger)).text()).toBe("");
+    expect(await getJson<Chat[]>("/api/chats?archived=true", stranger)).toEqual([]);
+    expect(await getChats(stranger)).toEqual([]);
+    expect(await getChat(id, owner)).toEqual(stored);
+  });
+
+  test("400 for what cannot be done to a chat, and nothing is changed", async () => {
+    const userId = newUser();
+    const { id, path, first } = await askedTwice(userId);
+    const stored = await getChat(id, userId);
+    const message = { role: "user", parts: question.parts };
+    const ofPart = (part: unknown) => ({ role: "user", parts: [part] });
+    const bad: [string, string, ...unknown[]][] = [
+      [
+        "PATCH",
+        path,
+        {},
+        { userId: "u" },
+        { title: null },
+        { title: 1 },
+        { title: "x".repeat(1_001) },
+        { title: "\0" },
+      ],
+      ["PATCH", path, { title: "a", titleIfEmpty: "b" }, { archived: "true" }, { archived: null }],
+      ["PATCH", path, { metadata: 1 }, { metadata: [] }, `{"metadata":{"deep":${deep}}}`],
+      ["POST", `${path}/fork`, {}, { id: 1 }, { id: "" }, { id: "x".repeat(256) }, { id: "\0" }],
+      ["POST", `${path}/fork`, { id: "y", throughMessageId: "" }, { id: "y", title: "x".repeat(1_001) }],
+      [
+        "PUT",
+        `${path}/messages/${first}`,
+        {},
+        { role: "user" },
+        { parts: question.parts },
+        { role: "user", parts: [] },
+      ],
+      ["PUT", `${path}/messages/${first}`, ofPart(null), ofPart({ type: "text", text: "" })],
+      ["PUT", `${path}/messages/${first}`, ofPart({ type: "file", mediaType: "image/png", url: "http://127.0.0.1/" })],
+      ["PUT", `${path}/messages/${first}`, { ...message, metadata: 1 }],
+      ["PUT", `${path}/messages/${first}`, `{"role":"user","parts":${deep}}`],
+      ["PUT", `${path}/messages/${"x".repeat(256)}`, message],
+    ];
+    for (const [method, address, ...bodies] of bad) {
+      for (const body of [...bodies, "", "{", "null", "[]", '"text"']) {
+        await expectError(await send(method, address, userId, body), 400);
+      }
+      const form = { method, headers: { "x-user-id": userId }, body: new URLSearchParams({ title: "a" }) };
+      await expectError(await fetch(server.url + address, form), 400);
+    }
+    for (const query of ["?following=", "?following=1", "?following=true&following=true"]) {
+      await expectError(await send("DELETE", `${path}/messages/${first}${query}`, userId), 400);
+    }
+    for (const path of ["/%00", `/${"x".repeat(256)}`, "/%"].flatMap((id) => [id, `/chat/messages${id}`])) {
+      await expectError(await send("DELETE", `/api/chats${path}`, userId), 400);
+    }
+    const large = { metadata: { text: "x".repeat(1024 * 1024) } };
+    await expectError(await send("PATCH", path, userId, large), 413);
+    expect(await getChat(id, userId)).toEqual(stored);
+    expect(await getChats(userId)).toHaveLength(1);
+  });
+
   test("metadata is not let through, however deeply it is nested", async () => {
     const userId = newUser();
     const id = randomUUID();
@@ -426,6 +863,12 @@ describe("errors are JSON without a stack:", () => {
     await expectError(await get("/api/chats", userId), 400);
     await expectError(await get("/api/chats/x", userId), 400);
     await expectError(await post({ id: "chat", message: question }, { "x-user-id": userId }), 400);
+    await expectError(await get("/api/export", userId), 400);
+    await expectError(await send("DELETE", "/api/chats", userId), 400);
+  });
+
+  test.each(["", "1", "yes", "TRUE", "true&archived=true"])("400 for ?archived=%s", async (archived) => {
+    await expectError(await get(`/api/chats?archived=${archived}`, "u"), 400);
   });
 
   test.each(["0", "-1", "1.5", "ten", "", "99999999999999999999", "1&limit=2"])("400 for ?limit=%s", async (limit) => {
@@ -458,7 +901,10 @@ describe("errors are JSON without a stack:", () => {
     ["GET", "/%"],
     ["POST", "/api/chats"],
     ["PUT", "/api/chat"],
-    ["DELETE", "/api/chats/x"],
+    ["PUT", "/api/chats/x"],
+    ["GET", "/api/chats/x/messages/y"],
+    ["DELETE", "/api/chats/x/messages"],
+    ["POST", "/api/export"],
   ])("404 for %s %s", async (method, path) => {
     await expectError(await fetch(server.url + path, { method }), 404);
   });
