@@ -22,7 +22,7 @@ Map.groupBy ??= <Key, Item>(items: Iterable<Item>, keyOf: (item: Item, index: nu
 export default defineConfig({
   plugins: [sqlAsText],
   test: {
-    include: ["test/*.test.ts", "test/{conversation,turns,migrate,cli,database}/*.test.ts"],
+    include: ["test/*.test.ts", "test/{chats,conversation,turns,migrate,cli,database}/*.test.ts"],
     // Minutes long: they have `npm run test:thorough`.
     exclude: [...configDefaults.exclude, "test/**/{interleavings,hostile-bodies}.test.ts"],
     globalSetup: ["postgres", "pglite"].map((name) => fileURLToPath(new URL(`test/${name}.ts`, import.meta.url))),
