@@ -78,7 +78,13 @@ export class ChatConflictError extends ChatStoreError {
   /** The stored version; `null` when there is no such chat. */
   readonly actualVersion: number | null;
 
-  constructor(facts: { chatId: string; expectedVersion: number | null; actualVersion: number | null }) {
+  constructor(facts: {
+    chatId: string;
+    expectedVersion: number | null;
+    actualVersion: number | null;
+    /** It was to be made, under an id that this user has taken. */
+    isTaken?: boolean;
+  }) {
     const found = facts.actualVersion === null ? "does not exist" : `is at version ${facts.actualVersion}`;
     const expected =
       facts.expectedVersion === null
@@ -88,8 +94,11 @@ export class ChatConflictError extends ChatStoreError {
           : `expected version ${facts.expectedVersion}`;
     super(
       "CHAT_CONFLICT",
-      `Chat ${quote(facts.chatId)} ${found}, ${expected}, so nothing was changed. ` +
-        "Load it again with getChat, apply the change to what is stored now, and save with that version.",
+      facts.isTaken
+        ? `Chat ${quote(facts.chatId)} exists already, so nothing was changed. Expected an id that is new: take another one, or see ` +
+            "with getChat whether an earlier try has made it."
+        : `Chat ${quote(facts.chatId)} ${found}, ${expected}, so nothing was changed. ` +
+            "Load it again with getChat, apply the change to what is stored now, and save with that version.",
     );
     this.chatId = facts.chatId;
     this.expectedVersion = facts.expectedVersion;

@@ -95,7 +95,7 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
   forkChat(input: ForkChatInput): Promise<Chat<C> | null>;
 
   /**
-   * Gives a stored message other parts and metadata. Its role and place stay.
+   * Gives a stored message other parts and metadata. Its role and place stay. A turn that answers it stops, and stores nothing.
    *
    * @returns the chat as it is stored now, or `null` when there is no such chat of this user, or no such message in it.
    * @throws {ChatConflictError} `expectedVersion` was given, the stored chat has another, and the message is not already like this.

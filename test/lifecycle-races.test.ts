@@ -155,6 +155,24 @@ describe.each(inModes(servers))("at once, on $name, $mode", ({ open, storeOn }) 
     expect(claimed.reduce((total, count) => total + count, 0)).toBe(1);
   });
 
+  test("who claims and who erases the same chats do not wait for each other for ever", async () => {
+    for (let round = 0; round < 10; round++) {
+      const [guest, user] = [newIds().userId, newIds().userId];
+      await database.query(
+        `insert into chat_store.chats (id, user_id, title)
+         select md5(random()::text || n), $1, '' from generate_series(1, 40) n`,
+        [guest],
+      );
+      const [claimed, again, erased] = await Promise.all([
+        store.claimChats({ fromUserId: guest, userId: user }),
+        store.claimChats({ fromUserId: guest, userId: user }),
+        store.deleteAllChats({ userId: guest }),
+      ]);
+      expect(claimed + again + erased).toBe(40);
+      expect(await store.getChats({ userId: user })).toHaveLength(claimed + again);
+    }
+  });
+
   test("two who erase the same user both end when all is gone, and count each chat once", async () => {
     const { userId } = newIds();
     await database.query(

@@ -341,6 +341,33 @@ describe.each(kinds)("the life of a chat on $name, $mode", ({ open, storeOn, tra
     });
   });
 
+  test("a turn whose question is changed is asked to stop and stores nothing; one that continues an answer goes on", async () => {
+    const { ids } = await newChat();
+    const doomed = await store.startTurn({ ...ids, message: say("user", "doomed?", "doomed") });
+    await store.updateMessage({ ...ids, message: say("user", "changed", "doomed") });
+    expect((await stored(ids)).turns).toMatchObject([{ question_id: "doomed", stop: true }]);
+    const late = doomed.persist.onEnd({ responseMessage: say("assistant", "Late") });
+    await expect(late).rejects.toThrow(ChatConflictError);
+
+    const pending: UIMessage = {
+      id: "tool",
+      role: "assistant",
+      parts: [{ type: "tool-ask", toolCallId: "t", state: "input-available", input: {} }],
+    };
+    const { ids: other } = await newChat([say("user", "Ask me", "q"), pending]);
+    const answered = {
+      ...pending,
+      parts: [{ ...pending.parts[0], state: "output-available", output: 1 }],
+    } as UIMessage;
+    const going = await store.startTurn({ ...other, message: answered, tools: { ask: {} } });
+    await store.updateMessage({ ...other, message: { ...answered, metadata: { rating: 1 } } });
+    expect((await stored(other)).turns).toMatchObject([{ question_id: "tool", stop: false }]);
+    await going.persist.onEnd({
+      responseMessage: { ...answered, parts: [...answered.parts, { type: "text", text: "Thanks" }] },
+    });
+    expect((await store.getChat(other))?.messages.at(-1)?.parts).toHaveLength(2);
+  });
+
   describe("deleteMessage", () => {
     const all = conversation(6, 300);
 

@@ -21,8 +21,10 @@ export async function claimChats(
   const { fromUserId, userId } = parseInput(claimChatsInput, input);
   if (fromUserId === userId) return 0;
   const owned = ownedBy(chats, fromUserId);
+  // Locked in the order in which deleteAllChats locks them, or each could wait for what the other has.
   const statement = sql`with claimed as (
-update ${chats} set user_id = ${userId}, claimed_from = ${fromUserId} where ${owned} returning 1
+update ${chats} set user_id = ${userId}, claimed_from = ${fromUserId}
+where ${owned} and chats.id in (select chats.id from ${chats} where ${owned} order by chats.id for update) returning 1
 )
 select (select count(*) from claimed)::int claimed, (select count(*) from ${chats} where ${owned})::int seen`;
   let total = 0;

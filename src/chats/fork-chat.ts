@@ -72,7 +72,12 @@ select ${facts}, (select chat from forked) chat`,
       sql`select chats.version, (${ownedBy(chats, userId)})::int owned from ${chats} where chats.id = ${newChatId}`,
     );
     if (taken?.owned) {
-      throw new ChatConflictError({ chatId: newChatId, expectedVersion: null, actualVersion: taken.version });
+      throw new ChatConflictError({
+        chatId: newChatId,
+        expectedVersion: null,
+        actualVersion: taken.version,
+        isTaken: true,
+      });
     }
     if (taken || settings.rowLevelSecurity) throw new ChatOwnershipError({ chatId: newChatId });
   }

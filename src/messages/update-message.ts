@@ -26,6 +26,9 @@ export async function updateMessage<M extends UIMessage>(
     changes: (when: ReturnType<typeof sql>) => [
       sql`update ${tables.messages} m set parts = ${parts}::text::json, metadata = ${metadata}::text::json
 where m.chat_id = ${chatId} and m.id = ${id} and ${when}`,
+      // A turn that answers what is no longer asked need not go on. One that continues an answer does.
+      sql`update ${tables.turns} t set stop = true from message
+where t.chat_id = ${chatId} and t.question_id = ${id} and message.role = 'user' and ${when}`,
     ],
   };
   const changed = await asUser(db, ids, settings, (db) =>

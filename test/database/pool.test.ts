@@ -47,7 +47,7 @@ function verbsOf(store: ChatStore, ids: { userId: string; chatId: string }) {
     "fork a chat, and delete the fork": async () => {
       const newChatId = randomUUID();
       await store.forkChat({ ...ids, newChatId });
-      await expect(store.forkChat({ ...ids, newChatId })).rejects.toThrow("version");
+      await expect(store.forkChat({ ...ids, newChatId })).rejects.toThrow("exists already");
       return store.deleteChat({ ...ids, chatId: newChatId });
     },
     "export all": async () => {
