@@ -4,9 +4,19 @@ import { type ChatStore, ChatStoreError, createChatStore, migrate } from "../src
 import { databases, modes, type TestDatabase } from "./databases.ts";
 import {
   afterAnswer,
+  afterClaim,
+  afterDeleteAll,
+  afterDeleteChat,
+  afterDeleteMessage,
+  afterExport,
+  afterFork,
   afterQuestion,
+  afterUpdateChat,
+  afterUpdateMessage,
   afterUpsert,
+  type Changed,
   type Expected,
+  type ExpectedChat,
   type ExpectedMessage,
   readIds,
   readList,
@@ -17,7 +27,10 @@ import {
   asContent,
   asField,
   asStructure,
+  claimChatsInput,
+  deleteMessageInput,
   everywhere,
+  forkChatInput,
   getChatInput,
   getChatsInput,
   type Hostile,
@@ -26,7 +39,10 @@ import {
   oddities,
   sqlShaped,
   startTurnInput,
+  updateChatInput,
+  updateMessageInput,
   upsertChatInput,
+  userInput,
 } from "./fuzz/hostile.ts";
 import { snapshot } from "./snapshot.ts";
 
@@ -48,11 +64,12 @@ const toolCall: ExpectedMessage = {
   ]),
   metadata: '{"model":"m"}',
 };
+const unsaid = { archived: false, metadata: null };
 /** What is there before each case: two chats of the user "u", one of the user "s". */
 const start: Expected = new Map([
-  ["c", { userId: "u", title: "Kept", version: 1, messages: [question, toolCall] }],
-  ["d", { userId: "s", title: "Not u's", version: 1, messages: [question] }],
-  ["e", { userId: "u", title: "", version: 1, messages: [] }],
+  ["c", { userId: "u", title: "Kept", version: 1, messages: [question, toolCall], ...unsaid }],
+  ["d", { userId: "s", title: "Not u's", version: 1, messages: [question], ...unsaid }],
+  ["e", { userId: "u", title: "", version: 1, messages: [], ...unsaid }],
 ]);
 
 /** What nobody may add to, however a key is called. */
@@ -99,8 +116,8 @@ describe.each(kinds)("hostile input on $name", ({ open, cases, places }) => {
 
   /** All chats as they are stored, read past the store. */
   async function stored(): Promise<Expected> {
-    const chats = await database.query<{ id: string; userId: string; title: string; version: number }>(
-      `select id, user_id "userId", title, version from chat_store.chats`,
+    const chats = await database.query<{ id: string } & Omit<ExpectedChat, "messages">>(
+      `select id, user_id "userId", title, version, archived_at is not null archived, metadata::text from chat_store.chats`,
     );
     const messages = await database.query<
       { chatId: string; order: number } & { [Key in keyof ExpectedMessage]: ExpectedMessage[Key] }
@@ -198,6 +215,16 @@ describe.each(kinds)("hostile input on $name", ({ open, cases, places }) => {
     await expectNothingElse();
   }
 
+  /** What a verb gives, and what it leaves: the id of the chat it gives, null, a count, or whether there was one. */
+  async function changes(call: (input: never) => Promise<unknown>, input: Hostile, verdict: Changed) {
+    const outcome = await expectVerdict(call, input, verdict);
+    if ("gives" in verdict) {
+      const isChat = typeof outcome === "object" && outcome !== null && "id" in outcome;
+      expect(isChat ? outcome.id : outcome).toEqual(verdict.gives);
+    }
+    await expectNothingElse();
+  }
+
   async function turns(store: ChatStore, input: Hostile, answer: Hostile) {
     const verdict = afterQuestion(start, input.make());
     let asked: Expected;
@@ -252,6 +279,26 @@ describe.each(kinds)("hostile input on $name", ({ open, cases, places }) => {
     );
   });
 
+  const verbs: Record<string, [fc.Arbitrary<Hostile>, (chats: Expected, input: unknown) => Changed]> = {
+    updateChat: [updateChatInput, afterUpdateChat],
+    deleteChat: [getChatInput, afterDeleteChat],
+    forkChat: [forkChatInput, afterFork],
+    updateMessage: [updateMessageInput, afterUpdateMessage],
+    deleteMessage: [deleteMessageInput, afterDeleteMessage],
+    claimChats: [claimChatsInput, afterClaim],
+    deleteAllChats: [userInput, afterDeleteAll],
+    exportChats: [userInput, afterExport],
+  };
+  test.each(Object.entries(verbs))(
+    "%s does exactly what it says, or says what is wrong and changes nothing",
+    async (verb, [inputs, after]) => {
+      await run(fc.record({ mode, input: inputs }), share(1), async (store, { input }) => {
+        const call = verb === "exportChats" ? countExported(store) : store[verb as "updateChat"];
+        await changes(call, input, after(start, input.make()));
+      });
+    },
+  );
+
   test("getChat and getChats find what is the user's, or say what is wrong", async () => {
     await run(fc.record({ mode, chat: getChatInput, list: getChatsInput }), share(1), (store, { chat, list }) =>
       reads(store, chat, list),
@@ -271,6 +318,12 @@ describe.each(kinds)("hostile input on $name", ({ open, cases, places }) => {
     }
   });
 });
+
+const countExported = (store: ChatStore) => async (input: never) => {
+  let count = 0;
+  for await (const { id } of store.exportChats(input)) count += id === "" ? 0 : 1;
+  return count;
+};
 
 /** As it is written after being read: the same, but for the likes of 1.0, which JSON.rawJSON can write. */
 const carried = (json: string) => JSON.stringify(JSON.parse(json));

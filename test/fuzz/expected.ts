@@ -7,11 +7,13 @@ export interface ExpectedMessage {
   metadata: string | null;
 }
 
-interface ExpectedChat {
+export interface ExpectedChat {
   userId: string;
   title: string;
   version: number;
   messages: ExpectedMessage[];
+  archived: boolean;
+  metadata: string | null;
 }
 
 /** Chats by id. */
@@ -186,6 +188,165 @@ export function afterAnswer(chats: Expected, ids: Ids, questionId: string, input
 }
 
 function withChat(chats: Expected, { userId, chatId }: Ids, title: string, messages: ExpectedMessage[]): Expected {
-  const version = (chats.get(chatId)?.version ?? 0) + 1;
-  return new Map(chats).set(chatId, { userId, title, version, messages });
+  const { version, archived, metadata } = chats.get(chatId) ?? { version: 0, archived: false, metadata: null };
+  return new Map(chats).set(chatId, { userId, title, version: version + 1, messages, archived, metadata });
 }
+
+/** What a call that changes a chat gives, beside what it leaves. */
+export type Changed = { stored: Expected; gives: unknown } | { code: string };
+
+const optionalFlag = (value: unknown) => {
+  check(value === undefined || typeof value === "boolean");
+  return value;
+};
+const optionalVersion = (value: unknown) => {
+  if (value === undefined) return undefined;
+  check(typeof value === "number" && Number.isInteger(value) && value >= 1 && value < 2 ** 31);
+  return value;
+};
+const idsIn = (input: Record<string, unknown>) => {
+  const { userId, chatId } = input;
+  return { userId: text(userId, 1, 255), chatId: text(chatId, 1, 255) };
+};
+const ownedChat = (chats: Expected, { userId, chatId }: Ids) => {
+  const chat = chats.get(chatId);
+  return chat?.userId === userId ? chat : undefined;
+};
+
+export function afterUpdateChat(chats: Expected, input: unknown): Changed {
+  const update = reading(() => {
+    check(isObject(input));
+    const ids = idsIn(input);
+    const { title, titleIfEmpty, archived, metadata } = input;
+    const given = {
+      title: optionalTitle(title),
+      titleIfEmpty: optionalTitle(titleIfEmpty),
+      archived: optionalFlag(archived),
+    };
+    check(title === undefined || titleIfEmpty === undefined);
+    check([title, titleIfEmpty, archived, metadata].some((value) => value !== undefined));
+    if (metadata === undefined) return { ...ids, ...given, json: undefined };
+    const json = metadata === null ? "null" : JSON.stringify(metadata);
+    check(json !== undefined && !/(?:\[|\{"a":){10000}/.test(json));
+    return { ...ids, ...given, json };
+  });
+  if (update === "INVALID_CHAT") return refusedWith(update);
+  const chat = ownedChat(chats, update);
+  if (!chat) return { stored: chats, gives: null };
+  const next = { ...chat, archived: update.archived ?? chat.archived };
+  next.title = update.title ?? ((chat.title === "" ? update.titleIfEmpty : undefined) || chat.title);
+  if (update.title === "") next.title = "";
+  if (update.json !== undefined) next.metadata = update.json === "null" ? null : update.json;
+  return { stored: new Map(chats).set(update.chatId, next), gives: update.chatId };
+}
+
+export function afterUpdateMessage(chats: Expected, input: unknown): Changed {
+  const update = reading(() => {
+    check(isObject(input));
+    const { message, expectedVersion } = input;
+    const ids = idsIn(input);
+    return { ...ids, expectedVersion: optionalVersion(expectedVersion), message: serialised(envelope(message)) };
+  });
+  if (update === "INVALID_CHAT") return refusedWith(update);
+  return afterChange(chats, update, update.message.id, (messages, at) =>
+    messages[at]?.role === update.message.role ? messages.with(at, update.message) : "INVALID_CHAT",
+  );
+}
+
+export function afterDeleteMessage(chats: Expected, input: unknown): Changed {
+  const gone = reading(() => {
+    check(isObject(input));
+    const { messageId, following, expectedVersion } = input;
+    return {
+      ...idsIn(input),
+      messageId: text(messageId, 1, 255),
+      following: optionalFlag(following),
+      expectedVersion: optionalVersion(expectedVersion),
+    };
+  });
+  if (gone === "INVALID_CHAT") return refusedWith(gone);
+  return afterChange(chats, gone, gone.messageId, (messages, at) =>
+    gone.following ? messages.slice(0, at) : messages.toSpliced(at, 1),
+  );
+}
+
+function afterChange(
+  chats: Expected,
+  ids: Ids & { expectedVersion: number | undefined },
+  messageId: string,
+  change: (messages: ExpectedMessage[], at: number) => ExpectedMessage[] | string,
+): Changed {
+  const chat = ownedChat(chats, ids);
+  const at = chat?.messages.findIndex(({ id }) => id === messageId) ?? -1;
+  if (!chat || at === -1) return { stored: chats, gives: null };
+  const messages = change(chat.messages, at);
+  if (typeof messages === "string") return refusedWith(messages);
+  if (JSON.stringify(messages) === JSON.stringify(chat.messages)) return { stored: chats, gives: ids.chatId };
+  if (ids.expectedVersion !== undefined && ids.expectedVersion !== chat.version) return refusedWith("CHAT_CONFLICT");
+  return { stored: withChat(chats, ids, chat.title, messages), gives: ids.chatId };
+}
+
+export function afterFork(chats: Expected, input: unknown): Changed {
+  const fork = reading(() => {
+    check(isObject(input));
+    const { newChatId, throughMessageId, title } = input;
+    return {
+      ...idsIn(input),
+      newChatId: text(newChatId, 1, 255),
+      throughMessageId: throughMessageId === undefined ? undefined : text(throughMessageId, 1, 255),
+      title: optionalTitle(title),
+    };
+  });
+  if (fork === "INVALID_CHAT") return refusedWith(fork);
+  const chat = ownedChat(chats, fork);
+  const at = chat?.messages.findIndex(({ id }) => id === fork.throughMessageId) ?? -1;
+  if (!chat || (fork.throughMessageId !== undefined && at === -1)) return { stored: chats, gives: null };
+  const taken = chats.get(fork.newChatId);
+  if (taken) return refusedWith(taken.userId === fork.userId ? "CHAT_CONFLICT" : "CHAT_NOT_OWNED");
+  const messages = fork.throughMessageId === undefined ? chat.messages : chat.messages.slice(0, at + 1);
+  const ids = { userId: fork.userId, chatId: fork.newChatId };
+  return { stored: withChat(chats, ids, fork.title ?? chat.title, messages), gives: fork.newChatId };
+}
+
+export function afterDeleteChat(chats: Expected, input: unknown): Changed {
+  const ids = readIds(input);
+  if (ids === "INVALID_CHAT") return refusedWith(ids);
+  const isGone = ownedChat(chats, ids) !== undefined;
+  const left = [...chats].filter(([id]) => !isGone || id !== ids.chatId);
+  return { stored: new Map(left), gives: isGone };
+}
+
+export function afterClaim(chats: Expected, input: unknown): Changed {
+  const claim = reading(() => {
+    check(isObject(input));
+    const { fromUserId, userId } = input;
+    return { fromUserId: text(fromUserId, 1, 255), userId: text(userId, 1, 255) };
+  });
+  if (claim === "INVALID_CHAT") return refusedWith(claim);
+  const isTheirs = ({ userId }: { userId: string }) => claim.userId !== claim.fromUserId && userId === claim.fromUserId;
+  const after = [...chats].map(
+    ([id, chat]) => [id, isTheirs(chat) ? { ...chat, userId: claim.userId } : chat] as const,
+  );
+  return { stored: new Map(after), gives: [...chats.values()].filter(isTheirs).length };
+}
+
+export function afterDeleteAll(chats: Expected, input: unknown): Changed {
+  const userId = readUser(input);
+  if (userId === "INVALID_CHAT") return refusedWith(userId);
+  const left = [...chats].filter(([, chat]) => chat.userId !== userId);
+  return { stored: new Map(left), gives: chats.size - left.length };
+}
+
+export function afterExport(chats: Expected, input: unknown): Changed {
+  const userId = readUser(input);
+  if (userId === "INVALID_CHAT") return refusedWith(userId);
+  return { stored: chats, gives: [...chats.values()].filter((chat) => chat.userId === userId).length };
+}
+
+const readUser = (input: unknown) =>
+  reading(() => {
+    check(isObject(input));
+    return text(input.userId, 1, 255);
+  });
+
+const refusedWith = (code: string) => ({ code });

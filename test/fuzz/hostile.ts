@@ -419,6 +419,37 @@ export const getChatsInput = mostly(
     before: previous,
   }),
 );
+const flag = optional(
+  fc.oneof(
+    { weight: 3, arbitrary: fc.boolean().map(plain) },
+    { weight: 1, arbitrary: fc.constantFrom("true", 0, 1, null).map(plain) },
+    { weight: 1, arbitrary: odd },
+  ),
+);
+const messageId = text(10, fc.constantFrom("q", "a", "m1"));
+
+export const updateChatInput = mostly(
+  fc.oneof(
+    record({ userId, chatId: text(10, fc.constantFrom("c", "d", "e")), title, titleIfEmpty: title, archived: flag }),
+    record({ userId, chatId, title, metadata: anything }),
+    record({ userId, chatId, titleIfEmpty: title, archived: flag, metadata: optional(anything) }),
+  ),
+);
+export const forkChatInput = mostly(
+  record({
+    userId,
+    chatId,
+    newChatId: text(10, fc.constantFrom("new", "new", "c", "d")),
+    throughMessageId: optional(messageId),
+    title,
+  }),
+);
+export const updateMessageInput = mostly(record({ userId, chatId, message, expectedVersion: version }));
+export const deleteMessageInput = mostly(
+  record({ userId, chatId, messageId, following: flag, expectedVersion: version }),
+);
+export const claimChatsInput = mostly(record({ fromUserId: userId, userId: text(20, fc.constantFrom("u", "v")) }));
+export const userInput = mostly(record({ userId }));
 export const startTurnInput = mostly(record({ userId, chatId, title, message: fc.oneof(message, answer) }));
 export const answerInput = mostly(record({ responseMessage: message }));
 
