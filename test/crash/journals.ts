@@ -14,7 +14,10 @@ export function createJournals(files: string[]) {
   const newest = new Map<string, number>();
   /** The version of each acknowledged save. */
   const versions = new Map<string, number>();
-  const counts = { attempts: 0, acknowledged: 0, conflicts: 0 };
+  const counts = { attempts: 0, acknowledged: 0, conflicts: 0, deleted: 0 };
+  /** Chats of which somebody has begun to delete them, and those that are said to be deleted. */
+  const doomed = new Set<string>();
+  const gone = new Set<string>();
   const retries = new Map<string, number>();
   const acknowledgedPerWriter = files.map(() => 0);
 
@@ -29,7 +32,11 @@ export function createJournals(files: string[]) {
       newest.set(entry.chatId, Math.max(entry.version, newest.get(entry.chatId) ?? 0));
       versions.set(entry.acknowledged, entry.version);
     } else if ("conflict" in entry) counts.conflicts++;
-    else retries.set(entry.retry, (retries.get(entry.retry) ?? 0) + 1);
+    else if ("deleting" in entry) doomed.add(entry.deleting);
+    else if ("deleted" in entry) {
+      counts.deleted++;
+      gone.add(entry.deleted);
+    } else retries.set(entry.retry, (retries.get(entry.retry) ?? 0) + 1);
   }
 
   function read() {
@@ -56,10 +63,15 @@ export function createJournals(files: string[]) {
     async check(server: Server) {
       read();
       const least = new Map(newest);
+      const mustBeGone = [...gone];
       const stored = await snapshot(server);
       // Saves go on meanwhile: what is stored may be one that began after `least` was found.
       read();
+      for (const chatId of mustBeGone) {
+        if (stored.has(chatId)) throw new Error(`back: chat ${chatId} is there, but was deleted`);
+      }
       for (const [chatId, version] of least) {
+        if (doomed.has(chatId)) continue;
         const chat = stored.get(chatId);
         if (!chat) throw new Error(`lost: chat ${chatId} is not there, but was acknowledged at version ${version}`);
         if (chat.version < version) {
@@ -98,7 +110,7 @@ interface Stored {
 async function snapshot({ query }: Server): Promise<Map<string, Stored>> {
   const rows = await query<Stored & { id: string }>(`
     select c.id, version,
-      coalesce(json_agg(json_build_object('id', m.id, 'role', role, 'metadata', metadata, 'parts', parts)
+      coalesce(json_agg(json_build_object('id', m.id, 'role', role, 'metadata', m.metadata, 'parts', parts)
         order by "order") filter (where m.id is not null), '[]') messages,
       coalesce(array_agg("order" order by "order") filter (where m.id is not null), '{}') orders
     from chat_store.chats c left join chat_store.messages m on chat_id = c.id group by c.id`);

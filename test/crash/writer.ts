@@ -34,6 +34,8 @@ export type Entry =
   | { attempt: string; chatId: string; lines: Line[] }
   | { acknowledged: string; chatId: string; version: number }
   | { conflict: string }
+  | { deleting: string }
+  | { deleted: string }
   | { retry: string };
 
 const options: WriterOptions = JSON.parse(process.argv[2] ?? "");
@@ -54,7 +56,8 @@ for (let running = 1; ; running++) {
   const chatId = isOwn ? options.name : "shared";
   const stored = await retrying(() => store.getChat({ userId, chatId }));
   const before = stored ? linesOf(stored.messages) : [];
-  if (isOwn && !options.defect && Math.random() < 0.3) await takeTurn(save, chatId, before, stored?.version ?? 0);
+  if (!options.defect && Math.random() < 0.1) await createAndDelete(save);
+  else if (isOwn && !options.defect && Math.random() < 0.3) await takeTurn(save, chatId, before, stored?.version ?? 0);
   else await saveChange(save, { isOwn, chatId, before, version: stored?.version });
   await sleep(Math.random() * 10);
 }
@@ -103,6 +106,32 @@ async function takeTurn(save: string, chatId: string, before: Line[], version: n
   note({ attempt: `${save}, answered`, chatId, lines: [...before, question, answer] });
   await retrying(() => turn.persist.onEnd({ responseMessage: compose(answer) }));
   await saved(`${save}, answered`, version + 2);
+}
+
+/** A chat of its own, which is gone again before its last answer has ended. */
+async function createAndDelete(save: string) {
+  const chatId = `${save}, deleted`;
+  const [first, question, answer] = [1, 20, 3].map((number) => ({ id: `${save}.${number}`, save })) as [
+    Line,
+    Line,
+    Line,
+  ];
+  const rest = () => sleep(Math.random() * 20);
+
+  note({ attempt: `${save}, created`, chatId, lines: [first] });
+  await retrying(() => store.upsertChat({ userId, chatId, messages: [compose(first)] }));
+  note({ acknowledged: `${save}, created`, chatId, version: 1 });
+  note({ attempt: `${save}, asked`, chatId, lines: [first, question] });
+  const turn = await retrying(() => store.startTurn({ userId, chatId, message: compose(question) }));
+  await rest();
+  note({ deleting: chatId });
+  await retrying(() => store.deleteChat({ userId, chatId }));
+  note({ deleted: chatId });
+  await rest();
+  // Nothing comes back to life.
+  const late = await retrying(() => turn.persist.onEnd({ responseMessage: compose(answer) })).catch((error) => error);
+  if (!ChatConflictError.isInstance(late))
+    throw new Error(`${save} was answered in a chat that is gone`, { cause: late });
 }
 
 /** What an application would do. Whatever cannot be retried ends the process, and with it the test. */

@@ -170,7 +170,7 @@ async function sample({ history, counts, isOver }: Run, client: pg.ClientBase) {
 async function snapshot(client: pg.ClientBase | pg.Pool): Promise<Map<string, ChatWithMessages>> {
   const { rows } = await client.query<ChatWithMessages & { orders: number[] }>(`
     select c.id, user_id "userId", title, version, c.created_at "createdAt", updated_at "updatedAt",
-      coalesce(json_agg(json_strip_nulls(json_build_object('id', m.id, 'role', role, 'metadata', metadata, 'parts', parts))
+      coalesce(json_agg(json_strip_nulls(json_build_object('id', m.id, 'role', role, 'metadata', m.metadata, 'parts', parts))
         order by "order") filter (where m.id is not null), '[]') messages,
       coalesce(array_agg("order" order by "order") filter (where m.id is not null), '{}') orders
     from chat_store.chats c left join chat_store.messages m on chat_id = c.id group by c.id`);
