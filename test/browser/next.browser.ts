@@ -57,7 +57,8 @@ const messageBox = (page: Page) => page.getByRole("textbox", { name: "Message", 
 const log = (page: Page) => page.getByRole("log");
 const messages = (page: Page, role?: "user" | "assistant") =>
   log(page).getByRole("article", role && { name: role, exact: true });
-const chatLinks = (page: Page) => page.getByRole("navigation", { name: "Chats" }).getByRole("link");
+const chatLinks = (page: Page) => page.getByRole("navigation", { name: "Chats" }).locator("> ul a");
+const archivedLinks = (page: Page) => page.getByRole("navigation", { name: "Chats" }).locator("details a");
 const pathOf = (page: Page) => page.url().slice(server.url.length);
 
 const textsOf = async (page: Page) => (await messages(page).allInnerTexts()).map((text) => text.trim());
@@ -90,10 +91,37 @@ async function ask(page: Page, text: string) {
 
 async function newChat(page: Page) {
   const before = page.url();
-  await page.getByRole("button", { name: "New chat" }).click();
+  await page.getByRole("button", { name: "New chat", exact: true }).click();
   await expect.poll(() => page.url()).not.toBe(before);
   await expect.poll(() => messages(page).count()).toBe(0);
 }
+
+const more = (page: Page, title: string) => page.getByRole("button", { name: `More: ${title}`, exact: true });
+const focused = (page: Page) => page.locator(":focus");
+
+/** On a phone they are behind a button. */
+async function showChats(page: Page) {
+  const button = page.getByRole("button", { name: "Chats", exact: true });
+  if ((await button.isVisible()) && !(await page.getByRole("navigation", { name: "Chats" }).isVisible())) {
+    await button.click();
+  }
+}
+
+/** From the menu of a chat in the list. */
+async function choose(page: Page, title: string, action: "Rename" | "Archive" | "Unarchive" | "Delete") {
+  await more(page, title).click();
+  await page.getByRole("button", { name: action, exact: true }).click();
+}
+
+/** As a request of its own, past the page. */
+const request = (
+  context: BrowserContext,
+  method: string,
+  path: string,
+  { id, data }: { id: string | null; data?: unknown },
+) => context.request.fetch(`${server.url}/api/chat/${id}${path}`, { method, ...(data === undefined ? {} : { data }) });
+
+const chatIdOf = (page: Page) => new URL(page.url()).searchParams.get("chatId");
 
 async function firstWords(page: Page, length = 20) {
   await expect.poll(async () => (await messages(page, "assistant").last().innerText()).length).toBeGreaterThan(length);
@@ -277,6 +305,290 @@ describe("the list of chats", () => {
   });
 });
 
+describe("what the list of chats can do:", () => {
+  test("a chat is renamed in its place", async () => {
+    const page = await open();
+    await ask(page, "Apples");
+    await choose(page, "Apples", "Rename");
+    const title = page.getByRole("textbox", { name: "Title" });
+    expect(await title.inputValue()).toBe("Apples");
+    await title.fill("  Fruit ");
+    await title.press("Enter");
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Fruit"]);
+    expect(await focused(page).getAttribute("aria-label")).toBe("More: Fruit");
+    await expect.poll(() => page.title()).toBe("Fruit");
+    await page.reload();
+    expect(await chatLinks(page).allInnerTexts()).toEqual(["Fruit"]);
+
+    for (const written of ["Vegetables", ""]) {
+      await choose(page, "Fruit", "Rename");
+      await title.fill(written);
+      await title.press(written ? "Escape" : "Enter");
+      expect(await title.count()).toBe(0);
+      expect(await focused(page).getAttribute("aria-label")).toBe("More: Fruit");
+    }
+    await choose(page, "Fruit", "Rename");
+    await title.fill("Left by a click");
+    await messageBox(page).click();
+    await expect.poll(() => page.title()).toBe("Left by a click");
+    await page.reload();
+    expect(await chatLinks(page).allInnerTexts()).toEqual(["Left by a click"]);
+    // Its place in the list and its messages are as they were.
+    expect((await answered(page, 2))[0]).toBe("Apples");
+  });
+
+  test("a rename that the server does not hear of is taken back, and said", async () => {
+    const page = await open();
+    await ask(page, "Apples");
+    await page.route("**/api/chat/*", (route) => route.abort());
+    await choose(page, "Apples", "Rename");
+    await page.getByRole("textbox", { name: "Title" }).fill("Pears");
+    await page.keyboard.press("Enter");
+    await page.getByRole("navigation").getByRole("alert").waitFor();
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Apples"]);
+    await choose(page, "Apples", "Delete");
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("dialog").getByRole("alert").waitFor();
+    await expectAccessible(page);
+    await page.unroute("**/api/chat/*");
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await expect.poll(() => chatLinks(page).count()).toBe(0);
+    complaints = complaints.filter((text) => !text.includes("ERR_FAILED"));
+  });
+
+  test("a chat is deleted after a question, and the one that is shown makes room for a new one", async () => {
+    const page = await open();
+    await ask(page, "Apples");
+    const apples = pathOf(page);
+    await newChat(page);
+    await ask(page, "Pears");
+    await expect.poll(() => chatLinks(page).count()).toBe(2);
+
+    const dialog = page.getByRole("dialog", { name: "Delete this chat?" });
+    await choose(page, "Apples", "Delete");
+    expect(await dialog.innerText()).toContain("“Apples”");
+    expect(await focused(page).innerText()).toBe("Cancel");
+    await page.keyboard.press("Escape");
+    expect(await dialog.count()).toBe(0);
+    expect(await focused(page).getAttribute("aria-label")).toBe("More: Apples");
+    await choose(page, "Apples", "Delete");
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    expect(await chatLinks(page).count()).toBe(2);
+
+    await choose(page, "Apples", "Delete");
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Pears"]);
+    expect(await focused(page).getAttribute("aria-label")).toBe("Chats");
+    expect((await textsOf(page))[0]).toBe("Pears");
+
+    const pears = pathOf(page);
+    await choose(page, "Pears", "Delete");
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    await expect.poll(() => chatLinks(page).count()).toBe(0);
+    expect(await messages(page).count()).toBe(0);
+    expect(pathOf(page)).not.toBe(pears);
+    expect(await focused(page).getAttribute("aria-label")).toBe("Message");
+    await ask(page, "Plums");
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Plums"]);
+    for (const path of [apples, pears]) expect(await messages(await open(path)).count()).toBe(0);
+  });
+
+  test("a chat that is deleted while its answer streams stays deleted", async () => {
+    const page = await open();
+    const path = pathOf(page);
+    await send(page, "Never mind");
+    await firstWords(page);
+    await choose(page, "Never mind", "Delete");
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await expect.poll(() => chatLinks(page).count()).toBe(0);
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    const again = await open(path);
+    expect(await chatLinks(again).count()).toBe(0);
+    expect(await messages(again).count()).toBe(0);
+    // The browser's own line, if the answer breaks off before the page has let go of it.
+    complaints = complaints.filter((text) => !text.includes("ERR_INCOMPLETE_CHUNKED_ENCODING"));
+  });
+
+  test("a chat is archived and taken back, and the archive is there after a reload", async () => {
+    const page = await open();
+    for (const question of ["Apples", "Pears"]) {
+      await newChat(page);
+      await ask(page, question);
+    }
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Pears", "Apples"]);
+    const archive = page.locator("summary");
+    expect(await archive.count()).toBe(0);
+    await choose(page, "Apples", "Archive");
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Pears"]);
+    expect(await archivedLinks(page).isVisible()).toBe(false);
+    await archive.click();
+    expect(await archivedLinks(page).allInnerTexts()).toEqual(["Apples"]);
+    await archivedLinks(page).click();
+    await expect.poll(async () => (await textsOf(page))[0]).toBe("Apples");
+
+    // The one that is shown is shown in its list.
+    await page.reload();
+    expect(await archivedLinks(page).isVisible()).toBe(true);
+    expect(await archivedLinks(page).getAttribute("aria-current")).toBe("page");
+    expect(await chatLinks(page).allInnerTexts()).toEqual(["Pears"]);
+    await ask(page, "Still there?");
+    expect(await archivedLinks(page).allInnerTexts()).toEqual(["Apples"]);
+
+    await choose(page, "Apples", "Unarchive");
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Apples", "Pears"]);
+    expect(await archive.count()).toBe(0);
+  });
+
+  test("a menu closes on Escape and on a click elsewhere, and is not cut off at the window's end", async () => {
+    user = await newUser({ viewport: { width: 1280, height: 400 } });
+    const page = await open();
+    for (let number = 1; number <= 8; number++) {
+      const data = {
+        id: `menu-${number}-${Date.now()}`,
+        message: { id: "1", role: "user", parts: [{ type: "text", text: `${number}` }] },
+      };
+      await user.request.post(`${server.url}/api/chat`, { data });
+    }
+    await page.reload();
+    const menu = page.locator(".menu:popover-open");
+    for (const title of ["8", "1"]) {
+      await more(page, title).click();
+      const box = await menu.boundingBox();
+      if (!box) expect.fail("The menu is not shown.");
+      expect(box.y + box.height).toBeLessThanOrEqual(400);
+      await page.keyboard.press("Escape");
+      expect(await menu.count()).toBe(0);
+      expect(await focused(page).getAttribute("aria-label")).toBe(`More: ${title}`);
+    }
+    await more(page, "8").click();
+    await page.getByRole("main").click({ position: { x: 5, y: 5 } });
+    expect(await menu.count()).toBe(0);
+  });
+});
+
+describe("what a conversation can do:", () => {
+  test("it goes on in a new chat from any answer, and both go on by themselves", async () => {
+    const page = await open();
+    await ask(page, "First");
+    const texts = await ask(page, "Second");
+    const path = pathOf(page);
+    const fork = page.getByRole("button", { name: "Continue in a new chat" });
+    expect(await fork.count()).toBe(2);
+    await fork.first().click();
+    await expect.poll(() => pathOf(page)).not.toBe(path);
+    expect(await answered(page, 2)).toEqual(texts.slice(0, 2));
+    await expect.poll(() => chatLinks(page).count()).toBe(2);
+    const forked = await ask(page, "Another second");
+    expect(forked[3]).toContain("question 2 of our chat");
+    await page.reload();
+    expect(await answered(page, 4)).toEqual(forked);
+
+    const other = await open(path);
+    expect(await answered(other, 4)).toEqual(texts);
+    expect((await ask(other, "Third"))[5]).toContain("question 3 of our chat");
+    await page.reload();
+    expect(await answered(page, 4)).toEqual(forked);
+  });
+
+  test("it can be copied while its next answer streams, which goes on", async () => {
+    const page = await open();
+    const texts = await ask(page, "First");
+    const path = pathOf(page);
+    await send(page, "Second");
+    await firstWords(page);
+    const fork = page.getByRole("button", { name: "Continue in a new chat" });
+    expect(await fork.last().isDisabled()).toBe(true);
+    for (const name of ["Edit", "Delete from here"]) {
+      for (const button of await page.getByRole("button", { name }).all()) expect(await button.isDisabled()).toBe(true);
+    }
+    await fork.first().click();
+    await expect.poll(() => pathOf(page)).not.toBe(path);
+    expect(await answered(page, 2)).toEqual(texts);
+    expect((await answered(await open(path), 4))[3]).toContain("question 2 of our chat");
+  });
+
+  test("a question is deleted with all that followed, after being asked", async () => {
+    const page = await open();
+    const texts = await ask(page, "First");
+    await ask(page, "Second");
+    await ask(page, "Third");
+    const dialog = page.getByRole("dialog", { name: "Delete from here?" });
+    const button = messages(page, "user").nth(1).getByRole("button", { name: "Delete from here" });
+    await button.click();
+    await page.keyboard.press("Escape");
+    expect(await dialog.count()).toBe(0);
+    expect(await focused(page).getAttribute("aria-label")).toBe("Delete from here");
+    expect(await messages(page).count()).toBe(6);
+    await button.click();
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    expect(await answered(page, 2)).toEqual(texts);
+    expect(await focused(page).getAttribute("aria-label")).toBe("Message");
+    await page.reload();
+    expect(await answered(page, 2)).toEqual(texts);
+    expect((await ask(page, "Second again"))[3]).toContain("question 2 of our chat");
+    await messages(page, "user").first().getByRole("button", { name: "Delete from here" }).click();
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    await expect.poll(() => messages(page).count()).toBe(0);
+    expect((await ask(page, "From the beginning"))[1]).toContain("question 1 of our chat");
+  });
+
+  test("a question that never reached the server can be deleted, too", async () => {
+    const page = await open();
+    const texts = await ask(page, "First");
+    await page.route("**/api/chat", (route) => route.abort());
+    await messageBox(page).fill("Lost");
+    await messageBox(page).press("Enter");
+    const alert = page.getByRole("main").getByRole("alert");
+    await alert.waitFor();
+    await messages(page, "user").last().getByRole("button", { name: "Delete from here" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    expect(await answered(page, 2)).toEqual(texts);
+    expect(await alert.count()).toBe(0);
+    expect(complaints.splice(0)).toEqual([expect.stringContaining("ERR_FAILED"), expect.stringContaining("404")]);
+  });
+});
+
+describe("another tab", () => {
+  test("shows within a moment what has changed in this one", async () => {
+    const [page, other] = [await open(), await open()];
+    const texts = await ask(page, "Apples");
+    await expect.poll(() => chatLinks(other).allInnerTexts()).toEqual(["Apples"]);
+    const same = await open(pathOf(page));
+    await choose(page, "Apples", "Rename");
+    await page.getByRole("textbox", { name: "Title" }).fill("Fruit");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => chatLinks(other).allInnerTexts()).toEqual(["Fruit"]);
+    await choose(other, "Fruit", "Archive");
+    await expect.poll(() => archivedLinks(page).allInnerTexts()).toEqual(["Fruit"]);
+    await choose(page, "Fruit", "Unarchive");
+    await expect.poll(() => chatLinks(other).allInnerTexts()).toEqual(["Fruit"]);
+
+    // The same chat, too, with what is being written there.
+    await messageBox(same).fill("A draft");
+    await ask(page, "More apples");
+    expect(await answered(same, 4)).toEqual(await textsOf(page));
+    await messages(page, "user").last().getByRole("button", { name: "Delete from here" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    expect(await answered(same, 2)).toEqual(texts);
+    expect(await messageBox(same).inputValue()).toBe("A draft");
+
+    await choose(page, "Fruit", "Delete");
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await expect.poll(() => chatLinks(other).count()).toBe(0);
+    await expect.poll(() => messages(same).count()).toBe(0);
+  });
+
+  test("shows what another device has changed when one comes back to it", async () => {
+    const page = await open();
+    await ask(page, "Apples");
+    const [id, data] = [chatIdOf(page), { title: "Fruit" }];
+    expect((await request(user, "PATCH", "", { id, data })).status()).toBe(200);
+    expect(await chatLinks(page).allInnerTexts()).toEqual(["Apples"]);
+    await page.evaluate("window.dispatchEvent(new Event('focus'))");
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Fruit"]);
+  });
+});
+
 describe("an answer nobody waited for goes on, and is there, whole:", () => {
   const question = "What if I leave?";
   let whole: string[];
@@ -431,6 +743,39 @@ describe("two users", () => {
     expect(await answered(page, 2)).toEqual(texts);
   });
 
+  test("cannot change, copy or delete each other's chats", async () => {
+    const page = await open();
+    const question = page.waitForRequest("**/api/chat");
+    const texts = await ask(page, "Mine");
+    const { id, message } = (await question).postDataJSON();
+    const requests = [
+      ["PATCH", "", { title: "Yours" }],
+      ["PATCH", "", { archived: true }],
+      ["POST", "/fork", { newChatId: "theft", throughMessageId: message.id }],
+      ["DELETE", `/messages/${message.id}`, undefined],
+      ["DELETE", "", undefined],
+    ] as const;
+    const stranger = await newUser();
+    for (const [method, path, data] of requests) {
+      const response = await request(stranger, method, path, { id, data });
+      expect([method, path, response.status()]).toEqual([method, path, 404]);
+      // To the letter what is said about a chat that nobody has.
+      const nobody = await request(stranger, method, path, { id: "nobody", data });
+      expect([nobody.status(), await nobody.text()]).toEqual([404, await response.text()]);
+    }
+    expect(await chatLinks(await open("/", stranger)).count()).toBe(0);
+
+    // Nor copy one of their own over it; and whose it is themselves, not twice either.
+    const own = { id: "own", message };
+    expect((await stranger.request.post(`${server.url}/api/chat`, { data: own })).status()).toBe(200);
+    const data = { newChatId: id, throughMessageId: message.id };
+    expect((await request(stranger, "POST", "/fork", { id: "own", data })).status()).toBe(404);
+    expect((await request(user, "POST", "/fork", { id, data })).status()).toBe(409);
+    await page.reload();
+    expect(await answered(page, 2)).toEqual(texts);
+    expect(await chatLinks(page).allInnerTexts()).toEqual(["Mine"]);
+  });
+
   test("a cookie that was not signed here is nobody's", async () => {
     const page = await open();
     await ask(page, "Mine");
@@ -464,6 +809,27 @@ describe("what does not come from the page is refused:", () => {
     expect(response.status()).toBe(400);
     expect(await response.json()).toEqual({ error: expect.any(String) });
   });
+});
+
+test.each([
+  ["PATCH", "", "{"],
+  ["PATCH", "", "{}"],
+  ["PATCH", "", '{"title":""}'],
+  ["PATCH", "", '{"title":7}'],
+  ["PATCH", "", JSON.stringify({ title: "x".repeat(1_001) })],
+  ["PATCH", "", '{"archived":"yes"}'],
+  ["POST", "/fork", "{}"],
+  ["POST", "/fork", '{"newChatId":"","throughMessageId":"1"}'],
+  ["DELETE", `/messages/${"x".repeat(256)}`, ""],
+])("what cannot be meant is refused: %s %s %#", async (method, path, data) => {
+  const headers = { "content-type": "application/json" };
+  const response = await user.request.fetch(`${server.url}/api/chat/x${path}`, {
+    method,
+    headers,
+    ...(data ? { data: Buffer.from(data) } : {}),
+  });
+  expect(response.status()).toBe(400);
+  expect(await response.json()).toEqual({ error: expect.any(String) });
 });
 
 test("a body of more than a megabyte is refused before it is read to the end", async () => {
@@ -580,10 +946,30 @@ describe.each(["light", "dark"] as const)("in %s", (colorScheme) => {
     await check("answered");
     await messages(page, "user").first().getByRole("button", { name: "Edit" }).click();
     await check("editing");
+    await page.keyboard.press("Escape");
+    await messages(page, "user").last().getByRole("button", { name: "Delete from here" }).click();
+    await check("deleting-messages");
+    await page.keyboard.press("Escape");
+
+    await showChats(page);
+    await check("list");
+    await more(page, "How do I query my chats in SQL?").click();
+    await check("menu");
+    await page.getByRole("button", { name: "Rename", exact: true }).click();
+    await check("renaming");
+    await page.keyboard.press("Escape");
+    await choose(page, "How do I query my chats in SQL?", "Delete");
+    await check("deleting");
+    await page.keyboard.press("Escape");
+    // All of this happens in the list, which stays open.
+    await choose(page, "How do I query my chats in SQL?", "Archive");
+    await page.locator("summary").click();
+    await check("archived");
     for (const [name, title] of [
       ["long", "MMM"],
       ["code", "How do I"],
     ] as const) {
+      await showChats(page);
       await page.getByRole("link", { name: title }).click();
       await expect.poll(async () => (await textsOf(page))[0]).toContain(title);
       await check(name);
@@ -591,35 +977,96 @@ describe.each(["light", "dark"] as const)("in %s", (colorScheme) => {
   });
 });
 
-test("a keyboard is enough", async () => {
-  const page = await open();
-  await ask(page, "Tea");
-  await page.reload();
-  await messageBox(page).waitFor();
-  const reached: string[] = [];
-  for (let presses = 0; presses < 6; presses++) {
-    await page.keyboard.press("Tab");
-    const focused = page.locator(":focus");
-    reached.push((await focused.getAttribute("aria-label")) ?? (await focused.innerText()));
-  }
-  expect(reached).toEqual(["New chat", "Tea", "Edit", "Regenerate", "Message", "Send"]);
+describe("a keyboard is enough", () => {
+  test("to reach everything", async () => {
+    const page = await open();
+    await ask(page, "Tea");
+    await page.reload();
+    await messageBox(page).waitFor();
+    const reached: string[] = [];
+    for (let presses = 0; presses < 9; presses++) {
+      await page.keyboard.press("Tab");
+      reached.push((await focused(page).getAttribute("aria-label")) ?? (await focused(page).innerText()));
+    }
+    expect(reached).toEqual([
+      "New chat",
+      "Tea",
+      "More: Tea",
+      "Edit",
+      "Delete from here",
+      "Continue in a new chat",
+      "Regenerate",
+      "Message",
+      "Send",
+    ]);
+  });
+
+  test("to rename, archive and delete a chat, and to copy and cut a conversation", async () => {
+    const page = await open();
+    await ask(page, "Tea");
+    const press = async (...keys: string[]) => {
+      for (const key of keys) await page.keyboard.press(key);
+    };
+    await more(page, "Tea").focus();
+    await press("Enter", "Tab", "Enter");
+    expect(await focused(page).getAttribute("aria-label")).toBe("Title");
+    await page.keyboard.type("Coffee");
+    await press("Enter");
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Coffee"]);
+
+    await press("Enter", "Tab", "Tab", "Enter");
+    await expect.poll(() => chatLinks(page).count()).toBe(0);
+    await expect.poll(() => focused(page).getAttribute("aria-label")).toBe("Chats");
+    // The archive is open, because the chat is the one that is shown.
+    await press("Tab", "Tab", "Tab", "Enter", "Tab", "Tab", "Enter");
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Coffee"]);
+
+    await messages(page, "user").getByRole("button", { name: "Edit" }).focus();
+    const path = pathOf(page);
+    await press("Tab", "Tab", "Enter");
+    await expect.poll(() => pathOf(page)).not.toBe(path);
+    await answered(page, 2);
+    await expect.poll(() => chatLinks(page).count()).toBe(2);
+
+    await messages(page, "user").getByRole("button", { name: "Edit" }).focus();
+    await press("Tab", "Enter", "Tab", "Enter");
+    await expect.poll(() => messages(page).count()).toBe(0);
+    await expect.poll(() => focused(page).getAttribute("aria-label")).toBe("Message");
+
+    await more(page, "Coffee").first().focus();
+    await press("Enter", "Tab", "Tab", "Tab", "Enter");
+    expect(await focused(page).innerText()).toBe("Cancel");
+    await press("Tab", "Enter");
+    await expect.poll(() => chatLinks(page).count()).toBe(1);
+  });
 });
 
-test("the README's screenshot can be taken again", async () => {
-  user = await newUser({ viewport: { width: 1120, height: 700 } });
-  const page = await open();
-  for (const question of [
-    "A packing list for two days in Lisbon",
-    "Name three rivers",
-    "How do I query my chats in SQL?",
-  ]) {
-    await ask(page, question);
-    await newChat(page);
-  }
-  await ask(page, "Why is it called PostgreSQL?");
-  await ask(page, "And the elephant?");
-  await page.mouse.move(0, 0);
-  const folder = process.env.UPDATE_SCREENSHOT ? app.folder : screenshots;
-  const picture = await page.screenshot({ path: join(folder, "screenshot.png") });
-  expect(picture.byteLength).toBeLessThan(200_000);
+describe("the README's pictures can be taken again:", () => {
+  const folder = process.env.UPDATE_SCREENSHOTS ? app.folder : screenshots;
+  test.each([
+    ["a wide window", { width: 1100, height: 700 }, "screenshot"],
+    ["a phone", phone, "screenshot-phone"],
+  ])("%s", async (_, viewport, name) => {
+    const page = await open("/", await newUser({ viewport, hasTouch: viewport === phone }));
+    const picture = async (name: string) => {
+      const { byteLength } = await page.screenshot({ path: join(folder, `${name}.png`) });
+      expect(byteLength).toBeLessThan(200_000);
+    };
+    for (const question of [
+      "A packing list for two days in Lisbon",
+      "Name three rivers",
+      "How do I query my chats in SQL?",
+    ]) {
+      await ask(page, question);
+      await newChat(page);
+    }
+    await ask(page, "Why is it called PostgreSQL?");
+    await ask(page, "And the elephant?");
+    if (viewport === phone) await picture(name);
+    await showChats(page);
+    await choose(page, "A packing list for two days in Lisbon", "Archive");
+    await page.locator("summary").click();
+    await more(page, "How do I query my chats in SQL?").click();
+    await picture(viewport === phone ? `${name}-chats` : name);
+  });
 });

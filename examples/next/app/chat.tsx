@@ -1,10 +1,9 @@
 "use client";
 
 import { useChat } from "@ai-sdk/react";
-import { DefaultChatTransport, type UIMessage } from "ai";
+import { DefaultChatTransport, generateId, type UIMessage } from "ai";
 import { useRouter } from "next/navigation";
 import {
-  type ComponentProps,
   type KeyboardEvent,
   type ReactNode,
   type RefObject,
@@ -16,8 +15,10 @@ import {
 } from "react";
 import Markdown from "react-markdown";
 import remarkGfm from "remark-gfm";
+import { useChange, useRefresh } from "./changes";
+import { Confirm, IconButton, icons } from "./controls";
 
-const streamOf = (chatId: string) => `/api/chat/${encodeURIComponent(chatId)}/stream`;
+const urlOf = (chatId: string) => `/api/chat/${encodeURIComponent(chatId)}`;
 
 const transportOf = (version: number | undefined) =>
   new DefaultChatTransport<UIMessage>({
@@ -25,7 +26,7 @@ const transportOf = (version: number | undefined) =>
     prepareSendMessagesRequest: ({ id, messages, trigger, messageId }) => ({
       body: { id, message: messages.at(-1), trigger, messageId },
     }),
-    prepareReconnectToStreamRequest: ({ id }) => ({ api: `${streamOf(id)}?version=${version}` }),
+    prepareReconnectToStreamRequest: ({ id }) => ({ api: `${urlOf(id)}/stream?version=${version}` }),
   });
 
 const suggestions = ["Why is it called PostgreSQL?", "And the elephant?", "How do I query my chats in SQL?"];
@@ -41,15 +42,19 @@ export interface ChatProps {
 
 export function Chat({ id, title, messages: stored, version }: ChatProps) {
   const router = useRouter();
+  const refresh = useRefresh();
+  const change = useChange();
   const box = useRef<HTMLTextAreaElement>(null);
   const [editedId, setEditedId] = useState<string>();
+  const [deletedId, setDeletedId] = useState<string>();
+  const [forkFailed, setForkFailed] = useState(false);
   // Of the time when these messages were shown first: later versions are what this page has asked for itself.
-  const [{ transport, resume }] = useState(() => ({ transport: transportOf(version), resume: version !== undefined }));
-  const { messages, sendMessage, regenerate, stop, status, error } = useChat({
+  const [{ transport, isNew }] = useState(() => ({ transport: transportOf(version), isNew: version === undefined }));
+  const { messages, setMessages, sendMessage, regenerate, stop, status, error, clearError } = useChat({
     id,
     messages: stored,
     transport,
-    resume,
+    resume: !isNew,
     throttle: 50,
   });
 
@@ -57,13 +62,21 @@ export function Chat({ id, title, messages: stored, version }: ChatProps) {
   // comes back does not see a copy from before the question.
   useEffect(() => {
     if (status !== "streaming") return;
-    router.refresh();
-    return () => router.refresh();
-  }, [status, router]);
+    refresh();
+    return refresh;
+  }, [status, refresh]);
+
+  // What another tab has changed is shown here, too. Not while an answer is on its way, of which the server has less than this page.
+  const seenVersion = useRef(version);
+  useEffect(() => {
+    if (version === seenVersion.current) return;
+    seenVersion.current = version;
+    if (status === "ready" && stored.at(-1)?.role !== "user") setMessages(stored);
+  }, [status, version, stored, setMessages]);
 
   useEffect(() => {
-    if (stored.length === 0) box.current?.focus();
-  }, [stored.length]);
+    if (isNew) box.current?.focus();
+  }, [isNew]);
 
   const busy = status === "submitted" || status === "streaming";
 
@@ -74,10 +87,30 @@ export function Chat({ id, title, messages: stored, version }: ChatProps) {
 
   /** The server stops, and the stream ends with what it stores: this page shows no word more or less. */
   async function stopAnswer() {
-    const url = `${streamOf(id)}?message=${encodeURIComponent(messages.at(-1)?.id ?? "")}`;
+    const url = `${urlOf(id)}/stream?message=${encodeURIComponent(messages.at(-1)?.id ?? "")}`;
     const { ok } = await fetch(url, { method: "DELETE" }).catch(() => ({ ok: false }));
     if (!ok) await stop();
     box.current?.focus();
+  }
+
+  /** Opens a copy that ends with this answer. */
+  async function fork(messageId: string) {
+    const newChatId = generateId();
+    const done = await change("POST", `${urlOf(id)}/fork`, { newChatId, throughMessageId: messageId });
+    setForkFailed(!done);
+    if (done) router.push(`/?chatId=${newChatId}`);
+  }
+
+  async function deleteFrom(messageId: string) {
+    const done = await change("DELETE", `${urlOf(id)}/messages/${encodeURIComponent(messageId)}`);
+    if (done) {
+      clearError();
+      setMessages((messages) => {
+        const index = messages.findIndex(({ id }) => id === messageId);
+        return index === -1 ? messages : messages.slice(0, index);
+      });
+    }
+    return done;
   }
 
   function closeEditor() {
@@ -126,12 +159,28 @@ export function Chat({ id, title, messages: stored, version }: ChatProps) {
                       {message.role === "user" ? textOf(message) : <Answer>{textOf(message)}</Answer>}
                     </div>
                     <div className="actions">
-                      {message.role === "user" && (
+                      {message.role === "user" ? (
+                        <>
+                          <IconButton
+                            label="Edit"
+                            icon={icons.edit}
+                            disabled={busy}
+                            onClick={() => setEditedId(message.id)}
+                          />
+                          <IconButton
+                            label="Delete from here"
+                            icon={icons.delete}
+                            disabled={busy}
+                            onClick={() => setDeletedId(message.id)}
+                          />
+                        </>
+                      ) : (
                         <IconButton
-                          label="Edit"
-                          icon={icons.edit}
-                          disabled={busy}
-                          onClick={() => setEditedId(message.id)}
+                          label="Continue in a new chat"
+                          icon={icons.fork}
+                          // Not stored yet.
+                          disabled={busy && message === messages.at(-1)}
+                          onClick={() => fork(message.id)}
                         />
                       )}
                       {message === messages.at(-1) && !busy && (
@@ -150,6 +199,17 @@ export function Chat({ id, title, messages: stored, version }: ChatProps) {
                 Try again
               </button>
             </p>
+          )}
+          {forkFailed && <p role="alert">The chat could not be copied.</p>}
+          {deletedId && (
+            <Confirm
+              question="Delete from here?"
+              onConfirm={() => deleteFrom(deletedId)}
+              onDone={() => box.current?.focus()}
+              onClose={() => setDeletedId(undefined)}
+            >
+              This message and all that follow it will be gone.
+            </Confirm>
           )}
         </div>
       </div>
@@ -244,21 +304,4 @@ function isNotReplaced({ role }: UIMessage, index: number, messages: UIMessage[]
 
 function textOf({ parts }: UIMessage): string {
   return parts.map((part) => (part.type === "text" ? part.text : "")).join("");
-}
-
-const icons = {
-  edit: "M4 20h4L19 9l-4-4L4 16v4M13 7l4 4",
-  regenerate: "M20 11a8 8 0 1 0-2.3 6.7M20 5v6h-6",
-  send: "M12 20V5M5 12l7-7 7 7",
-  stop: "M7 7h10v10H7z",
-};
-
-function IconButton({ label, icon, ...props }: { label: string; icon: string } & ComponentProps<"button">) {
-  return (
-    <button type="button" className="icon" aria-label={label} title={label} {...props}>
-      <svg viewBox="0 0 24 24" aria-hidden="true">
-        <path d={icon} />
-      </svg>
-    </button>
-  );
 }

@@ -12,10 +12,12 @@ export default async function Page({ searchParams }: { searchParams: Promise<{ c
 
   const userId = await currentUserId();
   const store = await getStore();
-  const [chats, chat] = await Promise.all([store.getChats({ userId }), store.getChat({ userId, chatId })]).catch(
-    (error: unknown) => (InvalidChatError.isInstance(error) ? notFound() : Promise.reject(error)),
-  );
+  const [chats, archived, chat] = await Promise.all([
+    store.getChats({ userId }),
+    store.getChats({ userId, archived: true }),
+    store.getChat({ userId, chatId }),
+  ]).catch((error: unknown) => (InvalidChatError.isInstance(error) ? notFound() : Promise.reject(error)));
   // Somebody else's chat is null too, and looks like a new one.
   const { title, version, messages = [] } = chat ?? {};
-  return <Shell chats={chats} stored={{ id: chatId, title, version, messages }} />;
+  return <Shell chats={chats} archived={archived} stored={{ id: chatId, title, version, messages }} />;
 }

@@ -3,20 +3,27 @@
 import { generateId } from "ai";
 import type { Chat as ChatInList } from "drizzle-chat-store";
 import { useSearchParams } from "next/navigation";
-import { type SubmitEvent, useState } from "react";
+import { useState } from "react";
+import { useOtherTabs } from "./changes";
 import { Chat, type ChatProps } from "./chat";
 import { Sidebar } from "./sidebar";
 
+interface ShellProps {
+  chats: ChatInList[];
+  archived: ChatInList[];
+  stored: ChatProps;
+}
+
 /** The list, and the chat in the address. A new one is shown at once: the server learns of it by its first question. */
-export function Shell({ chats, stored }: { chats: ChatInList[]; stored: ChatProps }) {
+export function Shell({ chats, archived, stored }: ShellProps) {
   const addressed = useSearchParams().get("chatId");
   const [newId, setNewId] = useState<string>();
   if (newId === stored.id) setNewId(undefined);
   const isNew = newId !== undefined && newId === addressed;
   const chat = isNew ? { id: newId, title: undefined, version: undefined, messages: [] } : stored;
+  useOtherTabs();
 
-  function startNewChat(event: SubmitEvent) {
-    event.preventDefault();
+  function startNewChat() {
     const id = generateId();
     setNewId(id);
     window.history.pushState(null, "", `/?chatId=${id}`);
@@ -24,7 +31,7 @@ export function Shell({ chats, stored }: { chats: ChatInList[]; stored: ChatProp
 
   return (
     <>
-      <Sidebar chats={chats} chatId={chat.id} onNewChat={startNewChat} />
+      <Sidebar chats={chats} archived={archived} chatId={chat.id} onNewChat={startNewChat} />
       <Chat key={chat.id} {...chat} />
     </>
   );

@@ -5,11 +5,11 @@ import {
   toUIMessageStream,
   type UIMessage,
 } from "ai";
-import { ChatConflictError, ChatOwnershipError, InvalidChatError } from "drizzle-chat-store";
 import { z } from "zod";
 import { model } from "@/lib/model";
 import { getStore } from "@/lib/store";
 import { currentUserId } from "@/lib/user";
+import { bodyOf, refusal } from "./requests";
 
 /** What this application's page sends. Add files here, and the answers to tool calls, once yours has them. */
 const question = z.object({
@@ -23,12 +23,9 @@ const question = z.object({
   messageId: z.string().optional(),
 });
 
-/** In bytes. Parsing what is larger would cost everybody else's requests their time. */
-const maxBody = 1_000_000;
-
 export async function POST(request: Request) {
   try {
-    const { id: chatId, message, trigger, messageId } = question.parse(JSON.parse(await textOf(request)));
+    const { id: chatId, message, trigger, messageId } = question.parse(await bodyOf(request));
     const [store, userId] = await Promise.all([getStore(), currentUserId()]);
     const turn = await store.startTurn({ userId, chatId, message, trigger, messageId, title: titleOf(message) });
     const result = streamText({
@@ -48,19 +45,6 @@ export async function POST(request: Request) {
   }
 }
 
-class TooLarge extends Error {}
-
-async function textOf(request: Request): Promise<string> {
-  const decoder = new TextDecoder();
-  let [text, size] = ["", 0];
-  for await (const chunk of request.body ?? []) {
-    size += chunk.byteLength;
-    if (size > maxBody) throw new TooLarge();
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
-}
-
 /** The beginning of the first question, on one line. */
 function titleOf(message: UIMessage): string {
   const text = message.parts.map((part) => (part.type === "text" ? part.text : "")).join(" ");
@@ -71,16 +55,4 @@ function titleOf(message: UIMessage): string {
     .toWellFormed();
   const characters = Array.from(line);
   return characters.length > 60 ? `${characters.slice(0, 59).join("").trimEnd()}…` : line;
-}
-
-function refusal(error: unknown): Response {
-  const refuse = (status: number, message: string) => Response.json({ error: message }, { status });
-  if (error instanceof SyntaxError) return refuse(400, "The request's body is not JSON.");
-  if (error instanceof TooLarge) return refuse(413, `The request's body has more than ${maxBody} bytes.`);
-  if (error instanceof z.ZodError) return refuse(400, z.prettifyError(error));
-  if (InvalidChatError.isInstance(error)) return refuse(400, error.message);
-  // The same as for a chat that does not exist would be.
-  if (ChatOwnershipError.isInstance(error)) return refuse(404, "There is no such chat.");
-  if (ChatConflictError.isInstance(error)) return refuse(409, error.message);
-  throw error;
 }

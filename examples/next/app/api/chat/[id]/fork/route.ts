@@ -1,0 +1,20 @@
+import { z } from "zod";
+import { getStore } from "@/lib/store";
+import { currentUserId } from "@/lib/user";
+import { bodyOf, notThere, refusal } from "../../requests";
+
+// The page makes the new id, so that a copy which is asked for twice is made once.
+const copy = z.object({ newChatId: z.string(), throughMessageId: z.string() });
+
+/** Copies the chat up to a message, to go on from there in another way. */
+export async function POST(request: Request, { params }: { params: Promise<{ id: string }> }) {
+  try {
+    const { id: chatId } = await params;
+    const { newChatId, throughMessageId } = copy.parse(await bodyOf(request));
+    const [store, userId] = await Promise.all([getStore(), currentUserId()]);
+    const chat = await store.forkChat({ userId, chatId, newChatId, throughMessageId });
+    return chat ? Response.json(chat, { status: 201 }) : notThere();
+  } catch (error) {
+    return refusal(error);
+  }
+}
