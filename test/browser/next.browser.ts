@@ -495,6 +495,7 @@ describe("what a conversation can do:", () => {
     const texts = await ask(page, "First");
     const path = pathOf(page);
     await send(page, "Second");
+    await expect.poll(() => messages(page, "assistant").count()).toBe(2);
     await firstWords(page);
     const fork = page.getByRole("button", { name: "Continue in a new chat" });
     expect(await fork.last().isDisabled()).toBe(true);

@@ -70,6 +70,6 @@ describe("a synchronous standby is promoted when the primary is killed", { timeo
       (thrown: unknown) => thrown,
     );
     console.log(String(error));
-    expect(error).toMatchObject({ message: expect.stringMatching(/^lost: /) });
+    expect(error).toMatchObject({ message: expect.stringMatching(/^(lost|back): /) });
   });
 });
