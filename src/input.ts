@@ -60,6 +60,7 @@ export const upsertChatInput = object({
   chatId,
   title,
   messages,
+  after: text({ min: 1, max: 255, hint: "the id of the message that the given ones follow" }).optional(),
   expectedVersion: version.optional(),
 });
 
@@ -109,6 +110,22 @@ export const deleteMessageInput = object({
   expectedVersion: version.optional(),
 });
 
+export const getMessagesInput = object({
+  userId,
+  chatId,
+  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many messages to return"),
+  before: text({ min: 1, max: 255, hint: "the id of the first message of the page after this one" }).optional(),
+});
+
+export const searchChatsInput = object({
+  userId,
+  query: text({ min: 1, max: 255, hint: "what is looked for" }),
+  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many matches to return at most").optional(),
+  before: z
+    .string({ error: ({ input }) => `expected what the previous call gave as before, found ${describe(input)}` })
+    .optional(),
+});
+
 export const claimChatsInput = object({
   fromUserId: text({ min: 1, max: 255, hint: "the id of the user whose chats they are now" }),
   userId,
@@ -155,6 +172,7 @@ export const startTurnInput = object({
     )
     .optional(),
   message,
+  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many messages to load; leave it out for all").optional(),
   trigger: z
     .enum(["submit-message", "regenerate-message"], {
       error: ({ input }) =>

@@ -74,7 +74,12 @@ export function chatTables<const Name extends string>(schemaName: Name) {
       digest: bytea("digest").notNull().generatedAlwaysAs(digestExpression),
     },
     // Ids come from browsers: they are unique within a chat only, so nobody can occupy another chat's.
-    (table) => [primaryKey({ columns: [table.chatId, table.id] }), check("messages_order_check", sql`"order" >= 0`)],
+    (table) => [
+      primaryKey({ columns: [table.chatId, table.id] }),
+      // For pages and windows of long chats, which are read from the end.
+      index("messages_order_idx").on(table.chatId, table.order),
+      check("messages_order_check", sql`"order" >= 0`),
+    ],
   );
 
   // One row for each turn that runs or has ended a moment ago. Never a lock: what nobody finishes is swept by who comes by.

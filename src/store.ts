@@ -6,11 +6,13 @@ import { exportChats } from "./chats/export-chats.ts";
 import { forkChat } from "./chats/fork-chat.ts";
 import { getChat } from "./chats/get-chat.ts";
 import { getChats } from "./chats/get-chats.ts";
+import { searchChats } from "./chats/search-chats.ts";
 import { updateChat } from "./chats/update-chat.ts";
 import { upsertChat } from "./chats/upsert-chat.ts";
 import { withTypedErrors } from "./database/typed-errors.ts";
 import { chatStoreOptions, parseInput } from "./input.ts";
 import { deleteMessage } from "./messages/delete-message.ts";
+import { getMessages } from "./messages/get-messages.ts";
 import { updateMessage } from "./messages/update-message.ts";
 import { chatTables, defaultSchema } from "./schema.ts";
 import { resumeTurn } from "./turns/resume-turn.ts";
@@ -19,6 +21,7 @@ import { stopTurn } from "./turns/stop-turn.ts";
 import type {
   Chat,
   ChatDatabase,
+  ChatMatches,
   ChatWithMessages,
   ClaimChatsInput,
   DeleteAllChatsInput,
@@ -28,7 +31,10 @@ import type {
   ForkChatInput,
   GetChatInput,
   GetChatsInput,
+  GetMessagesInput,
+  MessagePage,
   ResumeTurnInput,
+  SearchChatsInput,
   StartTurnInput,
   StopTurnInput,
   Turn,
@@ -55,6 +61,7 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
    * @throws {ChatOwnershipError} the chat belongs to another user.
    * @throws {ChatConflictError} `expectedVersion` was given, the stored chat has another version or none, and its
    * content is not already what is being saved (so a retry after a lost answer succeeds).
+   * @throws {InvalidChatError} also if `after` is the id of no message in a chat of this user.
    */
   upsertChat(input: UpsertChatInput<M>): Promise<Chat<C>>;
 
@@ -93,6 +100,26 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
    * @throws {ChatOwnershipError} another user has.
    */
   forkChat(input: ForkChatInput): Promise<Chat<C> | null>;
+
+  /**
+   * Looks for a text in the titles of a user's chats, the archived ones too, and in the text parts of their messages: in upper and lower
+   * case, in any script, as it is written. One call looks at 500 chats and 5,000 messages at most; where there are more, or more matches
+   * than `limit`, it says `before`, from where the next one goes on.
+   *
+   * Like `getChats`, it passes over a chat that is saved while somebody pages: that one is at the top by then.
+   */
+  searchChats(input: SearchChatsInput): Promise<ChatMatches<C>>;
+
+  /**
+   * The last messages of a chat, or the last before a message: a page of a conversation that is read from its end. It begins with a
+   * message of the user, if there is one among twice `limit`. Takes the same time however long the chat is.
+   *
+   * To save what was loaded so, give `upsertChat` also `after`: as the whole conversation, it would delete the rest.
+   *
+   * @returns `null` when the chat does not exist or belongs to another user.
+   * @throws {InvalidChatError} also if the message `before` is not there any more: load the last messages again.
+   */
+  getMessages(input: GetMessagesInput): Promise<MessagePage<M, C> | null>;
 
   /**
    * Gives a stored message other parts and metadata. Its role and place stay. A turn that answers it stops, and stores nothing.
@@ -221,6 +248,8 @@ export function createChatStore<M extends UIMessage = UIMessage, C = unknown>(
     updateChat: (input) => withTypedErrors("updateChat", tables, updateChat(db, tables, input, settings)),
     deleteChat: (input) => withTypedErrors("deleteChat", tables, deleteChat(db, tables, input, settings)),
     forkChat: (input) => withTypedErrors("forkChat", tables, forkChat(db, tables, input, settings)),
+    searchChats: (input) => withTypedErrors("searchChats", tables, searchChats(db, tables, input, settings)),
+    getMessages: (input) => withTypedErrors("getMessages", tables, getMessages<M>(db, tables, input, settings)),
     updateMessage: (input) => withTypedErrors("updateMessage", tables, updateMessage(db, tables, input, settings)),
     deleteMessage: (input) => withTypedErrors("deleteMessage", tables, deleteMessage(db, tables, input, settings)),
     claimChats: (input) => withTypedErrors("claimChats", tables, claimChats(db, tables, input, settings)),

@@ -48,6 +48,11 @@ export interface UpsertChatInput<M extends UIMessage = UIMessage> {
    * `id`, `role`, `metadata` and `parts` are stored, the last two as `JSON.stringify` writes them.
    */
   messages: readonly M[];
+  /**
+   * The id of a stored message: then `messages` are those that follow it, and that one and all before it stay as they are. For whoever has
+   * loaded only the end of a chat, as with `getMessages`: saved as the whole conversation, it would delete the rest.
+   */
+  after?: string | undefined;
   /** Save only if the stored chat still has this version, usually the one `getChat` gave. */
   expectedVersion?: number | undefined;
 }
@@ -67,6 +72,54 @@ export interface GetChatsInput {
   limit?: number | undefined;
   /** The last chat of the previous page: the list goes on after it, also when chats were added or moved meanwhile. */
   before?: Pick<Chat, "id" | "updatedAt"> | undefined;
+}
+
+export interface GetMessagesInput {
+  /** Who asks. */
+  userId: string;
+  chatId: string;
+  /** How many: a positive integer. Up to twice as many are returned, for a page begins with a message of the user. */
+  limit: number;
+  /** The id of the first message of the page that comes after this one. Left out, the last messages. */
+  before?: string | undefined;
+}
+
+/** Some messages of a chat, in order, without a gap. */
+export interface MessagePage<M extends UIMessage = UIMessage, C = unknown> {
+  chat: Chat<C>;
+  /** Not the whole conversation: to save with `upsertChat` what was loaded so, give it `after`. */
+  messages: M[];
+  /** Whether there are messages before these. */
+  hasMore: boolean;
+}
+
+export interface SearchChatsInput {
+  /** Whose chats. */
+  userId: string;
+  /** What is looked for, as it is, in upper or lower case: 1 to 255 characters. */
+  query: string;
+  /** At most this many matches: a positive integer. Default 20. */
+  limit?: number | undefined;
+  /** What the previous call gave: the search goes on from there. */
+  before?: string | undefined;
+}
+
+export interface ChatMatches<C = unknown> {
+  /** Newest activity first; of one chat, its title first and then its newest messages. */
+  matches: ChatMatch<C>[];
+  /** Where to go on: a text to pass back, also where nothing has been found yet. `null` when everything was looked at. */
+  before: string | null;
+}
+
+/** Where something was found: once for each title and each message. */
+export interface ChatMatch<C = unknown> {
+  chat: Chat<C>;
+  /** Whose text it is in; `null` if it is the title. */
+  messageId: string | null;
+  /** Of that message; `null` if it is the title. */
+  role: string | null;
+  /** The first find as it is written there, and up to 60 characters on either side of it. */
+  excerpt: { before: string; match: string; after: string };
 }
 
 /** At least one of the four that are optional; `title` and `titleIfEmpty` exclude each other. */
@@ -156,6 +209,11 @@ export interface StartTurnInput<M extends UIMessage = UIMessage> {
    */
   message: M;
   /**
+   * Load and give the model only so many messages, the question included, and those before them up to one of the user: twice as many at
+   * most. Nothing is cut from what is stored. Left out, all of them.
+   */
+  limit?: number | undefined;
+  /**
    * What the request is, as the SDK's transport hands it to `prepareSendMessagesRequest`. It tells a retry from a
    * regeneration. Left out, a stored question with the same parts is asked again, and with others is an edit.
    */
@@ -189,7 +247,7 @@ export interface StopTurnInput {
 export interface Turn<M extends UIMessage = UIMessage, C = unknown> {
   /** The chat as it is stored with the question. */
   chat: Chat<C>;
-  /** The conversation up to and including the question: what the model is to answer. */
+  /** The conversation up to and including the question, or the last `limit` messages of that: what the model is to answer. */
   messages: M[];
   /**
    * Spread it into `toUIMessageStream({ ... })` (ai 7) or `result.toUIMessageStreamResponse({ ... })` (ai 5 and 6), and

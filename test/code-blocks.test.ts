@@ -204,8 +204,8 @@ describe("on a database", () => {
   test.each(sql.map((block) => [placeOf(block), block] as const))("%s runs as printed", async (_, { note, text }) => {
     const client = await pool.connect();
     try {
-      // A role, too, is gone afterwards.
-      await client.query("begin");
+      // A role, too, is gone afterwards. What Postgres does not do in a transaction is undone by being there already.
+      if (!text.includes("concurrently")) await client.query("begin");
       if (note.startsWith("after: ")) await client.query(note.slice("after: ".length));
       await client.query(text);
     } finally {

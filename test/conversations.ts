@@ -17,3 +17,10 @@ export const conversation = (count: number, size = 20): UIMessage[] =>
   Array.from({ length: count }, (_, index) =>
     say(index % 2 === 0 ? "user" : "assistant", `message ${index} `.padEnd(size, "abc "), `m${index}`),
   );
+
+/** The last `limit` messages, and those before them up to one of the user: twice as many at most. */
+export function windowOf<M extends { role: string }>(messages: M[], limit: number): M[] {
+  let length = Math.min(limit, messages.length);
+  while (length < Math.min(2 * limit, messages.length) && messages.at(-length)?.role !== "user") length++;
+  return messages.slice(messages.length - length);
+}

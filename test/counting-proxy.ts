@@ -7,6 +7,7 @@ export interface Traffic {
   /** How often the client sent something and then waited for the answer. */
   roundTrips: number;
   bytesSent: number;
+  bytesReceived: number;
 }
 
 /**
@@ -15,7 +16,7 @@ export interface Traffic {
  */
 export async function countingProxy(databaseUrl: string, { delay = 0 } = {}) {
   const target = new URL(databaseUrl);
-  const traffic: Traffic = { statements: 0, roundTrips: 0, bytesSent: 0 };
+  const traffic: Traffic = { statements: 0, roundTrips: 0, bytesSent: 0, bytesReceived: 0 };
   const server = createServer({ noDelay: true }, (client) => {
     const upstream = connect({ port: Number(target.port || 5432), host: target.hostname, noDelay: true });
     let clientsTurn = false;
@@ -30,6 +31,7 @@ export async function countingProxy(databaseUrl: string, { delay = 0 } = {}) {
     });
     upstream.on("data", async (data) => {
       clientsTurn = false;
+      traffic.bytesReceived += data.length;
       if (delay) await setTimeout(delay);
       client.write(data);
     });
@@ -51,6 +53,7 @@ export async function countingProxy(databaseUrl: string, { delay = 0 } = {}) {
         statements: traffic.statements - before.statements,
         roundTrips: traffic.roundTrips - before.roundTrips,
         bytesSent: traffic.bytesSent - before.bytesSent,
+        bytesReceived: traffic.bytesReceived - before.bytesReceived,
       };
     },
     close: () => new Promise((resolve) => server.close(resolve)),

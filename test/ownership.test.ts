@@ -92,6 +92,18 @@ const matrix: Record<keyof ChatStore, Call[]> = {
     upsertChat("other words", () => ({ messages: [say("user", "forged", "m0"), ...messages.slice(1)] })),
     upsertChat("a conversation too long for one statement", () => ({ messages: longMessages })),
     upsertChat("a new title", () => ({ title: "forged" })),
+    {
+      ...upsertChat("what follows a message", () => ({ after: "m0", messages: [say("user", "forged", "m2")] })),
+      kind: "reads",
+    },
+    {
+      ...upsertChat("what follows a message, expecting its version", ({ version }) => ({
+        after: "m0",
+        messages: [],
+        expectedVersion: version,
+      })),
+      kind: "reads",
+    },
   ],
   getChat: [{ title: "the chat", kind: "reads", call: (store, ids) => store.getChat(ids) }],
   getChats: [
@@ -111,6 +123,22 @@ const matrix: Record<keyof ChatStore, Call[]> = {
       call: (store, { userId, chatId }, { updatedAt }) =>
         store.getChats({ userId, limit: 5, before: { id: chatId, updatedAt: new Date(updatedAt.getTime() + 1) } }),
     },
+  ],
+  searchChats: [
+    {
+      title: "titles",
+      kind: "reads",
+      call: (store, { userId }) => store.searchChats({ userId, query: "owner's title" }),
+    },
+    {
+      title: "words",
+      kind: "reads",
+      call: (store, { userId }) => store.searchChats({ userId, query: "owner's words" }),
+    },
+  ],
+  getMessages: [
+    { title: "the last", kind: "reads", call: (store, ids) => store.getMessages({ ...ids, limit: 1 }) },
+    { title: "before one", kind: "reads", call: (store, ids) => store.getMessages({ ...ids, limit: 1, before: "m1" }) },
   ],
   updateChat: [
     updates("its title", { title: "the owner's title" }),
@@ -200,6 +228,14 @@ const matrix: Record<keyof ChatStore, Call[]> = {
   ],
   startTurn: [
     startTurn("with a new question", say("user", "forged", "new")),
+    {
+      title: "with a new question in a window",
+      kind: "creates",
+      call: async (store, ids) => {
+        const { chat, messages } = await store.startTurn({ ...ids, message: say("user", "forged", "new"), limit: 2 });
+        return { chat, messages };
+      },
+    },
     startTurn("with an edited question", say("user", "forged", "m0")),
     startTurn("with the answer to a tool call", answered, "refuses everybody"),
     startTurn("with a message of the server's", say("system", "forged", "new"), "refuses everybody"),

@@ -22,8 +22,8 @@ const added = (count: number) =>
   Array.from({ length: count }, (_, index) => say("user", "new ".repeat(100), `n${index}`));
 
 /** What `startTurn` gives is used up too: its answer is part of the step. */
-const turn = async (store: ChatStore, message: UIMessage, chatId = chat.chatId) => {
-  const { persist } = await store.startTurn({ userId: owner, chatId, title: "New", message });
+const turn = async (store: ChatStore, message: UIMessage, chatId = chat.chatId, limit?: number) => {
+  const { persist } = await store.startTurn({ userId: owner, chatId, title: "New", message, limit });
   await persist.onEnd({
     responseMessage: { ...say("assistant", "An answer", "answer"), ...(message.role === "assistant" ? message : {}) },
   });
@@ -68,6 +68,16 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
   "saves what is no longer there": (store) =>
     store.upsertChat({ ...chat, chatId: "new", messages, expectedVersion: 1 }),
   "is refused for a stranger": (store) => store.upsertChat({ ...chat, userId: stranger, messages: added(1) }),
+  "saves what follows a message": (store) =>
+    store.upsertChat({ ...chat, after: "m3", messages: added(1), title: "New" }),
+  "saves what follows a message as it is": (store) =>
+    store.upsertChat({ ...chat, after: "m3", messages: messages.slice(4) }),
+  "saves what follows a message of a stale copy": (store) =>
+    store.upsertChat({ ...chat, after: "m3", messages: added(1), expectedVersion: 7 }),
+  "asks a new question in a window": (store) => turn(store, say("user", "And?", "question"), undefined, 2),
+  "edits a question outside the window": (store) => turn(store, say("user", "edited", "m0"), undefined, 1),
+  "asks a question outside the window again": (store) => turn(store, messages[0] ?? expect.fail(), undefined, 1),
+  "continues an answer in a window": (store) => turn(store, pendingTool, undefined, 1),
   "asks a new question": (store) => turn(store, say("user", "And?", "question")),
   "asks the first question of a new chat": (store) => turn(store, say("user", "And?", "question"), "new"),
   "edits a question": (store) => turn(store, say("user", "edited", "m2")),
@@ -111,6 +121,13 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
   },
   "reads it": (store) => store.getChat(chat),
   "reads nothing": (store) => store.getChat({ ...chat, chatId: "new" }),
+  "reads the last messages": (store) => store.getMessages({ ...chat, limit: 2 }),
+  "reads those before": (store) => store.getMessages({ ...chat, limit: 2, before: "m3" }),
+  searches: (store) => store.searchChats({ userId: owner, query: "secret" }),
+  "searches on": async (store) => {
+    const first = await store.searchChats({ userId: owner, query: "secret", limit: 1 });
+    return store.searchChats({ userId: owner, query: "secret", before: first.before ?? expect.fail() });
+  },
   "lists all": (store) => store.getChats({ userId: owner }),
   "lists a page": async (store) => {
     const first = await store.getChats({ userId: owner, limit: 1 });
@@ -165,6 +182,7 @@ const refusals: Record<string, string> = {
   "forks it under an id that is taken": "CHAT_CONFLICT",
   "forks it under an id that somebody else has": "CHAT_NOT_OWNED",
   "changes a message of a stale copy": "CHAT_CONFLICT",
+  "saves what follows a message of a stale copy": "CHAT_CONFLICT",
 };
 /** Steps whose statements find nothing, whoever sends them. */
 const findsNothing = ["saves what is no longer there", "is refused for a stranger", "reads nothing"];
@@ -232,7 +250,7 @@ describe.each(modes)("every statement, $mode", ({ storeOn }) => {
         if (!/\b(chats|messages|turns|turn_chunks)\b/.test(text)) continue;
         if (comparesOwner(statement, userId)) {
           owned.push(statement);
-          if (locksChat(statement)) [locked] = values;
+          if (locksChat(statement)) locked = values[Number(/chats"?\."?id"? = \$(\d+)/.exec(text)?.[1] ?? 1) - 1];
         } else {
           // Of messages or turns only, and only of the chat that the lock before it, in the same transaction, found to be the user's.
           expect(locked, text).toBeDefined();

@@ -1,5 +1,6 @@
 import type { UIMessage } from "ai";
 import { toRow } from "../conversation/messages.ts";
+import { saveAfter } from "../conversation/save-after.ts";
 import { saveChat } from "../conversation/save-chat.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { parseInput, upsertChatInput } from "../input.ts";
@@ -12,7 +13,11 @@ export async function upsertChat<M extends UIMessage>(
   input: UpsertChatInput<M>,
   settings: StoreSettings,
 ): Promise<Chat> {
-  const { messages, ...save } = parseInput(upsertChatInput, input);
+  const { messages, after, ...save } = parseInput(upsertChatInput, input);
   const rows = messages.map((message, index) => toRow(message, ["messages", index]));
-  return asUser(db, save, settings, (db) => saveChat(db, tables, { ...save, rows }, settings));
+  return asUser(db, save, settings, (db) =>
+    after === undefined
+      ? saveChat(db, tables, { ...save, rows }, settings)
+      : saveAfter(db, tables, { ...save, after, rows }, settings),
+  );
 }

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { execute } from "../database/execute.ts";
 import { type Asker, type ChatTables, ownedByAsker } from "../schema.ts";
 import type { Chat, ChatDatabase } from "../types.ts";
@@ -12,6 +12,8 @@ export interface StoredChat {
   rowVersion: string;
   /** In order. Their digests are "" unless the chat was loaded for a turn. */
   rows: StoredMessage[];
+  /** The `"order"` that the first of them has, or ought to have: 0, unless the chat was loaded from a message on. */
+  firstOrder: number;
   /** The turns that run, or seem to, if the chat was loaded for a turn. */
   turns: RunningTurn[];
 }
@@ -54,14 +56,7 @@ select ${chatRow} chat, chats.xmin::text v from ${chats} where chats.id = ${chat
 select 0 kind, null id, null role, chat parts, null metadata, 0 "order", v digest from chat
 union all
 select 1, m.id, m.role, m.parts::text, m.metadata::text, m."order", ${forTurn ? sql`encode(m.digest, 'hex')` : sql`''`}
-from ${messages} m where m.chat_id = ${chatId} and exists (table chat)${
-      forTurn
-        ? sql`
-union all
-select 2, t.id::text, null, json_build_array(t.question_id, encode(t.question_digest, 'hex'), t.answer_id, t.replaces, ${isDead}, t.interrupted, t.chunks > 0)::text, null, 0, ''
-from ${turns} t where t.chat_id = ${chatId} and exists (table chat) and (t.ended_at is null or t.interrupted) and not t.superseded`
-        : sql``
-    }`,
+from ${messages} m where m.chat_id = ${chatId} and exists (table chat)${forTurn ? runningTurns(turns, chatId) : sql``}`,
   );
   const [chat] = loaded.filter(({ kind }) => kind === 0);
   if (!chat) return null;
@@ -69,6 +64,7 @@ from ${turns} t where t.chat_id = ${chatId} and exists (table chat) and (t.ended
     chat: parseChat(chat.parts),
     rowVersion: chat.digest,
     rows: loaded.filter(({ kind }) => kind === 1).sort((a, b) => a.order - b.order),
+    firstOrder: 0,
     turns: loaded.filter(({ kind }) => kind === 2).map(parseTurn),
   };
 }
@@ -81,7 +77,14 @@ const isDead = sql.raw(
   "t.interrupted or case when t.chunks > 0 then t.beat_at < now() - interval '10 seconds' else t.started_at < now() - interval '5 minutes' end",
 );
 
-function parseTurn({ id, parts }: { id: string; parts: string }): RunningTurn {
+/** More rows for a statement that loads the chat `chat`, of kind 2. */
+export const runningTurns = (turns: ChatTables["turns"], chatId: string): SQL => sql`
+union all
+select 2, t.id::text, null, json_build_array(t.question_id, encode(t.question_digest, 'hex'), t.answer_id, t.replaces, ${isDead}, t.interrupted, t.chunks > 0)::text, null, 0, ''
+from ${turns} t where t.chat_id = ${chatId} and exists (table chat) and (t.ended_at is null or t.interrupted) and not t.superseded`;
+
+/** What {@link runningTurns} has read. */
+export function parseTurn({ id, parts }: Pick<StoredMessage, "id" | "parts">): RunningTurn {
   const [questionId, questionDigest, answerId, replaces, isDead, isInterrupted, isRecorded] = JSON.parse(parts);
   const isRecoverable = isDead && isRecorded && !isInterrupted;
   return { id, questionId, questionDigest, answerId, replaces, isDead, isInterrupted, isRecoverable };

@@ -90,17 +90,20 @@ export interface Difference {
   isEmpty: boolean;
 }
 
-/** What makes the stored messages become `rows`, in that order. Those at the beginning that are the same objects cost nothing. */
-export function difference(stored: readonly StoredDigest[], rows: readonly MessageRow[]): Difference {
+/**
+ * What makes the stored messages become `rows`, in that order, from `firstOrder` on. Those at the beginning that are the same objects
+ * cost nothing.
+ */
+export function difference(stored: readonly StoredDigest[], rows: readonly MessageRow[], firstOrder = 0): Difference {
   let start = 0;
   // Their order counts, too: whoever writes SQL may have left gaps.
-  while (start < rows.length && stored[start] === rows[start] && stored[start]?.order === start) start++;
+  while (start < rows.length && stored[start] === rows[start] && stored[start]?.order === firstOrder + start) start++;
 
   const storedById = new Map(stored.slice(start).map((message) => [message.id, message]));
   const changed: Difference["changed"] = [];
   const moved: Difference["moved"] = [];
   for (const [index, row] of rows.slice(start).entries()) {
-    const order = start + index;
+    const order = firstOrder + start + index;
     const before = storedById.get(row.id);
     storedById.delete(row.id);
     if (before?.digest !== row.digest) changed.push({ ...row, order });

@@ -13,12 +13,14 @@ export interface Change extends Asker {
   chatId: string;
   /** Of a chat that is created. */
   title?: string | undefined;
-  /** As it was read; null if there was no such chat. */
-  stored: Pick<StoredChat, "rowVersion" | "rows"> | null;
+  /** Of one that is there. */
+  newTitle?: string | undefined;
+  /** As it was read, whole or from a message on; null if there was no such chat. */
+  stored: Pick<StoredChat, "rowVersion" | "rows" | "firstOrder"> | null;
   /** The conversation afterwards. What is still the same object costs nothing. */
   rows: readonly MessageRow[];
   /** What else has to happen, or not, together with it: statements that do something only `when` the chat is as it was read. */
-  also(when: SQL, removed: readonly string[]): SQL[];
+  also?(when: SQL, removed: readonly string[]): SQL[];
 }
 
 /**
@@ -36,10 +38,13 @@ export async function saveChange(
   settings: StoreSettings,
 ): Promise<{ chat: Chat; rowVersion: string } | undefined> {
   const { chats } = tables;
-  const { chatId, title = "", stored, rows, also, ...asker } = change;
-  const changes = difference(stored?.rows ?? [], rows);
+  const { chatId, title = "", newTitle, stored, rows, also = () => [], ...asker } = change;
+  const changes = difference(stored?.rows ?? [], rows, stored?.firstOrder);
+  const isNews = !changes.isEmpty || newTitle !== undefined;
   const touched = stored
-    ? sql`update ${chats} set ${changes.isEmpty ? sql`version = chats.version` : sql`version = chats.version + 1, updated_at = greatest(chats.updated_at, now())`}
+    ? sql`update ${chats} set ${isNews ? sql`version = chats.version + 1, updated_at = greatest(chats.updated_at, now())` : sql`version = chats.version`}${
+        newTitle === undefined ? sql`` : sql`, title = ${newTitle}`
+      }
 where chats.id = ${chatId} and ${ownedByAsker(chats, asker)} and chats.xmin = ${stored.rowVersion}::text::xid returning ${chatRow} chat, chats.xmin::text v`
     : // Its xmin, which a partitioned table does not give of a row that is inserted.
       sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${asker.userId}, ${title}) on conflict do nothing

@@ -1,5 +1,6 @@
 import chats from "../../migrations/0000_chats.sql";
 import lifecycle from "../../migrations/0001_lifecycle.sql";
+import pages from "../../migrations/0002_pages.sql";
 import { defaultSchema } from "../schema.ts";
 
 export interface Migration {
@@ -18,6 +19,7 @@ export interface Migration {
 export const migrations: readonly Migration[] = Object.entries({
   "0000_chats": { text: chats, breaking: false },
   "0001_lifecycle": { text: lifecycle, breaking: false },
+  "0002_pages": { text: pages, breaking: false },
 }).map(([name, { text, breaking }], index) => ({
   version: index + 1,
   name,

@@ -5,7 +5,8 @@ import type { Mark } from "./marks.ts";
 
 /**
  * The conversation with the answer right after its question, in place of what the turn saw there when it started; or, if it
- * continues the message it answers, in that one's place. What others have put there meanwhile stays.
+ * continues the message it answers, in that one's place. What others have put there meanwhile stays. `present` are all messages, or
+ * those from the question on; then `taken` are ids of others.
  *
  * @returns undefined if the question is gone, or is no longer what was asked.
  */
@@ -13,6 +14,7 @@ export function placeAnswer(
   present: readonly MessageRow[],
   { question, answerId, replaces }: Omit<Mark, "id">,
   answer: MessageRow,
+  taken: readonly string[] = [],
 ): readonly MessageRow[] | undefined {
   const at = present.findIndex(({ id }) => id === question.id);
   const asked = present[at];
@@ -27,7 +29,7 @@ export function placeAnswer(
   const replaced = new Set([answerId, ...replaces]);
   const before = present.slice(0, at + 1);
   const after = present.slice(at + 1).filter(({ id }) => !replaced.has(id));
-  if ([...before, ...after].some(({ id }) => id === answer.id)) {
+  if (taken.includes(answer.id) || [...before, ...after].some(({ id }) => id === answer.id)) {
     throw new InvalidChatError([
       {
         path: ["responseMessage", "id"],

@@ -1,5 +1,6 @@
 import type { UIMessage } from "ai";
-import type { RunningTurn, StoredChat } from "../conversation/load-chat.ts";
+import { loadChat, type RunningTurn, type StoredChat } from "../conversation/load-chat.ts";
+import { loadWindow, type Window } from "../conversation/load-window.ts";
 import { type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
 import { saveChange } from "../conversation/save-change.ts";
 import type { ChatTables } from "../schema.ts";
@@ -11,12 +12,31 @@ import { placeAnswer } from "./place-answer.ts";
 import { readWholeRecording } from "./recordings.ts";
 
 /**
+ * A chat, or only a window of it, with what is left of turns that have died in it. Where there is such a turn, it is the whole chat:
+ * its question may stand anywhere.
+ *
+ * @returns undefined if another writer came in between.
+ */
+export async function loadRecovered(
+  db: ChatDatabase,
+  tables: ChatTables,
+  ids: { userId: string; chatId: string },
+  settings: StoreSettings,
+  window?: Window,
+): Promise<StoredChat | null | undefined> {
+  const loaded = window && (await loadWindow(db, tables, ids, { ...window, forTurn: true }));
+  if (loaded === null || loaded?.turns.every(({ isRecoverable }) => !isRecoverable)) return loaded;
+  const whole = await loadChat(db, tables, ids, { forTurn: true });
+  return whole && recoverTurns(db, tables, ids, whole, settings);
+}
+
+/**
  * What was recorded of turns whose process has died becomes their answers, each right after its question. Of those who come by
  * at the same time one does it: a turn's answer and its mark change in one statement, on the chat as it was read.
  *
  * @returns the chat afterwards, or undefined if another writer came in between.
  */
-export async function recoverTurns(
+async function recoverTurns(
   db: ChatDatabase,
   tables: ChatTables,
   ids: { userId: string; chatId: string },
@@ -33,7 +53,7 @@ export async function recoverTurns(
     const turns = present.turns.map((other) =>
       other.id === turn.id ? { ...other, isInterrupted: true, isRecoverable: false } : other,
     );
-    present = { ...saved, rows: rows.map((row, order) => ({ ...row, order })), turns };
+    present = { ...saved, firstOrder: 0, rows: rows.map((row, order) => ({ ...row, order })), turns };
   }
   return present;
 }

@@ -1,4 +1,5 @@
-import { loadChat, type StoredChat } from "../conversation/load-chat.ts";
+import type { StoredChat } from "../conversation/load-chat.ts";
+import { loadWindow, type Window } from "../conversation/load-window.ts";
 import { type MessageRow, toMessage } from "../conversation/messages.ts";
 import { takeTurns } from "../conversation/take-turns.ts";
 import { asUser } from "../database/row-level-security.ts";
@@ -10,7 +11,7 @@ import type { ChatDatabase, ResumeTurnInput, StoreSettings } from "../types.ts";
 import { chunksIn, eventOf } from "./events.ts";
 import { chunksOf } from "./message-chunks.ts";
 import { type RecordedTurn, readRecording } from "./recordings.ts";
-import { recoverTurns } from "./recover-turn.ts";
+import { loadRecovered } from "./recover-turn.ts";
 
 /** Milliseconds between two looks at a recording: the first after something came, the longest, and after a long silence. */
 const pauses = { shortest: 100, longest: 300, whenSilent: 1_000 };
@@ -34,12 +35,13 @@ export async function resumeTurn(
   refuseTransaction(db, "will have ended before the stream has");
   const ids = { userId, chatId };
   const inTheirName = <T>(work: (db: ChatDatabase) => Promise<T>) => asUser(db, ids, settings, work);
+  const load = (window: Window) => inTheirName((db) => loadWindow(db, tables, ids, window));
   const read = (from: { turnId?: string; position: number }) =>
     inTheirName((db) => readRecording(db, tables, ids, from));
 
   const found = await read({ position: 0 });
   if (found && !found.turn.isStale) return streamOf((signal) => live(found, signal));
-  const chat = await (found ? loadRecovered() : inTheirName((db) => loadChat(db, tables, ids, { forTurn: true })));
+  const chat = await (found ? recover() : load({ limit: 1, forTurn: true }));
   const last = chat?.rows.at(-1);
   const isNews =
     last?.role === "assistant" &&
@@ -49,11 +51,10 @@ export async function resumeTurn(
   return streamOf(() => [...whole(last, isInterrupted ? interruption : { type: "finish" }), endMark]);
 
   /** The chat, with what is left of a turn that has died in it. */
-  async function loadRecovered(): Promise<StoredChat | null> {
+  async function recover(): Promise<StoredChat | null> {
     const { recovered } = await inTheirName((db) =>
       takeTurns(db, tables, ids, settings, async (db) => {
-        const stored = await loadChat(db, tables, ids, { forTurn: true });
-        const recovered = stored && (await recoverTurns(db, tables, ids, stored, settings));
+        const recovered = await loadRecovered(db, tables, ids, settings, { limit: 1 });
         return recovered === undefined ? undefined : { recovered };
       }),
     );
@@ -82,7 +83,7 @@ export async function resumeTurn(
       if (page.texts.length > 0) [heard, shown, pause] = [performance.now(), performance.now(), pauses.shortest];
       if (!page.isLastPage) continue;
 
-      if (page.turn.isStale) await loadRecovered();
+      if (page.turn.isStale) await recover();
       if (page.turn.isStale || page.turn.isEnded) {
         if (position === 0) yield* await answerOf(turn);
         else if (page.turn.isStale || page.turn.isInterrupted || !hasSeenEnd) yield eventOf(interruption);
@@ -99,15 +100,14 @@ export async function resumeTurn(
 
   /** What is stored of a turn of which nothing was recorded. */
   async function answerOf({ answerId }: RecordedTurn): Promise<string[]> {
-    const chat = await inTheirName((db) => loadChat(db, tables, ids));
-    const last = chat?.rows.at(-1);
+    const last = (await load({ limit: 1 }))?.rows.at(-1);
     return last?.id === answerId ? whole(last, { type: "finish" }) : [];
   }
 
   /** What a client needs before the recording: the message that is continued, or a start where none was recorded first. */
   async function beginningOf({ questionId, answerId }: RecordedTurn, texts: string[]): Promise<string[]> {
     if (questionId === answerId) {
-      const chat = await inTheirName((db) => loadChat(db, tables, ids));
+      const chat = await load({ limit: 1, through: questionId });
       const continued = chat?.rows.find(({ id }) => id === questionId);
       if (continued) return chunksOf(toMessage(continued)).map(eventOf);
     }

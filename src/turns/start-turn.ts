@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
-import { loadChat, type StoredChat } from "../conversation/load-chat.ts";
+import type { StoredChat } from "../conversation/load-chat.ts";
+import { lastOf, loadWindow } from "../conversation/load-window.ts";
 import { type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
 import { saveChange } from "../conversation/save-change.ts";
 import { takeTurns } from "../conversation/take-turns.ts";
@@ -16,7 +17,7 @@ import { placeAnswer } from "./place-answer.ts";
 import { placeQuestion } from "./place-question.ts";
 import { recordTurn } from "./record-turn.ts";
 import { abandon, beat, type Ids, sweep } from "./recordings.ts";
-import { recoverTurns } from "./recover-turn.ts";
+import { loadRecovered } from "./recover-turn.ts";
 
 /** Milliseconds, a little more than the minute that readers who are behind are given. */
 const keptAfterEnd = 61_000;
@@ -32,7 +33,7 @@ export async function startTurn<M extends UIMessage>(
     "will have ended when the answer is to be saved; expected the database itself. Start the turn before or after the " +
       "transaction, or save both messages in it with upsertChat",
   );
-  const { userId, chatId, title, message, tools: clientTools, ...meaning } = parseInput(startTurnInput, input);
+  const { userId, chatId, title, message, limit, tools: clientTools, ...meaning } = parseInput(startTurnInput, input);
   const ids = { userId, chatId };
   /** From when on the turn runs. */
   const running = { ...ids, evenIfClaimed: true };
@@ -44,7 +45,8 @@ export async function startTurn<M extends UIMessage>(
   const { stored, mark } = await asUser(db, ids, settings, (db) => takeTurns(db, tables, ids, settings, saveQuestion));
   const { chat } = stored;
   const end = stored.rows.findIndex((row) => row.id === mark.question.id) + 1;
-  const messages = stored.rows.slice(0, end).map((row) => toMessage<M>(row));
+  const shown = limit === undefined ? stored.rows.slice(0, end) : lastOf(stored.rows.slice(0, end), limit);
+  const messages = shown.map((row) => toMessage<M>(row));
 
   const stopping = new AbortController();
   const inTheirName = <T>(work: (db: ChatDatabase) => Promise<T>) => asUser(db, running, settings, work);
@@ -70,8 +72,8 @@ export async function startTurn<M extends UIMessage>(
   };
 
   async function saveQuestion(db: ChatDatabase): Promise<{ stored: StoredChat; mark: Mark } | undefined> {
-    const loaded = await loadChat(db, tables, ids, { forTurn: true });
-    const stored = loaded && (await recoverTurns(db, tables, ids, loaded, settings));
+    const window = limit === undefined ? undefined : { limit, through: sent.id };
+    const stored = await loadRecovered(db, tables, ids, settings, window);
     if (stored === undefined) return undefined;
     const placed = placeQuestion(stored, sent, { ...meaning, clientTools });
     if (!placed) throw conflict(null, stored?.chat);
@@ -79,7 +81,9 @@ export async function startTurn<M extends UIMessage>(
     const mark = { id, question, answerId: question.role === "user" ? newAnswerId : question.id, replaces };
     const change = { ...ids, title, stored, rows, also: beginTurn(tables, chatId, mark) };
     const saved = await saveChange(db, tables, change, settings);
-    return saved && { stored: { ...saved, rows: rows.map((row, order) => ({ ...row, order })), turns: [] }, mark };
+    const firstOrder = stored?.firstOrder ?? 0;
+    const ordered = rows.map((row, index) => ({ ...row, order: firstOrder + index }));
+    return saved && { stored: { ...saved, rows: ordered, firstOrder, turns: [] }, mark };
   }
 
   async function endWith(event: { responseMessage: M }): Promise<void> {
@@ -102,10 +106,14 @@ export async function startTurn<M extends UIMessage>(
 
   async function saveAnswer(answer: MessageRow): Promise<void> {
     // On what this turn knows, of which nothing is read again. Only when overtaken, on what is stored by then.
-    let known = settings.portable ? undefined : stored;
+    const candidates = answer.id === mark.answerId ? [] : [answer.id];
+    const isKnown = candidates.length === 0 || limit === undefined;
+    let known = isKnown && !settings.portable ? stored : undefined;
+    const fromQuestion = { limit: 1, through: mark.question.id, candidates, forTurn: true };
     await inTheirName((db) =>
       takeTurns(db, tables, running, settings, async (db) => {
-        const present = known ?? (await loadChat(db, tables, running, { forTurn: true }));
+        const loaded = known ? null : await loadWindow(db, tables, running, fromQuestion);
+        const present = known ?? loaded;
         // The mark goes with the chat, also if that was made again since.
         if (!known && !present?.turns.some((turn) => turn.id === id)) {
           // The first try may have been stored, and only its confirmation been lost.
@@ -113,7 +121,7 @@ export async function startTurn<M extends UIMessage>(
           throw conflict(chat.version, present?.chat);
         }
         known = undefined;
-        const rows = present && placeAnswer(present.rows, mark, answer);
+        const rows = present && placeAnswer(present.rows, mark, answer, loaded?.taken);
         if (!rows) throw conflict(chat.version, present?.chat);
         const also = endTurn(tables, chatId, { id, isRecorded: recording.hasBegun() });
         return saveChange(db, tables, { ...running, stored: present, rows, also }, settings);

@@ -315,6 +315,8 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     const fork = { ...ids, chatId: randomUUID() };
     const message = say("user", "other".padEnd(size), "m2");
     const guest = randomUUID();
+    const longer = newIds();
+    await store().upsertChat({ ...longer, messages: conversation(2, size) });
     for (let number = 0; number < c; number++) {
       await store().upsertChat({ userId: guest, chatId: randomUUID(), messages: conversation(2, size) });
     }
@@ -326,6 +328,9 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     };
     // In the order of the table: each finds what it needs.
     const verbs: (() => Promise<unknown>)[] = [
+      () => store().getMessages({ ...ids, limit: k }),
+      () => store().searchChats({ ...ids, query: "message" }),
+      () => store().upsertChat({ ...longer, after: "m1", messages: added(k) }),
       () => store().updateChat({ ...ids, title: "Other", archived: true, metadata: { a: 1 } }),
       () => store().updateChat({ ...ids, title: "Other", archived: true, metadata: { a: 1 } }),
       () => store().deleteChat(fork),
@@ -373,6 +378,39 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
       });
     }
     expect(measured).toEqual(promised);
+  });
+
+  test("the end of a chat, and a turn in a window of it, cost the same at any length", async () => {
+    const [short, long] = [newIds(), newIds()];
+    await store().upsertChat({ ...short, messages: conversation(100, size) });
+    await store().upsertChat({ ...long, messages: conversation(3_000, size) });
+    await raw.query("vacuum analyze chat_store.messages");
+    const buffersOf = async ({ text, values }: (typeof statements)[number]) => {
+      await raw.query("begin");
+      const { rows } = await raw.query(`explain (analyze, buffers, format json) ${text}`, values);
+      await raw.query("rollback");
+      const { Plan: plan } = rows[0]["QUERY PLAN"][0];
+      return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"];
+    };
+    const costs = async (work: () => Promise<unknown>) => {
+      statements = [];
+      const traffic = await proxy.count(work);
+      return { ...traffic, buffers: await buffersOf(statements[0] ?? expect.fail()) };
+    };
+    const reading = (ids: typeof short, before?: string) =>
+      costs(() => store().getMessages({ ...ids, limit: 30, before }));
+    const asking = (ids: typeof short) =>
+      costs(async () => {
+        const turn = await store().startTurn({ ...ids, limit: 40, message: say("user", "And?") });
+        expect(turn.messages).toHaveLength(41);
+        await turn.persist.onEnd({ responseMessage: say("assistant", "An answer", turn.persist.generateMessageId()) });
+      });
+    for (const cost of [reading, (ids: typeof short) => reading(ids, "m60"), asking]) {
+      const [little, much] = [await cost(short), await cost(long)];
+      expect(much.statements).toBe(little.statements);
+      expect(much.bytesReceived).toBeLessThan(little.bytesReceived * 1.02);
+      expect(much.buffers).toBeLessThanOrEqual(little.buffers * 1.5);
+    }
   });
 
   describe("reading", () => {

@@ -68,6 +68,8 @@ const versioned: Record<string, Call> = {
   "saving no messages": saves([]),
   "saving another title": saves(stored, "Ours"),
   "saving nothing new": saves(stored),
+  "saving what follows a message": (store, ids) =>
+    store.upsertChat({ ...ids, after: "m1", messages: [say("user", "new".padEnd(600), "new")] }),
   "changing a message": (store, ids) => store.updateMessage({ ...ids, message: say("user", "ours", "m2") }),
   "deleting a message": (store, ids) => store.deleteMessage({ ...ids, messageId: "m1" }),
   "deleting a message and what follows": (store, ids) =>
@@ -75,6 +77,7 @@ const versioned: Record<string, Call> = {
 };
 const others: Record<string, Call> = {
   "renaming and archiving": (store, ids) => store.updateChat({ ...ids, title: "Ours", archived: true }),
+  "reading its end": async (store, ids) => (await store.getMessages({ ...ids, limit: 2 }))?.messages,
   "giving it a title if it has none": (store, ids) => store.updateChat({ ...ids, titleIfEmpty: "Ours" }),
   "deleting the chat": (store, ids) => store.deleteChat(ids),
   "forking it": (store, ids) => store.forkChat({ ...ids, newChatId: `${ids.chatId} fork`, throughMessageId: "m2" }),

@@ -32,6 +32,12 @@ function verbsOf(store: ChatStore, ids: { userId: string; chatId: string }) {
     "create a chat of many": () => save({ chatId: randomUUID() }),
     "save from a stale copy": () => expect(save({ expectedVersion: 1 })).rejects.toThrow("version"),
     "save a stranger's chat": () => expect(save({ userId: randomUUID() })).rejects.toThrow("another user"),
+    "save what follows a message": async () => {
+      await save({});
+      return save({ after: "m1", messages: stored.slice(3) });
+    },
+    "load a page": () => store.getMessages({ ...ids, limit: 2 }),
+    search: () => store.searchChats({ ...ids, query: "message" }),
     "load a chat": () => store.getChat(ids),
     "list chats": () => store.getChats(ids),
     "update what is said of a chat": () => store.updateChat({ ...ids, title: "Tides", archived: true }),

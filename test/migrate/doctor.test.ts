@@ -392,13 +392,13 @@ Added since, and accepted:
     const database = await openMigrated(() => openWith(nodePostgres));
     await database.query(`
       alter table chat_store.chats add mood text;
-      insert into chat_store.migrations values (3, '0002_mood', false), (4, '0003_votes', false)`);
+      insert into chat_store.migrations values (4, '0003_mood', false), (5, '0004_votes', false)`);
     expect(await diagnosisOf(database)).toBe(`\
 ${healthy}
 
 Added since, and accepted:
-  migration 3: 0002_mood
-  migration 4: 0003_votes
+  migration 4: 0003_mood
+  migration 5: 0004_votes
   column chats.mood: text`);
   });
 

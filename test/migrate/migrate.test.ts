@@ -72,6 +72,7 @@ describe.each(databases)("migrate on $name", (kind) => {
     expect(await database.query("select version, name, breaking from chat_store.migrations")).toEqual([
       { version: 1, name: "0000_chats", breaking: false },
       { version: 2, name: "0001_lifecycle", breaking: false },
+      { version: 3, name: "0002_pages", breaking: false },
     ]);
   });
 
@@ -112,22 +113,22 @@ describe.each(databases)("migrate on $name", (kind) => {
   test("leaves a database alone to which a newer version of the package has added", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
-    await database.query("insert into chat_store.migrations values (3, '0002_added', false)");
+    await database.query("insert into chat_store.migrations values (4, '0003_added', false)");
     const before = await catalog(database);
     await migrate(database.db);
     expect(await catalog(database)).toEqual(before);
-    expect(await database.query("select version from chat_store.migrations order by 1")).toHaveLength(3);
+    expect(await database.query("select version from chat_store.migrations order by 1")).toHaveLength(4);
   });
 
   test("refuses a database that a newer version of the package has broken for it, naming what did", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
     await database.query(`insert into chat_store.migrations values
-      (3, '0002_added', false), (4, '0003_dropped', true), (5, '0004_added', false), (6, '0005_renamed', true)`);
+      (4, '0003_added', false), (5, '0004_dropped', true), (6, '0005_added', false), (7, '0006_renamed', true)`);
     const error = await failureOf(migrate(database.db));
-    expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0003_dropped" });
+    expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0004_dropped" });
     expect(error.message).toMatch(
-      /had 0003_dropped, 0005_renamed, breaking for this.* version 2 \(0001_lifecycle\).*Update the package/,
+      /had 0004_dropped, 0006_renamed, breaking for this.* version 3 \(0002_pages\).*Update the package/,
     );
   });
 

@@ -111,6 +111,7 @@ export default defineConfig({
       "missing column chats.archived_at",
       "missing column chats.claimed_from",
       "missing column chats.metadata",
+      "missing index messages.messages_order_idx",
     ]);
     await writeFile(join(folder, "schema.ts"), source);
     await kit(["generate"]);

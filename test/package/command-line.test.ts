@@ -75,7 +75,8 @@ describe("the command line of the packed package", () => {
     const { url: databaseUrl } = await openDatabase();
     expect(await shell(`node ${cli()} migrate`, { cwd: otherApplication(), databaseUrl })).toEqual({
       exitCode: 0,
-      stdout: 'Applying 0000_chats\nApplying 0001_lifecycle\nSchema "chat_store" is now at version 2, the newest.',
+      stdout:
+        'Applying 0000_chats\nApplying 0001_lifecycle\nApplying 0002_pages\nSchema "chat_store" is now at version 3, the newest.',
       stderr: "",
     });
   });

@@ -6,9 +6,13 @@ import { say } from "../conversations.ts";
 import { databases, inModes, type TestDatabase } from "../databases.ts";
 import { underRowLevelSecurity } from "../row-level-security.ts";
 
-const kinds = [...inModes(databases), ...underRowLevelSecurity];
+/** Without a window on each of them; in windows of two lengths on one: the same has to come out. */
+const kinds = [
+  ...[...inModes(databases), ...underRowLevelSecurity].map((kind) => ({ ...kind, limit: undefined })),
+  ...inModes(databases.slice(1, 2)).flatMap((kind) => [2, 10].map((limit) => ({ ...kind, limit }))),
+];
 
-describe.each(kinds)("answers to tool calls on $name, $mode", ({ open, storeOn }) => {
+describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ open, storeOn, limit }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -51,7 +55,7 @@ describe.each(kinds)("answers to tool calls on $name, $mode", ({ open, storeOn }
     return chatId;
   }
   const start = (chatId: string, sent: UIMessage, more: Partial<StartTurnInput> = {}) =>
-    store.startTurn({ userId: "u", chatId, message: sent, tools, ...more });
+    store.startTurn({ userId: "u", chatId, message: sent, tools, limit, ...more });
   const end = (turn: Turn, responseMessage: UIMessage) => turn.persist.onEnd({ responseMessage });
   const stored = async (chatId: string) =>
     (await store.getChat({ userId: "u", chatId }))?.messages.find(({ id }) => id === "a1")?.parts.slice(1);

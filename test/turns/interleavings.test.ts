@@ -34,7 +34,7 @@ type Act = (db: ChatDatabase, scene: Scene) => Promise<unknown>;
 const starts =
   (message: UIMessage, sent: Partial<StartTurnInput> = {}): Act =>
   (db, { chatId }) =>
-    storeOn(db).startTurn({ userId, chatId, message, ...sent });
+    storeOn(db).startTurn({ userId, chatId, message, limit, ...sent });
 const saves =
   (...messages: UIMessage[]): Act =>
   (db, { chatId }) =>
@@ -50,6 +50,7 @@ const inOrder =
   };
 
 let portable = false;
+let limit: number | undefined;
 const storeOn = (db: ChatDatabase) => createChatStore(db, { portable });
 
 const deletesMessage =
@@ -102,91 +103,95 @@ const ours: Record<string, Act> = {
   "the second question's answer": ends("second", "a2"),
 };
 
-describe.each([false, true])("while another transaction is open, portable: %s,", (isPortable) => {
-  let drop: () => Promise<void>;
-  let pool: pg.Pool;
-  beforeAll(async () => {
-    portable = isPortable;
-    const database = await createDatabase();
-    drop = database.drop;
-    pool = new pg.Pool({ connectionString: database.url, max: 8 });
-    await migrate(drizzle(pool));
-  });
-  afterAll(async () => {
-    await pool.end();
-    await drop();
-  });
+describe.each([{ isPortable: false }, { isPortable: true }, { isPortable: false, window: 1 }])(
+  "while another transaction is open, portable: $isPortable, window: $window,",
+  ({ isPortable, window }) => {
+    let drop: () => Promise<void>;
+    let pool: pg.Pool;
+    beforeAll(async () => {
+      portable = isPortable;
+      limit = window;
+      const database = await createDatabase();
+      drop = database.drop;
+      pool = new pg.Pool({ connectionString: database.url, max: 8 });
+      await migrate(drizzle(pool));
+    });
+    afterAll(async () => {
+      await pool.end();
+      await drop();
+    });
 
-  const newScene = async (): Promise<Scene> => {
-    const chatId = randomUUID();
-    const store = storeOn(drizzle(pool));
-    await store.upsertChat({ userId, chatId, messages: [q1, a1] });
-    const again = await store.startTurn({ userId, chatId, message: q1, ...regenerate });
-    return { chatId, again, second: await store.startTurn({ userId, chatId, message: q2 }) };
-  };
-
-  /** A chat as its raw rows, without what differs from chat to chat. */
-  const rowsOf = async (chatId: string) => {
-    const read = async (text: string) => (await pool.query(text, [chatId])).rows;
-    return {
-      chats: await read("select user_id, version from chat_store.chats where id = $1"),
-      messages: await read(
-        `select id, "order", parts::text from chat_store.messages where chat_id = $1 order by "order"`,
-      ),
-      turns: await read(
-        `select question_id, replaces, superseded, stop from chat_store.turns where chat_id = $1
-         order by question_id, superseded, replaces::text`,
-      ),
+    const newScene = async (): Promise<Scene> => {
+      const chatId = randomUUID();
+      const store = storeOn(drizzle(pool));
+      await store.upsertChat({ userId, chatId, messages: [q1, a1] });
+      const again = await store.startTurn({ userId, chatId, message: q1, ...regenerate });
+      return { chatId, again, second: await store.startTurn({ userId, chatId, message: q2 }) };
     };
-  };
 
-  const outcomeOf = (work: Promise<unknown>): Promise<string> =>
-    work.then(
-      () => "done",
-      (error: { code: string }) => error.code,
-    );
+    /** A chat as its raw rows, without what differs from chat to chat. */
+    const rowsOf = async (chatId: string) => {
+      const read = async (text: string) => (await pool.query(text, [chatId])).rows;
+      return {
+        chats: await read("select user_id, version from chat_store.chats where id = $1"),
+        messages: await read(
+          `select id, "order", parts::text from chat_store.messages where chat_id = $1 order by "order"`,
+        ),
+        turns: await read(
+          `select question_id, replaces, superseded, stop from chat_store.turns where chat_id = $1
+         order by question_id, superseded, replaces::text`,
+        ),
+      };
+    };
 
-  const isBlockedOrDone = async (work: Promise<unknown>) => {
-    let done = false;
-    void work.finally(() => {
-      done = true;
-    });
-    for (;;) {
-      const { rowCount } = await pool.query(
-        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and pid <> pg_backend_pid()",
+    const outcomeOf = (work: Promise<unknown>): Promise<string> =>
+      work.then(
+        () => "done",
+        (error: { code: string }) => error.code,
       );
-      if (done || rowCount) return;
-    }
-  };
 
-  describe.each(Object.entries(theirs))("of what they do: %s,", (_, theirAct) => {
-    test.each(Object.entries(ours))("ours: %s", async (_, ourAct) => {
-      for (const end of ["commit", "rollback"]) {
-        const run = async (order: "at once" | "ours last" | "ours first") => {
-          const scene = await newScene();
-          const client = await pool.connect();
-          const act = () => outcomeOf(ourAct(drizzle(pool), scene));
-          try {
-            let outcome = order === "ours first" ? await act() : undefined;
-            await client.query("begin");
-            // In one statement each: the ways that lock would end the transaction that is to be held open.
-            portable = false;
-            const their = await outcomeOf(theirAct(drizzle(client), scene)).finally(() => {
-              portable = isPortable;
-            });
-            const acting = order === "at once" ? act() : undefined;
-            if (acting) await isBlockedOrDone(acting);
-            await client.query(end);
-            outcome ??= await (acting ?? act());
-            return { outcome, their, ...(await rowsOf(scene.chatId)) };
-          } finally {
-            client.release();
-          }
-        };
-        const oneAfterTheOther = [await run("ours last"), await run("ours first")];
-        for (const { their } of oneAfterTheOther) expect(["done", "CHAT_CONFLICT"]).toContain(their);
-        expect(oneAfterTheOther).toContainEqual(await run("at once"));
+    const isBlockedOrDone = async (work: Promise<unknown>) => {
+      let done = false;
+      void work.finally(() => {
+        done = true;
+      });
+      for (;;) {
+        const { rowCount } = await pool.query(
+          "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and pid <> pg_backend_pid()",
+        );
+        if (done || rowCount) return;
       }
+    };
+
+    describe.each(Object.entries(theirs))("of what they do: %s,", (_, theirAct) => {
+      test.each(Object.entries(ours))("ours: %s", async (_, ourAct) => {
+        for (const end of ["commit", "rollback"]) {
+          const run = async (order: "at once" | "ours last" | "ours first") => {
+            const scene = await newScene();
+            const client = await pool.connect();
+            const act = () => outcomeOf(ourAct(drizzle(pool), scene));
+            try {
+              let outcome = order === "ours first" ? await act() : undefined;
+              await client.query("begin");
+              // In one statement each: the ways that lock would end the transaction that is to be held open.
+              portable = false;
+              const their = await outcomeOf(theirAct(drizzle(client), scene)).finally(() => {
+                portable = isPortable;
+              });
+              const acting = order === "at once" ? act() : undefined;
+              if (acting) await isBlockedOrDone(acting);
+              await client.query(end);
+              outcome ??= await (acting ?? act());
+              return { outcome, their, ...(await rowsOf(scene.chatId)) };
+            } finally {
+              client.release();
+            }
+          };
+          const oneAfterTheOther = [await run("ours last"), await run("ours first")];
+          for (const { their } of oneAfterTheOther) expect(["done", "CHAT_CONFLICT"]).toContain(their);
+          expect(oneAfterTheOther).toContainEqual(await run("at once"));
+        }
+      });
     });
-  });
-});
+  },
+);

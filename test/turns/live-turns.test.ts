@@ -238,6 +238,24 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     await voice.finish();
   });
 
+  test("whose process has died becomes its answer also for a turn whose window does not reach its question", async () => {
+    const { ids, voice } = await begin();
+    voice.say("The moon ");
+    await untilRecorded(ids.chatId, "The moon");
+    const notices = ["n1", "n2", "n3", "n4"].map((id) => say("user", id, id));
+    await store.upsertChat({ ...ids, after: "q1", messages: notices });
+    await silence(ids.chatId);
+    const next = await store.startTurn({ ...ids, message: say("user", "And then?", "q2"), limit: 2 });
+    expect(next.messages.map(textOf)).toEqual(["n4", "And then?"]);
+    expect((await store.getChat(ids))?.messages.map(textOf)).toEqual([
+      "Why do tides turn?",
+      "The moon ",
+      ...notices.map(textOf),
+      "And then?",
+    ]);
+    await voice.finish();
+  });
+
   test("whose process has died answers nothing when its question was edited since", async () => {
     const { ids, voice } = await begin();
     voice.say("The moon ");

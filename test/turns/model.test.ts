@@ -3,6 +3,7 @@ import type { UIMessage } from "ai";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, migrate, type Turn } from "../../src/index.ts";
+import { windowOf } from "../conversations.ts";
 import { databases, inModes, type TestDatabase } from "../databases.ts";
 import { underRowLevelSecurity } from "../row-level-security.ts";
 
@@ -50,11 +51,11 @@ class Expected {
   supersede = (ids: string[]) => {
     this.turns = this.turns.filter(({ of }) => !ids.includes(of));
   };
-  begin(message: Seen, answerId: string, replaces: string[] = []) {
+  /** `loaded` are the messages before this one that the turn has seen. */
+  begin(message: Seen, loaded: Seen[], answerId: string, replaces: string[] = []) {
     this.supersede([message.id]);
     // An approval on which nobody has acted is not acted on any more, once the conversation goes on after it.
-    const before = this.messages.slice(0, this.messages.indexOf(message));
-    for (const earlier of before) {
+    for (const earlier of loaded) {
       if (earlier.approval === "approved" || earlier.approval === "denied") earlier.approval = "closed";
     }
     const turn = { of: message.id, asked: message.text, answerId, replaces };
@@ -115,7 +116,8 @@ describe.each([...inModes(databases.slice(0, 2)), ...underRowLevelSecurity.slice
     afterAll(() => database.close());
 
     test("any sequence of what people, models and other writers do leaves what a person would expect to see", async () => {
-      const compare = fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 14 }), async (steps) => {
+      const sequence = fc.array(step, { minLength: 2, maxLength: 14 });
+      const compare = fc.asyncProperty(sequence, fc.constantFrom(undefined, 1, 2, 10), async (steps, limit) => {
         const chatId = randomUUID();
         const ids = { userId: "u", chatId };
         let expected = new Expected();
@@ -135,7 +137,7 @@ describe.each([...inModes(databases.slice(0, 2)), ...underRowLevelSecurity.slice
               const question: Seen = { id: randomUUID(), role: "user", text: `word ${words++}` };
               const turn = await start(question, { trigger: "submit-message" });
               expected.messages.push(question);
-              return remember(turn, question);
+              return remember(turn, question, [], true);
             }
             case "retry": {
               const question = chosen(step.which, questions());
@@ -229,12 +231,20 @@ describe.each([...inModes(databases.slice(0, 2)), ...underRowLevelSecurity.slice
           message: Seen,
           sent: { trigger?: "submit-message" | "regenerate-message"; messageId?: string } = {},
         ) {
-          return store.startTurn({ ...ids, message: messageOf(message), ...sent });
+          return store.startTurn({ ...ids, message: messageOf(message), limit, ...sent });
         }
-        function remember(turn: Turn, message: Seen, replaces: string[] = []): void {
-          const mine = expected.begin(message, turn.persist.generateMessageId(), replaces);
+        function remember(turn: Turn, message: Seen, replaces: string[] = [], isNew = false): void {
+          const before = expected.messages.slice(0, expected.messages.indexOf(message));
+          const all = [...before, message];
+          const loaded = windowOf(isNew ? before : all, limit ?? all.length);
+          const mine = expected.begin(
+            message,
+            loaded.filter((seen) => seen !== message),
+            turn.persist.generateMessageId(),
+            replaces,
+          );
           running.push({ turn, expected: mine, of: { ...message } });
-          expect(turn.messages.at(-1)?.id).toBe(message.id);
+          expect(turn.messages.map(({ id }) => id)).toEqual(idsOf(windowOf(all, limit ?? all.length)));
         }
         async function write(): Promise<void> {
           const stored = (await store.getChat(ids))?.messages ?? [];

@@ -6,9 +6,13 @@ import { say } from "../conversations.ts";
 import { databases, inModes, type TestDatabase } from "../databases.ts";
 import { underRowLevelSecurity } from "../row-level-security.ts";
 
-const kinds = [...inModes(databases), ...underRowLevelSecurity];
+/** Without a window on each of them; in windows of two lengths on one: the same has to come out. */
+const kinds = [
+  ...[...inModes(databases), ...underRowLevelSecurity].map((kind) => ({ ...kind, limit: undefined })),
+  ...inModes(databases.slice(1, 2)).flatMap((kind) => [2, 10].map((limit) => ({ ...kind, limit }))),
+];
 
-describe.each(kinds)("what a request means, on $name, $mode", ({ open, storeOn }) => {
+describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ open, storeOn, limit }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -20,7 +24,7 @@ describe.each(kinds)("what a request means, on $name, $mode", ({ open, storeOn }
 
   type Sent = Omit<StartTurnInput, "userId" | "chatId" | "message">;
   const ask = (chatId: string, message: UIMessage, sent: Sent = {}) =>
-    store.startTurn({ userId: "u", chatId, message, ...sent });
+    store.startTurn({ userId: "u", chatId, message, limit, ...sent });
   const answer = (turn: Turn, text: string, id = turn.persist.generateMessageId()) =>
     turn.persist.onEnd({ responseMessage: say("assistant", text, id) });
   const superseded = { code: "CHAT_CONFLICT" };

@@ -41,9 +41,10 @@ describe("a turn with an older SDK", () => {
 
   // The handlers are written out for each version: that they type-check without a cast is part of the test.
   const texts: (string | Error)[] = [];
+  let limit: number | undefined;
   const withAi5: Handler = async (request) => {
     const { id, ...sent } = (await request.json()) as { id: string; message: ai5.UIMessage };
-    const turn = await createChatStore<ai5.UIMessage>(opened.db).startTurn({ userId: "u", chatId: id, ...sent });
+    const turn = await createChatStore<ai5.UIMessage>(opened.db).startTurn({ userId: "u", chatId: id, limit, ...sent });
     const usage = { inputTokens: 1, outputTokens: 1, totalTokens: 2 };
     const result = ai5.streamText({
       model: says(ai5Test.MockLanguageModelV2, usage, "stop", texts),
@@ -55,7 +56,7 @@ describe("a turn with an older SDK", () => {
   };
   const withAi6: Handler = async (request) => {
     const { id, ...sent } = (await request.json()) as { id: string; message: ai6.UIMessage };
-    const turn = await createChatStore<ai6.UIMessage>(opened.db).startTurn({ userId: "u", chatId: id, ...sent });
+    const turn = await createChatStore<ai6.UIMessage>(opened.db).startTurn({ userId: "u", chatId: id, limit, ...sent });
     const usage = { inputTokens: { total: 1 }, outputTokens: { total: 1 } };
     const result = ai6.streamText({
       model: says(ai6Test.MockLanguageModelV3, usage, { unified: "stop" }, texts),
@@ -66,13 +67,15 @@ describe("a turn with an older SDK", () => {
     return result.toUIMessageStreamResponse({ ...turn.persist, consumeSseStream: ai6.consumeStream });
   };
 
-  test.each([
-    ["ai 5", withAi5, ai5],
+  const sdks = [
+    { name: "ai 5", handler: withAi5, ai: ai5 },
     // As far as this test calls them, the clients of both are alike.
-    ["ai 6", withAi6, ai6 as unknown as typeof ai5],
-  ] as const)(
-    "%s: stored is what the client shows after a question, a failure, a regeneration and an edit",
-    async (_, handler, ai) => {
+    { name: "ai 6", handler: withAi6, ai: ai6 as unknown as typeof ai5 },
+  ];
+  test.each(sdks.flatMap((sdk) => [undefined, 2, 10].map((window) => ({ ...sdk, window }))))(
+    "$name, limit $window: stored is what the client shows after a question, a failure, a regeneration and an edit",
+    async ({ handler, ai, window }) => {
+      limit = window;
       const server = await serve(handler);
       const id = randomUUID();
       const state = { status: "ready" as const, error: undefined, messages: [] as ai5.UIMessage[] };

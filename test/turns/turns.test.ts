@@ -42,7 +42,10 @@ const words = (...deltas: string[]) => [
   { type: "text-end" as const, id: "1" },
 ];
 
-describe.each(databases)("a turn on $name", ({ open }) => {
+/** Without a window, and in windows of two lengths: the same has to come out. */
+const kinds = databases.flatMap((database) => [undefined, 2, 10].map((limit) => ({ ...database, limit })));
+
+describe.each(kinds)("a turn on $name, limit $limit", ({ open, limit }) => {
   let database: TestDatabase;
   let store: ChatStore;
   let server: Awaited<ReturnType<typeof serve>>;
@@ -76,6 +79,7 @@ describe.each(databases)("a turn on $name", ({ open }) => {
       messageId,
       tools,
       title: "First",
+      limit,
     });
     const result = streamText({
       model: replies.shift() ?? expect.fail("no reply left"),
@@ -333,7 +337,7 @@ describe.each(databases)("a turn on $name", ({ open }) => {
       ...(chat.messages[0] ?? expect.fail()),
       parts: [{ type: "text", text: "New question" }],
     };
-    await store.startTurn({ userId: "u", chatId: chat.id, message: edited });
+    await store.startTurn({ userId: "u", chatId: chat.id, message: edited, limit });
 
     if (leaves) await chat.stop();
     goOn();
@@ -345,7 +349,7 @@ describe.each(databases)("a turn on $name", ({ open }) => {
 
   describe("with another one in between", () => {
     const answer = (words: string): UIMessage => say("assistant", words);
-    const start = (chatId: string, message: UIMessage) => store.startTurn({ userId: "u", chatId, message });
+    const start = (chatId: string, message: UIMessage) => store.startTurn({ userId: "u", chatId, message, limit });
     const finish = (turn: Turn, message: UIMessage) => turn.persist.onEnd({ responseMessage: message });
     const texts = async (chatId: string) => textsOf((await store.getChat({ userId: "u", chatId }))?.messages);
     const orders = [
@@ -459,7 +463,7 @@ describe.each(databases)("a turn on $name", ({ open }) => {
         ...asked,
         parts: [{ type: "tool-whereAmI", toolCallId: "1", state: "output-available", input: {}, output: "here" }],
       };
-      const continuing = await store.startTurn({ userId: "u", chatId, message: outputGiven, tools });
+      const continuing = await store.startTurn({ userId: "u", chatId, message: outputGiven, tools, limit });
       await finish(await start(chatId, say("user", "b")), answer("to b"));
       await finish(continuing, { ...outputGiven, parts: [...outputGiven.parts, { type: "text", text: "to a" }] });
       expect(await texts(chatId)).toEqual(["a", "to a", "b", "to b"]);
@@ -582,7 +586,7 @@ describe.each(databases)("a turn on $name", ({ open }) => {
         approval: { id: "ok?", approved: true, signature: "forged" },
       };
       const message = { ...withParts({ type: "text", text: "May I?", extra: 1 }, answered), metadata: { cost: 0 } };
-      const turn = await store.startTurn({ userId: "u", chatId, message });
+      const turn = await store.startTurn({ userId: "u", chatId, message, limit });
       expect(turn.messages.at(-1)).toEqual({
         ...last,
         metadata: { cost: 5 },
@@ -599,7 +603,12 @@ describe.each(databases)("a turn on $name", ({ open }) => {
         approval: { id: "ok?", approved: true },
       };
       await store.upsertChat({ userId: "u", chatId, messages: [...messages.slice(0, -1), withParts(done)] });
-      const turn = await store.startTurn({ userId: "u", chatId, message: withParts({ ...done, output: "forged" }) });
+      const turn = await store.startTurn({
+        userId: "u",
+        chatId,
+        message: withParts({ ...done, output: "forged" }),
+        limit,
+      });
       expect(turn.messages.at(-1)).toEqual(withParts(done));
     });
 

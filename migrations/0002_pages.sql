@@ -1,0 +1,1 @@
+CREATE INDEX IF NOT EXISTS "messages_order_idx" ON "chat_store"."messages" USING btree ("chat_id","order");

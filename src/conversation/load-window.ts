@@ -1,0 +1,101 @@
+import { sql } from "drizzle-orm";
+import { execute } from "../database/execute.ts";
+import { type Asker, type ChatTables, ownedByAsker } from "../schema.ts";
+import type { ChatDatabase } from "../types.ts";
+import { chatRow, parseChat } from "./chat-row.ts";
+import { parseTurn, runningTurns, type StoredChat, type StoredMessage } from "./load-chat.ts";
+
+/** Which messages of a chat are wanted. */
+export interface Window {
+  /** The last so many, and those before them up to one of the user: twice as many at most. */
+  limit: number;
+  /** An id: only messages before this one. */
+  before?: string | undefined;
+  /**
+   * An id: only messages up to and including this one, and of those after it what does not tell what they say. If there is no such
+   * message, the last ones of the chat.
+   */
+  through?: string | undefined;
+  /** Which of these ids are those of messages up to and including `through`? */
+  candidates?: readonly string[] | undefined;
+  forTurn?: boolean | undefined;
+}
+
+export interface ChatWindow extends StoredChat {
+  /** Whether there are messages before the first. */
+  hasMore: boolean;
+  /** Whether there is the message that the window is said to end at. */
+  isFound: boolean;
+  /** Those of the `candidates` that are. */
+  taken: string[];
+}
+
+/**
+ * The end of a chat of this user, or what comes before or up to a message of it, at a price that does not depend on how long the chat
+ * is: the index on the order of messages finds them, and only what is given is read.
+ */
+export async function loadWindow(
+  db: ChatDatabase,
+  { chats, messages, turns }: ChatTables,
+  { chatId, ...asker }: Asker & { chatId: string },
+  { limit, before, through, candidates = [], forTurn = false }: Window,
+): Promise<ChatWindow | null> {
+  const edge = before ?? through ?? null;
+  const inWindow = (order: ReturnType<typeof sql>) =>
+    before === undefined
+      ? sql`${order} <= coalesce((select o from edge), 2147483647)`
+      : sql`${order} < (select o from edge)`;
+
+  const loaded = await execute<StoredMessage & { kind: 0 | 1 | 2 | 3 | 4 }>(
+    db,
+    sql`with chat as (
+select ${chatRow} chat, chats.xmin::text v from ${chats} where chats.id = ${chatId} and ${ownedByAsker(chats, asker)}
+), edge as (
+select m."order" o from ${messages} m where m.chat_id = ${chatId} and m.id = ${edge}::text and exists (table chat)
+), keys as (
+select m."order" o, m.role from ${messages} m where m.chat_id = ${chatId} and exists (table chat) and ${inWindow(sql`m."order"`)}
+order by m."order" desc limit ${2 * limit}::bigint
+), first as (
+select coalesce(max(o) filter (where n >= ${limit}::bigint and role = 'user'), min(o)) o
+from (select o, role, row_number() over (order by o desc) n from keys) numbered
+)
+select 0 kind, case when exists (table edge) then '' end id, null role, chat parts, null metadata,
+(exists (select from ${messages} m where m.chat_id = ${chatId} and m."order" < (select o from first)))::int "order", v digest from chat
+union all
+select 1, m.id, m.role, m.parts::text, m.metadata::text, m."order", encode(m.digest, 'hex')
+from ${messages} m where m.chat_id = ${chatId} and m."order" >= (select o from first) and ${inWindow(sql`m."order"`)}${
+      through === undefined
+        ? sql``
+        : sql`
+union all
+select 3, m.id, m.role, '', null, m."order", encode(m.digest, 'hex') from ${messages} m where m.chat_id = ${chatId} and m."order" > (select o from edge)`
+    }${
+      candidates.length === 0
+        ? sql``
+        : sql`
+union all
+select 4, m.id, null, null, null, 0, null from ${messages} m where m.chat_id = ${chatId} and m."order" <= (select o from edge)
+and m.id in (select json_array_elements_text(${JSON.stringify(candidates)}::text::json))`
+    }${forTurn ? runningTurns(turns, chatId) : sql``}`,
+  );
+  const [chat] = loaded.filter(({ kind }) => kind === 0);
+  if (!chat) return null;
+  const rows = loaded.filter(({ kind }) => kind === 1 || kind === 3).sort((a, b) => a.order - b.order);
+  return {
+    chat: parseChat(chat.parts),
+    rowVersion: chat.digest,
+    rows,
+    firstOrder: rows[0]?.order ?? 0,
+    turns: loaded.filter(({ kind }) => kind === 2).map(parseTurn),
+    hasMore: chat.order === 1,
+    isFound: chat.id !== null,
+    taken: loaded.filter(({ kind }) => kind === 4).map(({ id }) => id),
+  };
+}
+
+/** Which of these rows are in the window of the last `limit`, by the same rule. */
+export function lastOf<Row extends { role: string }>(rows: readonly Row[], limit: number): readonly Row[] {
+  const most = rows.slice(-2 * limit);
+  const start = most.findLastIndex(({ role }, index) => role === "user" && index <= most.length - limit);
+  return most.slice(Math.max(start, 0));
+}

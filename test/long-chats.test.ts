@@ -1,0 +1,215 @@
+import { randomUUID } from "node:crypto";
+import type { UIMessage } from "ai";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  ChatConflictError,
+  type ChatStore,
+  type GetMessagesInput,
+  InvalidChatError,
+  migrate,
+  type UpsertChatInput,
+} from "../src/index.ts";
+import { conversation, say, windowOf } from "./conversations.ts";
+import type { TestDatabase } from "./databases.ts";
+import { kinds } from "./kinds.ts";
+
+describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
+  let database: TestDatabase;
+  let store: ChatStore;
+  beforeAll(async () => {
+    database = await open();
+    await migrate(database.migrator);
+    store = storeOn(database.db);
+  });
+  afterAll(() => database.close());
+
+  const newChat = async (messages: UIMessage[] = conversation(30)) => {
+    const ids = { userId: `user ${randomUUID()}`, chatId: `chat ${randomUUID()}` };
+    const chat = await store.upsertChat({ ...ids, title: "Tides", messages });
+    return { ids, chat, messages };
+  };
+  const stored = (chatId: string) =>
+    database.query(
+      'select id, "order", role, parts::text, metadata::text, xmin::text from chat_store.messages where chat_id = $1 order by "order"',
+      [chatId],
+    );
+  /** Roles as their first letters. */
+  const spoken = (roles: string) =>
+    [...roles].map((letter, index) =>
+      say(letter === "u" ? "user" : letter === "a" ? "assistant" : "system", `${index}`, `m${index}`),
+    );
+
+  describe("getMessages", () => {
+    /** From the end to the beginning, in pages. */
+    async function pages(input: GetMessagesInput) {
+      const all: UIMessage[][] = [];
+      for (let before: string | undefined; ; ) {
+        const page = await store.getMessages({ ...input, before });
+        if (!page) return all;
+        all.unshift(page.messages);
+        if (!page.hasMore) return all;
+        before = page.messages[0]?.id;
+      }
+    }
+
+    test.each([
+      "",
+      "u",
+      "ua",
+      "s",
+      "sua",
+      "suauauaua",
+      "uaaaauaaauaaaaaaaaaaua",
+      "aaaaaaaaa",
+      "uuuuuuu",
+      "uauauauauauauauauauaua",
+    ])("pages of any length begin with a user's message and together are the chat (%s)", async (roles) => {
+      const { ids, chat, messages } = await newChat(spoken(roles));
+      for (const limit of [1, 2, 3, 5, 100, Number.MAX_SAFE_INTEGER]) {
+        expect(await store.getMessages({ ...ids, limit })).toEqual({
+          chat,
+          messages: windowOf(messages, limit),
+          hasMore: windowOf(messages, limit).length < messages.length,
+        });
+        const all = await pages({ ...ids, limit });
+        expect(all.flat()).toEqual(messages);
+        for (const page of all) expect(page).toEqual(windowOf(page, limit));
+      }
+    });
+
+    test("what a message holds comes back as getChat gives it", async () => {
+      const odd: UIMessage = {
+        id: "odd",
+        role: "user",
+        metadata: null,
+        parts: [{ type: "text", text: 'NUL \u0000, half \ud83d, "quote"' }],
+      };
+      const { ids } = await newChat([...conversation(4), odd]);
+      const { messages = [] } = (await store.getChat(ids)) ?? {};
+      expect((await store.getMessages({ ...ids, limit: 1 }))?.messages).toStrictEqual(messages.slice(-1));
+    });
+
+    test("a page stays where it is while the chat grows, and what is cut away is missing", async () => {
+      const { ids, messages } = await newChat();
+      const before = "m20";
+      const page = await store.getMessages({ ...ids, limit: 4, before });
+      expect(page?.messages).toEqual(messages.slice(16, 20));
+      await store.upsertChat({
+        ...ids,
+        messages: [...messages, ...spoken("ua").map((m) => ({ ...m, id: `new ${m.id}` }))],
+      });
+      expect((await store.getMessages({ ...ids, limit: 4, before }))?.messages).toEqual(page?.messages);
+      await store.deleteMessage({ ...ids, messageId: "m17" });
+      expect((await store.getMessages({ ...ids, limit: 3, before }))?.messages).toEqual(
+        [messages[14], messages[15], messages[16], messages[18], messages[19]].slice(2),
+      );
+    });
+
+    test("a message that is not there any more says to load again", async () => {
+      const { ids } = await newChat();
+      const paging = store.getMessages({ ...ids, limit: 4, before: "gone" });
+      await expect(paging).rejects.toThrow(InvalidChatError);
+      await expect(paging).rejects.toMatchObject({ issues: [{ path: ["before"] }] });
+    });
+
+    test("a chat of somebody else, and one that is not there, are null, whatever is asked for", async () => {
+      const { ids } = await newChat();
+      for (const before of [undefined, "m20", "gone"]) {
+        expect(await store.getMessages({ ...ids, userId: "stranger", limit: 4, before })).toBeNull();
+        expect(await store.getMessages({ ...ids, chatId: "none", limit: 4, before })).toBeNull();
+      }
+    });
+  });
+
+  describe("upsertChat after a message", () => {
+    const more = spoken("ua").map((message) => ({ ...message, id: `new ${message.id}` }));
+
+    test("replaces what follows it, and leaves what is before it untouched", async () => {
+      const { ids, chat, messages } = await newChat();
+      const before = await stored(ids.chatId);
+      const saved = await store.upsertChat({ ...ids, after: "m9", messages: more });
+      expect(saved).toMatchObject({ title: "Tides", version: chat.version + 1 });
+      expect(await store.getChat(ids)).toEqual({ ...saved, messages: [...messages.slice(0, 10), ...more] });
+      expect((await stored(ids.chatId)).slice(0, 10)).toEqual(before.slice(0, 10));
+    });
+
+    test.each<[string, (messages: UIMessage[]) => UIMessage[]]>([
+      ["one more", (following) => [...following, ...more]],
+      [
+        "one changed",
+        (following) => following.with(3, { ...following[3], parts: [{ type: "text", text: "Other" }] } as UIMessage),
+      ],
+      ["one put in between", (following) => following.toSpliced(2, 0, ...more)],
+      ["one left out", (following) => following.toSpliced(2, 1)],
+      ["another order", (following) => following.toReversed()],
+      ["nothing", () => []],
+    ])("what follows becomes just what is given: %s", async (_, change) => {
+      const { ids, messages } = await newChat();
+      const following = change(messages.slice(20));
+      await store.upsertChat({ ...ids, after: "m19", messages: following, title: "Moon" });
+      expect(await store.getChat(ids)).toMatchObject({
+        title: "Moon",
+        version: 2,
+        messages: [...messages.slice(0, 20), ...following],
+      });
+      expect((await stored(ids.chatId)).map(({ order }) => order)).toEqual(
+        [...messages.slice(0, 20), ...following].map((_, index) => index),
+      );
+    });
+
+    test("what changes nothing writes nothing", async () => {
+      const { ids, chat, messages } = await newChat();
+      const before = await stored(ids.chatId);
+      const same: Omit<UpsertChatInput, "userId" | "chatId"> = { after: "m19", messages: messages.slice(20) };
+      expect(await store.upsertChat({ ...ids, ...same })).toEqual(chat);
+      expect(await store.upsertChat({ ...ids, ...same, title: "Tides", expectedVersion: 7 })).toEqual(chat);
+      expect(await stored(ids.chatId)).toEqual(before);
+      expect(await store.upsertChat({ ...ids, ...same, title: "Moon" })).toMatchObject({ title: "Moon", version: 2 });
+      expect(await stored(ids.chatId)).toEqual(before);
+    });
+
+    test("refuses what does not fit, and changes nothing", async () => {
+      const { ids, messages } = await newChat();
+      const before = await store.getChat(ids);
+      const refused = async (input: Partial<UpsertChatInput>, error: object) => {
+        const saving = store.upsertChat({ ...ids, after: "m19", messages: more, ...input });
+        await expect(saving).rejects.toMatchObject(error);
+        expect(await store.getChat(ids)).toEqual(before);
+      };
+      const invalid = (...path: (string | number)[]) => ({ code: "INVALID_CHAT", issues: [{ path }] });
+      await refused({ after: "gone" }, invalid("after"));
+      await refused({ userId: "stranger" }, invalid("after"));
+      await refused({ messages: [...more, ...messages.slice(3, 4)] }, invalid("messages", 2, "id"));
+      await refused({ messages: messages.slice(19) }, invalid("messages", 0, "id"));
+      await refused({ expectedVersion: 7 }, { code: "CHAT_CONFLICT", actualVersion: 1 });
+      await refused({ after: "gone", expectedVersion: 7 }, { code: "CHAT_CONFLICT", actualVersion: 1 });
+      await refused({ userId: "stranger", expectedVersion: 1 }, { code: "CHAT_CONFLICT", actualVersion: null });
+      const creating = store.upsertChat({ ...ids, chatId: "none", after: "m19", messages: more });
+      await expect(creating).rejects.toThrow(InvalidChatError);
+      expect(await store.getChat({ ...ids, chatId: "none" })).toBeNull();
+    });
+
+    test("a page that is saved as the whole deletes the rest: that is what it is for", async () => {
+      const { ids, messages } = await newChat();
+      const page = await store.getMessages({ ...ids, limit: 4 });
+      const [first, ...rest] = page?.messages ?? [];
+      await store.upsertChat({ ...ids, after: first?.id, messages: [...rest, ...more] });
+      expect((await store.getChat(ids))?.messages).toEqual([...messages, ...more]);
+      await store.upsertChat({ ...ids, messages: [...rest, ...more] });
+      expect((await store.getChat(ids))?.messages).toEqual([...rest, ...more]);
+    });
+
+    test("of those who save at the same time with the version they have read, one does", async () => {
+      const { ids, chat } = await newChat();
+      const saving = Array.from({ length: 5 }, (_, index) =>
+        store.upsertChat({ ...ids, after: "m19", messages: [say("user", `${index}`)], expectedVersion: chat.version }),
+      );
+      const outcomes = await Promise.allSettled(saving);
+      expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+      for (const outcome of outcomes) {
+        if (outcome.status === "rejected") expect(outcome.reason).toBeInstanceOf(ChatConflictError);
+      }
+      expect(await store.getChat(ids)).toMatchObject({ version: 2, messages: { length: 21 } });
+    });
+  });
+});

@@ -1,0 +1,255 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import type { UIMessage } from "ai";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type ChatMatch, type ChatStore, InvalidChatError, migrate } from "../src/index.ts";
+import { say } from "./conversations.ts";
+import type { TestDatabase } from "./databases.ts";
+import { kinds } from "./kinds.ts";
+
+describe.each(kinds)("searching on $name, $mode", ({ open, storeOn }) => {
+  let database: TestDatabase;
+  let store: ChatStore;
+  beforeAll(async () => {
+    database = await open();
+    await migrate(database.migrator);
+    store = storeOn(database.db);
+  });
+  afterAll(() => database.close());
+
+  const newUser = () => `user ${randomUUID()}`;
+  const newChat = (userId: string, messages: UIMessage[], title = "") =>
+    store.upsertChat({ userId, chatId: `chat ${randomUUID()}`, title, messages });
+  /** Everything that is found, however many calls it takes. */
+  async function findAll(userId: string, query: string, limit?: number) {
+    const found: ChatMatch[] = [];
+    for (let before: string | null | undefined; before !== null; ) {
+      const page = await store.searchChats({ userId, query, limit, before });
+      expect(page.matches.length).toBeLessThanOrEqual(limit ?? 20);
+      found.push(...page.matches);
+      before = page.before;
+    }
+    return found;
+  }
+  /** Whether a text is found in a message of just that text, and what of it. */
+  async function found(text: string, query: string) {
+    const userId = newUser();
+    await newChat(userId, [say("user", text)]);
+    const [match, ...others] = await findAll(userId, query);
+    expect(others).toEqual([]);
+    if (!match) return null;
+    const { before, match: middle, after } = match.excerpt;
+    expect(text).toContain(before + middle + after);
+    return middle;
+  }
+
+  test.each([
+    ["The tide comes in at six.", "tide", "tide"],
+    ["The TIDE comes in at six.", "tide", "TIDE"],
+    ["The tide comes in at six.", "The tide comes in at six.", "The tide comes in at six."],
+    ["The tide comes in at six.", "tides", null],
+    ["The tide comes in at six.", "t.de", null],
+    ["tide", "[tide]", null],
+    ["a+b (c) {1,2} ^x$ [y] a|b", "(c) {1,2} ^X$ [Y] A|B", "(c) {1,2} ^x$ [y] a|b"],
+    ["Ménage à trois, ŽIŽKOV", "ménage À", "Ménage à"],
+    ["Ménage à trois, ŽIŽKOV", "žižkov", "ŽIŽKOV"],
+    ["Ménage", "menage", null],
+    ["Съешь ещё этих мягких", "съЕШЬ ЕЩЁ", "Съешь ещё"],
+    ["ΟΔΥΣΣΕΥΣ ὀδυσσεύς", "οδυσσευς", "ΟΔΥΣΣΕΥΣ"],
+    ["STRASSE Straße", "straße", "Straße"],
+    ["数据库里的聊天记录", "聊天", "聊天"],
+    ["潮の満ち引き、ﾊﾝｶｸ", "満ち", "満ち"],
+    ["한국어 대화", "대화", "대화"],
+    ["שלום עולם", "עולם", "עולם"],
+    ["Waves 🌊 and a family 👨‍👩‍👧!", "🌊 and", "🌊 and"],
+    ["Waves 🌊 and a family 👨‍👩‍👧!", "👨‍👩‍👧", "👨‍👩‍👧"],
+    ["Waves 🌊", "🌋", null],
+    ['He said "Hello" twice', '"hello" t', '"Hello" t'],
+    ["C:\\users\\new", "\\USERS\\N", "\\users\\n"],
+    ["C:\\users\\new", "\\\\users", null],
+    ["and/or 1/2", "D/o", "d/o"],
+    ["100 % of a_b", "% of A_", "% of a_"],
+    ["100 pct of aXb", "a_b", null],
+    ["one\ntwo\tthree", "e\nt", "e\nt"],
+    ["one\ntwo\tthree", "o\tTh", "o\tth"],
+    ["before\u0000after the NUL", "after the", "after the"],
+    ["half a pair \ud83d and more", "and more", "and more"],
+    ["\u001b[31mred\u001b[0m alert", "red", "red"],
+    ["'; drop table chats; --", "'; DROP", "'; drop"],
+    ["***=literal (?i)x", "***=LIT", "***=lit"],
+    ["a *** b", "***", "***"],
+    ["x".repeat(300), "x".repeat(255), "x".repeat(255)],
+    ["\u{1F600}".repeat(130), "\u{1F600}".repeat(127), "\u{1F600}".repeat(127)],
+    ["   spaces   ", "   sp", "   sp"],
+  ])("in %j, %j finds %j", async (text, query, expected) => {
+    expect(await found(text, query)).toBe(expected);
+  });
+
+  test("what is said in text parts is found, and neither keys, nor ids, roles, metadata, reasoning or what tools gave", async () => {
+    const userId = newUser();
+    const parts = [
+      { type: "reasoning", text: "needle in thought" },
+      {
+        type: "tool-search",
+        toolCallId: "needle",
+        state: "output-available",
+        input: { needle: 1 },
+        output: { text: "needle", type: "text" },
+      },
+      { type: "data-needle", data: { type: "text", text: "needle" } },
+      { type: "file", mediaType: "text/plain", filename: "needle", url: "data:needle" },
+      { type: "text", text: "hay", providerMetadata: { needle: { text: "needle" } } },
+    ] as UIMessage["parts"];
+    await newChat(userId, [{ id: "needle", role: "assistant", metadata: { text: "needle" }, parts }]);
+    expect(await findAll(userId, "needle")).toEqual([]);
+    expect(await findAll(userId, "type")).toEqual([]);
+    expect(await findAll(userId, "assistant")).toEqual([]);
+    expect(await findAll(userId, "hay")).toMatchObject([{ messageId: "needle", role: "assistant" }]);
+  });
+
+  test("texts are found that others have stored, whatever JSON they write, and parts that are none are passed over", async () => {
+    const userId = newUser();
+    const { id } = await newChat(userId, [say("user", "", "m0"), say("user", "", "m1"), say("user", "", "m2")]);
+    const written = [
+      String.raw`[null, 7, {"type" : "text", "text" : "caf\u00e9 \u0026 \/ \u00c9t\u00e9"}]`,
+      String.raw`[{"text":"\ud83c\udf0a in it","type":"text"}]`,
+      String.raw`[{"type":"text","text":{"text":"café"}},{"type":"text","text":"\u0063af\u00e9"}]`,
+    ];
+    for (const [index, parts] of written.entries()) {
+      await database.query("update chat_store.messages set parts = $3::text::json where chat_id = $1 and id = $2", [
+        id,
+        `m${index}`,
+        parts,
+      ]);
+    }
+    const ids = async (query: string) => (await findAll(userId, query)).map(({ messageId }) => messageId);
+    expect(await ids("CAFÉ")).toEqual(["m2", "m0"]);
+    expect(await ids("& / é")).toEqual(["m0"]);
+    expect(await ids("🌊 in")).toEqual(["m1"]);
+  });
+
+  test("titles are found, and of each chat its title and each message once", async () => {
+    const userId = newUser();
+    const chat = await newChat(
+      userId,
+      [say("user", "tide, tide", "m0"), say("assistant", "no", "m1"), say("user", "A Tide", "m2")],
+      "Tide tables",
+    );
+    expect(await store.searchChats({ userId, query: "tide" })).toEqual({
+      matches: [
+        { chat, messageId: null, role: null, excerpt: { before: "", match: "Tide", after: " tables" } },
+        { chat, messageId: "m2", role: "user", excerpt: { before: "A ", match: "Tide", after: "" } },
+        { chat, messageId: "m0", role: "user", excerpt: { before: "", match: "tide", after: ", tide" } },
+      ],
+      before: null,
+    });
+  });
+
+  test("newest activity first, the archived too, and nobody else's", async () => {
+    const [userId, other] = [newUser(), newUser()];
+    const chats = [];
+    for (const title of ["tide 1", "ebb", "tide 2", "tide 3"]) {
+      chats.push(await newChat(userId, [], title));
+      await newChat(other, [say("user", "tide")], "tide");
+    }
+    for (const [index, { id }] of chats.entries()) {
+      await database.query("update chat_store.chats set updated_at = $2 where id = $1", [
+        id,
+        new Date(1_700_000_000_000 + index),
+      ]);
+    }
+    await store.updateChat({ userId, chatId: chats[2]?.id ?? "", archived: true, metadata: { a: 1 } });
+    const matches = await findAll(userId, "tide");
+    expect(matches.map(({ chat }) => chat.title)).toEqual(["tide 3", "tide 2", "tide 1"]);
+    expect(matches[1]?.chat).toMatchObject({ userId, archivedAt: expect.any(Date), metadata: { a: 1 } });
+    expect(await findAll("nobody", "tide")).toEqual([]);
+  });
+
+  test("in pages of any length it finds everything once, in the same order", async () => {
+    const userId = newUser();
+    for (let chat = 0; chat < 6; chat++) {
+      const messages = Array.from({ length: 5 }, (_, index) =>
+        say("user", (chat + index) % 2 ? "the tide" : "the moon", `m${index}`),
+      );
+      await newChat(userId, messages, chat % 3 ? "" : "tide");
+    }
+    const all = await findAll(userId, "tide", 1_000);
+    expect(all).toHaveLength(17);
+    for (const limit of [1, 2, 3, 7, undefined]) expect(await findAll(userId, "tide", limit)).toEqual(all);
+  });
+
+  test("excerpts are cut between characters, not inside them", async () => {
+    for (const character of ["👨‍👩‍👧", "e\u0301", "🇩🇪", "a", "字", "\r\n"]) {
+      for (const shift of ["", "b"]) {
+        const userId = newUser();
+        await newChat(userId, [say("user", `${shift}${character.repeat(200)} tide ${character.repeat(200)}`)]);
+        const [match] = await findAll(userId, "tide");
+        const { before = "", after = "" } = match?.excerpt ?? {};
+        const count = (before.length - 1) / character.length;
+        expect(count).toBe(Math.min(59, Math.ceil(239 / character.length)));
+        expect(before).toBe(`${character.repeat(count)} `);
+        expect(after).toBe(` ${character.repeat(Math.min(59, Math.floor(239 / character.length)))}`);
+      }
+    }
+  });
+
+  test("one call looks at so much, and says where to go on, also when it has found nothing", async () => {
+    const userId = newUser();
+    await newChat(userId, [say("user", "the first tide")]);
+    const long = Array.from({ length: 6_000 }, (_, index) => say("user", index === 10 ? "low tide" : "hay"));
+    await newChat(userId, long);
+    const heavy = Array.from({ length: 12 }, (_, index) =>
+      say("user", `${index === 1 ? "high tide" : "hay"} ${randomBytes(500_000).toString("hex")}`),
+    );
+    await newChat(userId, heavy);
+
+    const pages: string[][] = [];
+    for (let before: string | null | undefined; before !== null; ) {
+      const page = await store.searchChats({ userId, query: "tide", before });
+      pages.push(page.matches.map(({ excerpt }) => excerpt.before + excerpt.match));
+      before = page.before;
+    }
+    expect(pages.flat().map((text) => text.slice(0, 14))).toEqual(["high tide", "low tide", "the first tide"]);
+    expect(pages.length).toBeGreaterThan(2);
+    expect(pages[0]).toEqual([]);
+  });
+
+  test("a chat that was changed or deleted meanwhile is passed over, and nothing else", async () => {
+    const userId = newUser();
+    const chats = [];
+    for (let index = 0; index < 4; index++)
+      chats.push(await newChat(userId, [say("user", "tide", "a"), say("user", "tide", "b")], `${index}`));
+    for (const [index, { id }] of chats.entries()) {
+      await database.query("update chat_store.chats set updated_at = $2 where id = $1", [
+        id,
+        new Date(1_700_000_000_000 + index),
+      ]);
+    }
+    const first = await store.searchChats({ userId, query: "tide", limit: 3 });
+    expect(first.matches.map(({ chat, messageId }) => chat.title + messageId)).toEqual(["3b", "3a", "2b"]);
+    await store.deleteChat({ userId, chatId: chats[2]?.id ?? "" });
+    await store.upsertChat({ userId, chatId: chats[1]?.id ?? "", messages: [say("user", "tide")] });
+    const { matches } = await store.searchChats({ userId, query: "tide", before: first.before ?? undefined });
+    expect(matches.map(({ chat, messageId }) => chat.title + messageId)).toEqual(["0b", "0a"]);
+  });
+
+  test.each([
+    ["query", ""],
+    ["query", "a\u0000"],
+    ["query", "\ud83d"],
+    ["query", "x".repeat(256)],
+    ["query", 7],
+    ["limit", 0],
+    ["before", ""],
+    ["before", "tomorrow"],
+    ["before", Buffer.from('["chat",1e99,0]').toString("base64url")],
+    ["before", Buffer.from('["chat",-1e15,0]').toString("base64url")],
+    ["before", Buffer.from('["chat\\u0000",1,0]').toString("base64url")],
+    ["before", Buffer.from('["chat\\ud83d",1,0]').toString("base64url")],
+    ["before", Buffer.from('["chat",1,"0"]').toString("base64url")],
+    ["before", 7],
+  ])("%s %j is refused", async (name, value) => {
+    const searching = store.searchChats({ userId: "u", query: "tide", [name]: value });
+    await expect(searching).rejects.toThrow(InvalidChatError);
+    await expect(searching).rejects.toMatchObject({ issues: [{ path: [name] }] });
+  });
+});
