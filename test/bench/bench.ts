@@ -9,6 +9,7 @@ import pg from "pg";
 import { countingProxy } from "../counting-proxy.ts";
 import { startPostgres } from "../postgres.ts";
 import { connect, listStatement, plainTables } from "./contenders.ts";
+import { buffersOf, longChatTable, measureLongChats } from "./long-chats.ts";
 import { clients, fill, lengths, raceConcurrentSaves, raceLists, raceLoads, raceSaves, reader } from "./races.ts";
 import { check, type Result, table } from "./report.ts";
 
@@ -59,14 +60,16 @@ async function bench(url: string): Promise<boolean> {
     const atOnce = await raceConcurrentSaves(near, raw, seconds);
     results.push({ verb: `save, ${clients} at once`, messages: 100, network: "loopback", ...atOnce });
 
+    const longChats = await measureLongChats(near, url, raw, seconds);
+
     const circumstances = await describe(raw);
-    const aims = check(results, await listBuffers(raw));
-    console.log(`${circumstances}\n\n${table(results, options)}`);
+    const aims = check(results, longChats, await buffersOf(raw, await listStatement(raw, reader)));
+    console.log(`${circumstances}\n\n${table(results, options)}\n\n${longChatTable(longChats, options)}`);
     // Not on standard output: that can go to docs/performance.md.
     for (const { what, aim, found, reached } of aims) {
       console.error(`${reached ? "reached" : "missed "}  ${what}: ${found.toFixed(2)}, aim ${aim}`);
     }
-    await writeFile(options.json, `${JSON.stringify({ circumstances, results, aims }, null, 2)}\n`);
+    await writeFile(options.json, `${JSON.stringify({ circumstances, results, longChats, aims }, null, 2)}\n`);
     console.error(`The same as JSON: ${options.json}`);
     return aims.every(({ reached }) => reached);
   } finally {
@@ -97,14 +100,4 @@ async function describe(raw: pg.Client): Promise<string> {
   const [fsync, version, synchronousCommit] = rows.map(({ setting }) => setting);
   const server = `PostgreSQL ${version} (fsync ${fsync}, synchronous_commit ${synchronousCommit})`;
   return `${server}, Node ${process.version}, ${cpus().length} cores of ${cpus()[0]?.model}`;
-}
-
-/** How many pages of the database our first page of a long list touches. */
-async function listBuffers(raw: pg.Client): Promise<number> {
-  const { text, values } = await listStatement(raw, reader);
-  type Plan = { Plan: { "Shared Hit Blocks": number; "Shared Read Blocks": number } };
-  const explain = `explain (analyze, buffers, format json) ${text}`;
-  const { rows } = await raw.query<{ "QUERY PLAN": Plan[] }>(explain, values);
-  const plan = rows[0]?.["QUERY PLAN"][0]?.Plan;
-  return plan ? plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] : Number.NaN;
 }

@@ -129,7 +129,7 @@ export const raceLists = (contenders: Contenders, seconds: number) =>
   );
 
 /** Messages of 2 KB each as JSON, of invented words, which compress about as well as prose does. */
-function prose(count: number) {
+export function prose(count: number) {
   let seed = 1;
   const random = (below: number) => {
     seed = (seed * 48_271) % 2_147_483_647;

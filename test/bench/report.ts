@@ -1,3 +1,4 @@
+import { type LongChatResult, longByShort } from "./long-chats.ts";
 import type { Outcome } from "./races.ts";
 
 export interface Result extends Outcome {
@@ -18,12 +19,17 @@ export function table(results: readonly Result[], { markdown }: { markdown: bool
     const times = [show(ours), show(tutorial), show(floor), ratio(tutorial, ours), ratio(ours, floor)];
     return [verb, network, messages?.toLocaleString("en") ?? "", ...times];
   });
-  const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)));
-  const aligned = [head, ...rows].map((row) =>
-    widths.map((width, column) => (column < 2 ? row[column]?.padEnd(width) : row[column]?.padStart(width))),
+  return columns([head, ...rows], { markdown, texts: 2 });
+}
+
+/** A table, of which the first line is its head and the first columns are texts. */
+export function columns(lines: readonly string[][], { markdown, texts }: { markdown: boolean; texts: number }): string {
+  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((row) => row[column]?.length ?? 0)));
+  const aligned = lines.map((row) =>
+    widths.map((width, column) => (column < texts ? row[column]?.padEnd(width) : row[column]?.padStart(width))),
   );
   if (!markdown) return aligned.map((row) => row.join("   ")).join("\n");
-  const rule = widths.map((width, column) => (column < 2 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
+  const rule = widths.map((width, column) => (column < texts ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
   return aligned
     .toSpliced(1, 0, rule)
     .map((row) => `| ${row.join(" | ")} |`)
@@ -31,7 +37,7 @@ export function table(results: readonly Result[], { markdown }: { markdown: bool
 }
 
 /** What this package aims for, and whether it was so. */
-export function check(results: readonly Result[], listBuffers: number) {
+export function check(results: readonly Result[], longChats: readonly LongChatResult[], listBuffers: number) {
   const find = (verb: string, messages: number, network = "loopback") => {
     const found = results.find((one) => one.verb === verb && one.messages === messages && one.network === network);
     const { ours, tutorial, floor } = found ?? { ours: Number.NaN, tutorial: null, floor: Number.NaN };
@@ -43,6 +49,8 @@ export function check(results: readonly Result[], listBuffers: number) {
     ["save to 100 messages, 1 ms each way, ours ÷ by hand", find("save", 100, "1 ms each way").price, "<=", 1.5],
     ["load 100 messages, ours ÷ by hand", find("load", 100).price, "<=", 1.7],
     ["load 1,000 messages, ours ÷ by hand", find("load", 1_000).price, "<=", 1.7],
+    ["open the last 30 of 10,000 messages ÷ of 100", longByShort(longChats, "open its last 30"), "<=", 1.5],
+    ["a turn in a window of 10,000 messages ÷ of 100", longByShort(longChats, "a turn in a window of 40"), "<=", 1.5],
     ["buffers touched by the first page of 5,000 chats", listBuffers, "<=", 30],
   ];
   return aims.map(([what, found, sign, limit]) => ({
