@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type ChatStore, ChatStoreError, createChatStore, migrate } from "../src/index.ts";
+import { windowOf } from "./conversations.ts";
 import { databases, modes, type TestDatabase } from "./databases.ts";
 import {
   afterAnswer,
@@ -20,6 +21,8 @@ import {
   type ExpectedMessage,
   readIds,
   readList,
+  readPage,
+  readSearch,
   type Verdict,
 } from "./fuzz/expected.ts";
 import {
@@ -33,10 +36,12 @@ import {
   forkChatInput,
   getChatInput,
   getChatsInput,
+  getMessagesInput,
   type Hostile,
   large,
   notText,
   oddities,
+  searchChatsInput,
   sqlShaped,
   startTurnInput,
   updateChatInput,
@@ -215,6 +220,57 @@ describe.each(kinds)("hostile input on $name", ({ open, cases, places }) => {
     await expectNothingElse();
   }
 
+  async function pages(store: ChatStore, input: Hostile) {
+    const page = readPage(input.make());
+    const chat = page === "INVALID_CHAT" ? undefined : start.get(page.chatId);
+    const messages = page !== "INVALID_CHAT" && chat?.userId === page.userId ? chat.messages : undefined;
+    const isGone = page !== "INVALID_CHAT" && page.before && !messages?.some(({ id }) => id === page.before);
+    const isRefused = page === "INVALID_CHAT" || (messages && isGone);
+    const given = await expectVerdict(
+      store.getMessages,
+      input,
+      isRefused ? { code: "INVALID_CHAT" } : { stored: start },
+    );
+    if (isRefused) return;
+    const end = page.before ? messages?.findIndex(({ id }) => id === page.before) : undefined;
+    const shown = messages && windowOf(messages.slice(0, end), page.limit).map(({ id }) => ({ id }));
+    expect(given).toEqual(
+      shown ? expect.objectContaining({ messages: shown.map((message) => expect.objectContaining(message)) }) : null,
+    );
+    await expectNothingElse();
+  }
+
+  async function searches(store: ChatStore, input: Hostile) {
+    const search = readSearch(input.make());
+    const verdict = search === "INVALID_CHAT" ? { code: search } : { stored: start };
+    const found = await expectVerdict(store.searchChats, input, verdict);
+    if (search === "INVALID_CHAT") return;
+    const query = search.query.toLowerCase();
+    const texts = [...start].flatMap(([id, { userId, title, messages }]) =>
+      userId === search.userId
+        ? [
+            { id, messageId: null, text: title },
+            ...messages.flatMap((message) =>
+              (JSON.parse(message.parts) as { type: string; text?: string }[]).map(({ text = "" }) => ({
+                id,
+                messageId: message.id,
+                text,
+              })),
+            ),
+          ]
+        : [],
+    );
+    const expected = texts.filter(({ text }) => text.toLowerCase().includes(query));
+    const { matches } = found as Awaited<ReturnType<ChatStore["searchChats"]>>;
+    const shown = matches.map(({ chat, messageId }) => ({ id: chat.id, messageId }));
+    if (expected.length <= search.limit) {
+      expect(new Set(shown.map((match) => JSON.stringify(match)))).toEqual(
+        new Set(expected.map(({ id, messageId }) => JSON.stringify({ id, messageId }))),
+      );
+    } else expect(shown).toHaveLength(search.limit);
+    await expectNothingElse();
+  }
+
   /** What a verb gives, and what it leaves: the id of the chat it gives, null, a count, or whether there was one. */
   async function changes(call: (input: never) => Promise<unknown>, input: Hostile, verdict: Changed) {
     const outcome = await expectVerdict(call, input, verdict);
@@ -303,6 +359,13 @@ describe.each(kinds)("hostile input on $name", ({ open, cases, places }) => {
     await run(fc.record({ mode, chat: getChatInput, list: getChatsInput }), share(1), (store, { chat, list }) =>
       reads(store, chat, list),
     );
+  });
+
+  test("getMessages and searchChats find what is the user's, or say what is wrong", async () => {
+    await run(fc.record({ mode, page: getMessagesInput, search: searchChatsInput }), share(1), async (store, input) => {
+      await pages(store, input.page);
+      await searches(store, input.search);
+    });
   });
 
   const values: [string, Hostile[]][] = [

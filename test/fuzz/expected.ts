@@ -58,6 +58,7 @@ function cleanedTitle(value: unknown) {
   check(typeof value === "string");
   const cleaned = value
     .slice(0, 1_000)
+    .replace(/[\uD800-\uDBFF]$/, "")
     .toWellFormed()
     .split(/[\s\p{Cc}]/u)
     .filter((word) => word !== "");
@@ -82,8 +83,9 @@ function serialised({ id, role, parts, metadata }: ReturnType<typeof envelope>):
 
 function readSave(input: unknown) {
   check(isObject(input));
-  const { userId, chatId, title, messages, expectedVersion } = input;
-  const save = { userId: text(userId, 1, 255), chatId: text(chatId, 1, 255), title: optionalTitle(title) };
+  const { userId, chatId, title, messages, after, expectedVersion } = input;
+  const ids = { userId: text(userId, 1, 255), chatId: text(chatId, 1, 255) };
+  const save = { ...ids, title: optionalTitle(title), after: after === undefined ? undefined : text(after, 1, 255) };
   check(Array.isArray(messages));
   const envelopes = Array.from({ length: messages.length }, (_, index) => envelope(messages[index]));
   check(new Set(envelopes.map(({ id }) => id)).size === envelopes.length);
@@ -97,6 +99,18 @@ export function afterUpsert(chats: Expected, input: unknown): Verdict {
   const save = reading(() => readSave(input));
   if (save === "INVALID_CHAT") return refused(save);
   const stored = chats.get(save.chatId);
+  if (save.after !== undefined) {
+    const owned = ownedChat(chats, save);
+    const before = owned?.messages.slice(0, owned.messages.findIndex(({ id }) => id === save.after) + 1) ?? [];
+    if (save.messages.some(({ id }) => before.some((message) => message.id === id))) return refused("INVALID_CHAT");
+    const messages = [...before, ...save.messages];
+    const title = save.title ?? owned?.title ?? "";
+    if (before.length > 0 && owned?.title === title && JSON.stringify(owned.messages) === JSON.stringify(messages)) {
+      return { stored: chats };
+    }
+    if (save.expectedVersion !== undefined && save.expectedVersion !== owned?.version) return refused("CHAT_CONFLICT");
+    return before.length > 0 ? { stored: withChat(chats, save, title, messages) } : refused("INVALID_CHAT");
+  }
   if (stored && stored.userId !== save.userId) return refused("CHAT_NOT_OWNED");
   const title = save.title ?? stored?.title ?? "";
   const isSame = stored?.title === title && JSON.stringify(stored.messages) === JSON.stringify(save.messages);
@@ -133,11 +147,37 @@ export const readList = (input: unknown) =>
     return list;
   });
 
+const positiveInteger = (value: unknown) => {
+  check(typeof value === "number" && Number.isSafeInteger(value) && value >= 1);
+  return value;
+};
+
+export const readPage = (input: unknown) =>
+  reading(() => {
+    check(isObject(input));
+    const { limit, before } = input;
+    const page = { ...idsIn(input), limit: positiveInteger(limit) };
+    return { ...page, before: before === undefined ? undefined : text(before, 1, 255) };
+  });
+
+/** Without `before`, which only the store can have made. */
+export const readSearch = (input: unknown) =>
+  reading(() => {
+    check(isObject(input));
+    const { userId, query, limit } = input;
+    return {
+      userId: text(userId, 1, 255),
+      query: text(query, 1, 255),
+      limit: limit === undefined ? 20 : positiveInteger(limit),
+    };
+  });
+
 /** What a turn's question leaves. An answer to pending tool calls is "merged", which the caller looks into. */
 export function afterQuestion(chats: Expected, input: unknown): Verdict | { merged: ExpectedMessage; ids: Ids } {
   const turn = reading(() => {
     check(isObject(input));
-    const { userId, chatId, title, message } = input;
+    const { userId, chatId, title, message, limit } = input;
+    if (limit !== undefined) positiveInteger(limit);
     const ids = { userId: text(userId, 1, 255), chatId: text(chatId, 1, 255) };
     return { ...ids, title: cleanedTitle(title), sent: serialised(envelope(message)) };
   });

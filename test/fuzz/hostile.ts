@@ -410,12 +410,32 @@ const previous = optional(
   ),
 );
 
-export const upsertChatInput = mostly(record({ userId, chatId, title, messages, expectedVersion: version }));
+const messageId = text(10, fc.constantFrom("q", "a", "m1"));
+const limit = fc.oneof(
+  fc.constantFrom(1, 2, Number.MAX_SAFE_INTEGER, 2 ** 53, 0, -1, 0.5, "1").map(plain),
+  fc.constantFrom(1, 2).map(plain),
+  odd,
+);
+
+export const upsertChatInput = mostly(
+  fc.oneof(
+    { weight: 3, arbitrary: record({ userId, chatId, title, messages, expectedVersion: version }) },
+    { weight: 1, arbitrary: record({ userId, chatId, title, messages, after: messageId, expectedVersion: version }) },
+  ),
+);
+export const getMessagesInput = mostly(record({ userId, chatId, limit, before: optional(messageId) }));
+export const searchChatsInput = mostly(
+  record({
+    userId,
+    query: text(10, fc.constantFrom("why", "I NEED", "kept", "u's", "text", "%", "\\", '"')),
+    limit: optional(limit),
+  }),
+);
 export const getChatInput = mostly(record({ userId, chatId }));
 export const getChatsInput = mostly(
   record({
     userId,
-    limit: optional(fc.oneof(fc.constantFrom(1, 2, Number.MAX_SAFE_INTEGER, 2 ** 53, 0, -1, 0.5, "1").map(plain), odd)),
+    limit: optional(limit),
     before: previous,
   }),
 );
@@ -426,7 +446,6 @@ const flag = optional(
     { weight: 1, arbitrary: odd },
   ),
 );
-const messageId = text(10, fc.constantFrom("q", "a", "m1"));
 
 export const updateChatInput = mostly(
   fc.oneof(
@@ -450,7 +469,9 @@ export const deleteMessageInput = mostly(
 );
 export const claimChatsInput = mostly(record({ fromUserId: userId, userId: text(20, fc.constantFrom("u", "v")) }));
 export const userInput = mostly(record({ userId }));
-export const startTurnInput = mostly(record({ userId, chatId, title, message: fc.oneof(message, answer) }));
+export const startTurnInput = mostly(
+  record({ userId, chatId, title, message: fc.oneof(message, answer), limit: optional(limit) }),
+);
 export const answerInput = mostly(record({ responseMessage: message }));
 
 /** Inputs of `upsertChat` that hold the value where the content of messages is, and in place of what holds it. */
