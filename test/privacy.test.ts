@@ -60,7 +60,7 @@ const answer =
   };
 const withPart = (part: unknown) => ({ ...pending, parts: [part] });
 
-const fields = ["userId", "chatId", "title", "messages", "expectedVersion"] as const;
+const fields = ["userId", "chatId", "title", "messages", "after", "expectedVersion"] as const;
 const invalid: [string, Failure][] = [
   ...fields.flatMap((field) =>
     wrong.map((value): [string, Failure] => [`a wrong ${field}`, upsert({ [field]: value })]),
@@ -118,6 +118,21 @@ const invalid: [string, Failure][] = [
     (store) => store.stopTurn({ ...ids, messageId: value as never }),
   ]),
   ["a wrong page", (store) => store.getChats({ userId, before: { id: `${secret}\0`, updatedAt: secret as never } })],
+  ["a page before no message", (store) => store.getMessages({ ...ids, limit: 2, before: secret })],
+  ["a search that cannot be", (store) => store.searchChats({ userId, query: `${secret}\0` })],
+  ["a search from nowhere", (store) => store.searchChats({ userId, query: secret, before: secret })],
+  ["a new title that cannot be", (store) => store.updateChat({ ...ids, title: `${secret}\0` })],
+  ["two titles", (store) => store.updateChat({ ...ids, title: secret, titleIfEmpty: secret })],
+  [
+    "metadata of a chat that JSON cannot carry",
+    (store) => store.updateChat({ ...ids, metadata: { total: [secret, 1n] } }),
+  ],
+  ["a fork under no id", (store) => store.forkChat({ ...ids, newChatId: `${secret}\0` })],
+  ["a change of a message's role", (store) => store.updateMessage({ ...ids, message: say("q", "assistant") })],
+  ["a deletion of no message", (store) => store.deleteMessage({ ...ids, messageId: `${secret}\0` })],
+  ["a claim from nobody", (store) => store.claimChats({ fromUserId: `${secret}\0`, userId })],
+  ["what follows no message", upsert({ after: secret })],
+  ["what is before a message", upsert({ after: messages.at(-1)?.id })],
   ["a new message of another role", ask(say("new", "system"))],
   ["a stored message in another role", ask(say("q", "assistant"))],
   ["an answer with other words", ask(withPart({ type: "text", text: `${secret}!` }))],
@@ -130,6 +145,17 @@ const refused: [string, Failure][] = [
   ["a stranger's save", (store) => store.upsertChat({ ...save, userId: `other ${secret}` })],
   ["a stranger's question", (store) => store.startTurn({ ...ids, userId: `other ${secret}`, message: say("new") })],
   ["a stale copy", (store) => store.upsertChat({ ...save, messages: [say("new")], expectedVersion: 9 })],
+  [
+    "a stale copy of a message",
+    (store) =>
+      store.updateMessage({
+        ...ids,
+        message: { ...withPart({ type: "text", text: `${secret}!` }), id: "q", role: "user" } as UIMessage,
+        expectedVersion: 9,
+      }),
+  ],
+  ["a stale copy of what follows", upsert({ after: messages[0]?.id, messages: [], expectedVersion: 9 })],
+  ["a fork under an id that is taken", (store) => store.forkChat({ ...ids, newChatId: ids.chatId, title: secret })],
   ["a chat that is gone", (store) => store.upsertChat({ ...save, chatId: "gone", expectedVersion: 9 })],
   [
     "an answer to a question that was cut",
@@ -156,6 +182,23 @@ const failing: [string, string, Failure][] = [
        $$ begin raise exception 'not %', new.parts using detail = new.metadata, hint = new.chat_id; end $$;
      create trigger loud before insert or update on chat_store.messages for each row execute function chat_store.loud()`,
     append,
+  ],
+  [
+    "a search in columns that are gone",
+    "alter table chat_store.messages rename parts to words",
+    (store) => store.searchChats({ userId, query: secret }),
+  ],
+  [
+    "a page of columns that are gone",
+    "alter table chat_store.messages rename parts to words",
+    (store) => store.getMessages({ ...ids, limit: 2 }),
+  ],
+  [
+    "metadata that a trigger refuses",
+    `create function chat_store.loud() returns trigger language plpgsql as
+       $$ begin raise exception 'not %', new.metadata using detail = new.title; end $$;
+     create trigger loud before update on chat_store.chats for each row execute function chat_store.loud()`,
+    (store) => store.updateChat({ ...ids, title: secret, metadata: secret }),
   ],
   ["a column that is gone", "alter table chat_store.messages rename parts to words", (store) => store.getChat(ids)],
   ["a table that is gone", "drop table chat_store.messages", append],
