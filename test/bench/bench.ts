@@ -12,6 +12,7 @@ import { connect, listStatement, plainTables } from "./contenders.ts";
 import { buffersOf, longChatTable, measureLongChats } from "./long-chats.ts";
 import { clients, fill, lengths, raceConcurrentSaves, raceLists, raceLoads, raceSaves, reader } from "./races.ts";
 import { check, type Result, table } from "./report.ts";
+import { measureSearch, searchLine } from "./search.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -61,15 +62,18 @@ async function bench(url: string): Promise<boolean> {
     results.push({ verb: `save, ${clients} at once`, messages: 100, network: "loopback", ...atOnce });
 
     const longChats = await measureLongChats(near, url, raw, seconds);
+    const search = await measureSearch(raw);
 
     const circumstances = await describe(raw);
     const aims = check(results, longChats, await buffersOf(raw, await listStatement(raw, reader)));
-    console.log(`${circumstances}\n\n${table(results, options)}\n\n${longChatTable(longChats, options)}`);
+    console.log(
+      `${circumstances}\n\n${table(results, options)}\n\n${longChatTable(longChats, options)}\n\n${searchLine(search)}`,
+    );
     // Not on standard output: that can go to docs/performance.md.
     for (const { what, aim, found, reached } of aims) {
       console.error(`${reached ? "reached" : "missed "}  ${what}: ${found.toFixed(2)}, aim ${aim}`);
     }
-    await writeFile(options.json, `${JSON.stringify({ circumstances, results, longChats, aims }, null, 2)}\n`);
+    await writeFile(options.json, `${JSON.stringify({ circumstances, results, longChats, search, aims }, null, 2)}\n`);
     console.error(`The same as JSON: ${options.json}`);
     return aims.every(({ reached }) => reached);
   } finally {
