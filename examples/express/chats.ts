@@ -11,6 +11,10 @@ const flag = z.enum(["true", "false"]).transform((text) => text === "true");
 const metadata = z.record(z.string(), z.unknown());
 
 const listQuery = z.object({ archived: flag.optional(), limit: z.coerce.number().optional() });
+// The most is for the server's sake. All that is left out, the store checks.
+const page = { limit: z.coerce.number().max(200).default(30), before: z.string().optional() };
+const pageQuery = z.object(page);
+const searchQuery = z.object({ ...page, query: z.string() });
 const deletionQuery = z.object({ following: flag.optional() });
 const changes = z.object({
   title: z.string().optional(),
@@ -39,6 +43,14 @@ export function chatRoutes(store: ChatStore): Router {
 
   routes.get("/api/chats/:id", signedIn, async (request, response) => {
     response.json(found(await store.getChat(chatOf(request))));
+  });
+
+  routes.get("/api/chats/:id/messages", signedIn, async (request, response) => {
+    response.json(found(await store.getMessages({ ...checked(pageQuery, request.query), ...chatOf(request) })));
+  });
+
+  routes.get("/api/search", signedIn, async (request, response) => {
+    response.json(await store.searchChats({ ...checked(searchQuery, request.query), userId: userIdOf(request) }));
   });
 
   routes.patch("/api/chats/:id", signedIn, json, async (request, response) => {

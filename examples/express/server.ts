@@ -51,7 +51,9 @@ app.post("/api/chat", signedIn, express.json({ limit: "1mb" }), (request, respon
 async function takeTurn(request: Request, response: Response) {
   const { id: chatId, message, trigger, messageId } = checked(chatRequest, request.body);
   const title = titleOf(message);
-  const turn = await store.startTurn({ userId: userIdOf(request), chatId, message, trigger, messageId, title });
+  const asked = { userId: userIdOf(request), chatId, message, trigger, messageId, title };
+  // More would cost more of the model's time than they are worth to it. All of them stay in the chat.
+  const turn = await store.startTurn({ ...asked, limit: 100 });
   const result = streamText({
     model: chatModel(),
     messages: await convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),

@@ -344,6 +344,68 @@ test("the list holds the user's own chats, the newest activity first, and at mos
   expect(await getChats(newUser())).toEqual([]);
 });
 
+describe("a long chat", () => {
+  const page = (path: string, userId: string) =>
+    getJson<{ chat: Chat; messages: UIMessage[]; hasMore: boolean }>(path, userId);
+  const message = (id: string) => ({ id, role: "user" as const, parts: [{ type: "text" as const, text: id }] });
+
+  test("is read in pages from its end", async () => {
+    const userId = newUser();
+    const { path, first, second } = await askedTwice(userId);
+    const { messages, ...chat } = await getJson<Chat & { messages: UIMessage[] }>(path, userId);
+    expect(await page(`${path}/messages`, userId)).toEqual({ chat, messages, hasMore: false });
+    expect(await page(`${path}/messages?limit=1`, userId)).toEqual({
+      chat,
+      messages: messages.slice(2),
+      hasMore: true,
+    });
+    expect(await page(`${path}/messages?limit=2&before=${second}`, userId)).toEqual({
+      chat,
+      messages: messages.slice(0, 2),
+      hasMore: false,
+    });
+    expect(await page(`${path}/messages?before=${first}`, userId)).toEqual({ chat, messages: [], hasMore: false });
+  });
+
+  test("400 for a page that cannot be, 404 for a chat that is not there or somebody else's", async () => {
+    const userId = newUser();
+    const { path } = await askedTwice(userId);
+    for (const query of ["limit=0", "limit=-1", "limit=1.5", "limit=many", "limit=201", "before=gone", "before="]) {
+      await expectError(await send("GET", `${path}/messages?${query}`, userId), 400);
+    }
+    const toStranger = await expectError(await send("GET", `${path}/messages?before=gone`, newUser()), 404);
+    expect(await expectError(await send("GET", "/api/chats/none/messages", userId), 404)).toBe(toStranger);
+  });
+
+  test("is found by its title and by what was said in it, and by nobody else", async () => {
+    const userId = newUser();
+    const { id } = newChat(userId);
+    const words = `50% of "C:\\tea" & 茶/thé?`;
+    const asked = { id, message: { ...message("q"), parts: [{ type: "text", text: words }] } };
+    // To its end, when the answer is stored.
+    await (await send("POST", "/api/chat", userId, asked)).text();
+    type Found = {
+      matches: { chat: Chat; messageId: string | null; excerpt: { match: string } }[];
+      before: string | null;
+    };
+    const search = (query: string, more = "", who = userId) =>
+      getJson<Found>(`/api/search?query=${encodeURIComponent(query)}${more}`, who);
+
+    const { matches, before } = await search(words.toUpperCase());
+    expect(matches.map(({ messageId }) => messageId)).toEqual([null, expect.any(String), "q"]);
+    expect(matches.map(({ excerpt }) => excerpt.match)).toEqual([words, words, words]);
+    expect(before).toBeNull();
+    const one = await search(words, "&limit=1");
+    expect(one.matches).toEqual(matches.slice(0, 1));
+    const rest = await search(words, `&before=${one.before}`);
+    expect(rest.matches).toEqual(matches.slice(1));
+    expect(await search(words, "", newUser())).toEqual({ matches: [], before: null });
+    for (const query of ["", "query=", "query=tea&limit=0", "query=tea&before=x", "query=%00"]) {
+      await expectError(await send("GET", `/api/search?${query}`, userId), 400);
+    }
+  });
+});
+
 /** A chat of two questions and their answers. */
 async function askedTwice(userId: string, from = server) {
   const chat = newChat(userId, from);
