@@ -52,13 +52,13 @@ declare global {
 }
 `;
 const application = `
-import type { LanguageModel, ToolSet } from "ai";
+import type { LanguageModel, Tool } from "ai";
 import type { ChatStore } from "drizzle-chat-store";
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
 export const accounts = pgTable("accounts", { userId: text("user_id").notNull(), credits: integer("credits").notNull() });
 export declare const model: LanguageModel;
 export declare const store: ChatStore;
-export declare const tools: ToolSet;
+export declare const tools: { [name: string]: Tool<unknown, unknown> };
 export declare function userIdOf(request: Request): Promise<string>;
 `;
 const react = `

@@ -192,25 +192,25 @@ describe.each(kinds)("searching on $name, $mode", ({ open, storeOn }) => {
     }
   });
 
-  test("one call looks at so much, and says where to go on, also when it has found nothing", async () => {
+  test.each([
+    ["messages", Array.from({ length: 6_000 }, (_, index) => say("user", index === 10 ? "low tide" : "hay"))],
+    [
+      "bytes",
+      Array.from({ length: 12 }, (_, index) =>
+        say("user", `${index === 1 ? "low tide" : "hay"} ${randomBytes(500_000).toString("hex")}`),
+      ),
+    ],
+  ])("one call looks at so many %s, and says where to go on, also when it has found nothing", async (_, long) => {
     const userId = newUser();
     await newChat(userId, [say("user", "the first tide")]);
-    const long = Array.from({ length: 6_000 }, (_, index) => say("user", index === 10 ? "low tide" : "hay"));
     await newChat(userId, long);
-    const heavy = Array.from({ length: 12 }, (_, index) =>
-      say("user", `${index === 1 ? "high tide" : "hay"} ${randomBytes(500_000).toString("hex")}`),
-    );
-    await newChat(userId, heavy);
-
     const pages: string[][] = [];
     for (let before: string | null | undefined; before !== null; ) {
       const page = await store.searchChats({ userId, query: "tide", before });
       pages.push(page.matches.map(({ excerpt }) => excerpt.before + excerpt.match));
       before = page.before;
     }
-    expect(pages.flat().map((text) => text.slice(0, 14))).toEqual(["high tide", "low tide", "the first tide"]);
-    expect(pages.length).toBeGreaterThan(2);
-    expect(pages[0]).toEqual([]);
+    expect(pages).toEqual([[], ["low tide", "the first tide"]]);
   });
 
   test("a chat that was changed or deleted meanwhile is passed over, and nothing else", async () => {
