@@ -21,12 +21,29 @@ export async function start() {
   const dataDir = mkdtempSync(join(tmpdir(), "next-example-"));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
+  // Without keys.
+  const serverEnv = {
+    ...env,
+    PORT: String(port),
+    DATA_DIR: dataDir,
+    DATABASE_URL: "",
+    OPENAI_API_KEY: "",
+    SESSION_SECRET: "",
+  };
   let stopServer = await run();
   return {
     url,
     async restart(signal: "SIGTERM" | "SIGKILL") {
       await stopServer(signal);
       stopServer = await run();
+    },
+    /** For this user, by the example's script. Resolves to its path. The embedded database is for one process at a time. */
+    async makeLongChat(userId: string, messages: number) {
+      await stopServer("SIGTERM");
+      const args = ["--silent", "run", "long-chat", "--", "--user", userId, "--messages", `${messages}`];
+      const path = execFileSync("npm", args, { cwd: folder, env: serverEnv, encoding: "utf8" }).trim();
+      stopServer = await run();
+      return path;
     },
     async stop() {
       await stopServer("SIGTERM");
@@ -35,10 +52,10 @@ export async function start() {
   };
 
   async function run() {
-    // Without keys, and in a process group of its own, which can be stopped as a whole.
+    // In a process group of its own, which can be stopped as a whole.
     const server = spawn("npm", ["start"], {
       cwd: folder,
-      env: { ...env, PORT: String(port), DATA_DIR: dataDir, DATABASE_URL: "", OPENAI_API_KEY: "", SESSION_SECRET: "" },
+      env: serverEnv,
       stdio: ["ignore", "inherit", "inherit"],
       detached: true,
     });

@@ -83,6 +83,8 @@ async function answered(page: Page, count: number) {
   return textsOf(page);
 }
 
+const idle = (page: Page) => expect.poll(() => isBusy(page), { timeout: 15_000 }).toBe(false);
+
 async function ask(page: Page, text: string) {
   const before = await messages(page).count();
   await send(page, text);
@@ -495,7 +497,8 @@ describe("what a conversation can do:", () => {
     const texts = await ask(page, "First");
     const path = pathOf(page);
     await send(page, "Second");
-    await expect.poll(() => messages(page, "assistant").count()).toBe(2);
+    // Of the second answer: the first one has words already.
+    await expect.poll(() => messages(page).count()).toBe(4);
     await firstWords(page);
     const fork = page.getByRole("button", { name: "Continue in a new chat" });
     expect(await fork.last().isDisabled()).toBe(true);
@@ -753,6 +756,8 @@ describe("two users", () => {
       ["PATCH", "", { title: "Yours" }],
       ["PATCH", "", { archived: true }],
       ["POST", "/fork", { newChatId: "theft", throughMessageId: message.id }],
+      ["GET", "/messages", undefined],
+      ["GET", `/messages?before=${message.id}`, undefined],
       ["DELETE", `/messages/${message.id}`, undefined],
       ["DELETE", "", undefined],
     ] as const;
@@ -822,6 +827,15 @@ test.each([
   ["POST", "/fork", "{}"],
   ["POST", "/fork", '{"newChatId":"","throughMessageId":"1"}'],
   ["DELETE", `/messages/${"x".repeat(256)}`, ""],
+  ["GET", "/messages?limit=0", ""],
+  ["GET", "/messages?limit=201", ""],
+  ["GET", "/messages?limit=all", ""],
+  ["GET", "/messages?before=", ""],
+  ["GET", `/messages?before=${"x".repeat(256)}`, ""],
+  ["GET", "/../../search", ""],
+  ["GET", "/../../search?query=", ""],
+  ["GET", `/../../search?query=${"x".repeat(256)}`, ""],
+  ["GET", "/../../search?query=x&before=x", ""],
 ])("what cannot be meant is refused: %s %s %#", async (method, path, data) => {
   const headers = { "content-type": "application/json" };
   const response = await user.request.fetch(`${server.url}/api/chat/x${path}`, {
@@ -922,6 +936,469 @@ describe.each([
   });
 });
 
+const articleIds = (page: Page) =>
+  page.evaluate<string[]>(`[...document.querySelectorAll("[role=log] article")].map(({ id }) => id)`);
+const showOlder = (page: Page) => page.getByRole("button", { name: "Show older messages" });
+const searchBox = (page: Page) => page.getByRole("searchbox", { name: "Search chats" });
+const found = (page: Page) => page.getByRole("list", { name: "Found" }).getByRole("link");
+const searchStatus = (page: Page) => page.getByRole("search").getByRole("status");
+
+/** How the ids of its messages are, in order. */
+const idsOfLongChat = (count: number) =>
+  Array.from({ length: count }, (_, index) => `${index % 2 ? "answer" : "question"}-${Math.floor(index / 2) + 1}`);
+
+/** What the server has, page by page from the end. */
+async function storedIds(context: BrowserContext, id: string | null) {
+  const ids: string[] = [];
+  for (let hasMore = true; hasMore; ) {
+    const before = ids[0] === undefined ? "" : `&before=${ids[0]}`;
+    const page = await (await request(context, "GET", `/messages?limit=200${before}`, { id })).json();
+    ids.unshift(...page.messages.map((message: { id: string }) => message.id));
+    hasMore = page.hasMore;
+  }
+  return ids;
+}
+
+const userIdOf = async (context: BrowserContext) => {
+  const [cookie] = await context.cookies();
+  return cookie?.value.split(".")[0] ?? expect.fail("There is no cookie.");
+};
+
+/** Another copy of a chat, which may be changed. */
+async function copyOf(context: BrowserContext, path: string, throughMessageId: string) {
+  const newChatId = `copy-${crypto.randomUUID()}`;
+  const id = new URLSearchParams(path.slice(1)).get("chatId");
+  const response = await request(context, "POST", "/fork", { id, data: { newChatId, throughMessageId } });
+  expect(response.status()).toBe(201);
+  return `/?chatId=${newChatId}`;
+}
+
+describe("a long chat", () => {
+  const [all, some] = [5_000, 200];
+  /** The cookies of the user whose chats they are: each test has another browser context. */
+  let storageState: Awaited<ReturnType<BrowserContext["storageState"]>>;
+  let [longest, long] = ["", ""];
+
+  beforeAll(async () => {
+    const owner = await newUser();
+    await open("/", owner);
+    const userId = await userIdOf(owner);
+    storageState = await owner.storageState();
+    await owner.close();
+    longest = await server.makeLongChat(userId, all);
+    long = await server.makeLongChat(userId, some);
+  });
+  beforeEach(async () => {
+    user = await newUser({ storageState });
+  });
+
+  /** Of what is shown of the conversation, in pixels from the top of the window. */
+  const topOf = (page: Page, id: string) =>
+    page.evaluate<number>(`document.getElementById("${id}").getBoundingClientRect().top`);
+  const scrollUp = async (page: Page) => {
+    const box = await page.locator(".scroll").boundingBox();
+    await page.mouse.move((box?.x ?? 0) + 50, (box?.y ?? 0) + 50);
+    await page.mouse.wheel(0, -100_000);
+  };
+  /** Not yet at its first message, but nothing more moves. */
+  const scrollHasEnded = (page: Page) =>
+    page.evaluate(`new Promise((resolve) => {
+      const scroll = document.querySelector(".scroll");
+      let last;
+      const look = () => {
+        if (scroll.scrollTop === last) return resolve();
+        last = scroll.scrollTop;
+        requestAnimationFrame(() => requestAnimationFrame(look));
+      };
+      look();
+    })`);
+
+  /** Requests for older messages wait until the returned function is called. */
+  async function holdOlder(page: Page) {
+    let release = () => {};
+    let held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let asked = 0;
+    await page.route("**/messages?*", async (route) => {
+      asked++;
+      await held;
+      await route.continue();
+    });
+    return {
+      asked: () => asked,
+      release() {
+        release();
+        held = new Promise((resolve) => {
+          release = resolve;
+        });
+      },
+    };
+  }
+
+  test("opens with its last page, and costs no more than one of a few pages", async () => {
+    const sizeOf = async (path: string) => {
+      const page = await open(path);
+      expect(await articleIds(page)).toHaveLength(30);
+      const response = await user.request.get(`${server.url}${path}`);
+      return (await response.body()).byteLength;
+    };
+    const [most, few] = [await sizeOf(longest), await sizeOf(long)];
+    expect(most).toBeLessThan(few * 1.05);
+    expect(most).toBeLessThan(100_000);
+    const page = await open(longest);
+    expect(await articleIds(page)).toEqual(
+      idsOfLongChat(all)
+        .slice(-30)
+        .map((id) => `message-${id}`),
+    );
+  });
+
+  test.each([
+    ["a wide window", { width: 1100, height: 800 }],
+    ["a phone", phone],
+  ])("shows what came before when one scrolls up, without a jump, on %s", async (_, viewport) => {
+    user = await newUser({ viewport, storageState });
+    const page = await open(long);
+    const older = await holdOlder(page);
+    for (let shown = 30; shown < some; ) {
+      await scrollUp(page);
+      await expect.poll(older.asked).toBe(Math.ceil(shown / 30));
+      await scrollHasEnded(page);
+      const [first = ""] = await articleIds(page);
+      const top = await topOf(page, first);
+      older.release();
+      await expect.poll(async () => (await articleIds(page)).length).toBeGreaterThan(shown);
+      await scrollHasEnded(page);
+      expect(Math.abs((await topOf(page, first)) - top)).toBeLessThanOrEqual(2);
+      shown = (await articleIds(page)).length;
+    }
+    expect(await articleIds(page)).toEqual(idsOfLongChat(some).map((id) => `message-${id}`));
+    expect(await showOlder(page).count()).toBe(0);
+    await scrollUp(page);
+    await expect.poll(() => topOf(page, "message-question-1")).toBeGreaterThanOrEqual(0);
+  });
+
+  test("shows what came before by keyboard, and then leads to its beginning", async () => {
+    const page = await open(long);
+    await messages(page, "user").first().getByRole("button", { name: "Edit" }).focus();
+    await page.keyboard.press("Shift+Tab");
+    expect(await focused(page).innerText()).toBe("Show older messages");
+    await scrollHasEnded(page);
+    const top = await topOf(page, "message-question-86");
+    await page.keyboard.press("Enter");
+    await expect.poll(async () => (await articleIds(page)).length).toBe(60);
+    expect(Math.abs((await topOf(page, "message-question-86")) - top)).toBeLessThanOrEqual(2);
+    await page.getByRole("main").getByRole("status").filter({ hasText: "30 older messages are shown." }).waitFor();
+    expect(await focused(page).innerText()).toBe("Show older messages");
+    for (const count of [90, 120, 150, 180, 200]) {
+      await page.keyboard.press("Enter");
+      await expect.poll(async () => (await articleIds(page)).length).toBe(count);
+    }
+    await expect.poll(() => focused(page).getAttribute("aria-label")).toBe("Conversation");
+    await page.keyboard.press("Tab");
+    expect(await focused(page).getAttribute("aria-label")).toBe("Edit");
+    await expect.poll(() => topOf(page, "message-question-1")).toBeGreaterThanOrEqual(0);
+  });
+
+  test("says when older messages could not be loaded, asks once, and tries again", async () => {
+    const page = await open(long);
+    let asked = 0;
+    await page.route("**/messages?*", (route) => {
+      asked++;
+      return route.abort();
+    });
+    await scrollUp(page);
+    const alert = page.getByRole("main").getByRole("alert");
+    await alert.waitFor();
+    await expectAccessible(page);
+    expect(asked).toBe(1);
+    await page.unroute("**/messages?*");
+    await page.getByRole("button", { name: "Try again" }).click();
+    await expect.poll(async () => (await articleIds(page)).length).toBe(60);
+    expect(await alert.count()).toBe(0);
+    complaints = complaints.filter((text) => !text.includes("ERR_FAILED"));
+  });
+
+  test("is loaded again from its end when the message was deleted before which more was wanted", async () => {
+    const path = await copyOf(user, long, "answer-60");
+    const page = await user.newPage();
+    // What the page asks for when it opens is answered: it learns of the rest only when it asks for more.
+    const resumed = page.waitForResponse("**/stream?*");
+    await page.goto(`${server.url}${path}`);
+    await resumed;
+    const id = chatIdOf(page);
+    expect((await articleIds(page))[0]).toBe("message-question-46");
+    expect((await request(user, "DELETE", "/messages/question-41", { id })).status()).toBe(200);
+    expect((await request(user, "GET", "/messages?before=question-46", { id })).status()).toBe(409);
+    await scrollUp(page);
+    await expect.poll(async () => (await articleIds(page)).at(-1)).toBe("message-answer-40");
+    const ids = await articleIds(page);
+    expect(ids).toEqual(
+      idsOfLongChat(80)
+        .slice(-ids.length)
+        .map((id) => `message-${id}`),
+    );
+    expect(complaints.splice(0)).toEqual([expect.stringContaining("409")]);
+  });
+
+  test("goes on with a window of it, and keeps all that is stored", async () => {
+    const page = await open(await copyOf(user, long, "answer-100"));
+    const id = chatIdOf(page);
+    const before = await storedIds(user, id);
+    expect(before).toEqual(idsOfLongChat(some));
+    await send(page, "Go on");
+    // What is put in front while the answer is written disturbs neither.
+    await scrollUp(page);
+    await expect.poll(async () => (await articleIds(page)).length).toBeGreaterThanOrEqual(62);
+    await idle(page);
+    // Of 41 messages that the model was given 21 are questions.
+    expect(await messages(page, "assistant").last().innerText()).toContain("question 21 of our chat");
+    const after = await storedIds(user, id);
+    expect(after.slice(0, some)).toEqual(before);
+    expect(after).toHaveLength(some + 2);
+    const shown = await articleIds(page);
+    expect(shown.slice(0, -2)).toEqual(before.slice(some + 2 - shown.length).map((id) => `message-${id}`));
+
+    await page.getByRole("button", { name: "Regenerate" }).click();
+    await expect.poll(() => isBusy(page)).toBe(true);
+    await idle(page);
+    await page.reload();
+    expect((await storedIds(user, id)).slice(0, -1)).toEqual(after.slice(0, -1));
+    expect(await articleIds(page)).toHaveLength(30);
+    expect((await textsOf(page)).at(-2)).toBe("Go on");
+  });
+
+  test("is edited, cut and copied in what is shown of it, and what came before stays", async () => {
+    const page = await open(await copyOf(user, long, "answer-100"));
+    const id = chatIdOf(page);
+    const question = page.locator("#message-question-90");
+    await question.getByRole("button", { name: "Edit" }).click();
+    await page.getByRole("textbox", { name: "Edit message" }).fill("Edited");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => isBusy(page)).toBe(true);
+    await idle(page);
+    const edited = await storedIds(user, id);
+    expect(edited.slice(0, -1)).toEqual(idsOfLongChat(179));
+    const shown = await articleIds(page);
+    expect(shown).toEqual(edited.slice(-shown.length).map((id) => `message-${id}`));
+
+    await page.locator("#message-answer-87").getByRole("button", { name: "Continue in a new chat" }).click();
+    await expect.poll(() => chatIdOf(page)).not.toBe(id);
+    await expect.poll(async () => (await articleIds(page)).at(-1)).toBe("message-answer-87");
+    expect(await articleIds(page)).toHaveLength(30);
+    expect(await storedIds(user, chatIdOf(page))).toEqual(idsOfLongChat(174));
+
+    // From the first that is shown on: what comes before takes its place.
+    const [first = ""] = await articleIds(page);
+    await page.locator(`#${first}`).getByRole("button", { name: "Delete from here" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await expect.poll(async () => (await articleIds(page)).at(-1)).toBe("message-answer-72");
+    expect(await page.getByRole("heading", { level: 1 }).innerText()).not.toContain("What would you like to know?");
+    expect(await storedIds(user, chatIdOf(page))).toEqual(idsOfLongChat(144));
+  });
+
+  test("keeps the older messages that one has loaded when another tab goes on with it", async () => {
+    const path = await copyOf(user, long, "answer-100");
+    const [page, other] = [await open(path), await open(path)];
+    await scrollUp(page);
+    await expect.poll(async () => (await articleIds(page)).length).toBe(60);
+    await send(other, "From the other tab");
+    await idle(other);
+    await expect.poll(async () => (await articleIds(page)).length).toBe(62);
+    const shown = await articleIds(page);
+    expect(shown.slice(0, -2)).toEqual(
+      idsOfLongChat(some)
+        .slice(-60)
+        .map((id) => `message-${id}`),
+    );
+  });
+
+  test("a search leads to any of its messages, however far up", async () => {
+    const page = await open(longest);
+    await searchBox(page).fill("Question 7:");
+    await expect.poll(() => searchStatus(page).innerText()).toContain("found");
+    const link = found(page).filter({ hasText: "5,000" });
+    // One request looks at so many messages at most, and the user's newer chats come first.
+    while ((await link.count()) === 0) {
+      const before = await found(page).count();
+      await page.getByRole("button", { name: "Search on" }).click();
+      await expect.poll(() => found(page).count()).toBeGreaterThan(before);
+    }
+    expect(await link.locator("mark").innerText()).toBe("Question 7:");
+    await link.click();
+    const article = page.locator("#message-question-7");
+    await article.waitFor();
+    await expect.poll(() => focused(page).getAttribute("id")).toBe("message-question-7");
+    const [box, inside] = [await article.boundingBox(), await page.locator(".scroll").boundingBox()];
+    if (!box || !inside) expect.fail("The message is not shown.");
+    expect(box.y).toBeGreaterThanOrEqual(inside.y);
+    expect(box.y + box.height).toBeLessThanOrEqual(inside.y + inside.height);
+    const ids = await articleIds(page);
+    expect(ids).toEqual(
+      idsOfLongChat(all)
+        .slice(-ids.length)
+        .map((id) => `message-${id}`),
+    );
+    // A reload is not led there again.
+    await expect.poll(() => pathOf(page)).toBe(longest);
+  });
+
+  describe.each(["light", "dark"] as const)("in %s", (colorScheme) => {
+    test.each([
+      ["a wide window", { width: 1100, height: 800 }],
+      ["a phone", phone],
+    ])("and the search in it have no accessibility violations on %s", async (device, viewport) => {
+      user = await newUser({ viewport, colorScheme, storageState, hasTouch: viewport === phone });
+      const page = await open(long);
+      const check = async (name: string) => {
+        await expectFits(page, viewport);
+        await expectAccessible(page);
+        await page.screenshot({ path: join(screenshots, `long-${device.slice(2)}-${colorScheme}-${name}.png`) });
+      };
+      const older = await holdOlder(page);
+      await scrollUp(page);
+      await expect.poll(older.asked).toBe(1);
+      await check("loading");
+      older.release();
+      await expect.poll(async () => (await articleIds(page)).length).toBe(60);
+      await page.unroute("**/messages?*");
+      older.release();
+
+      await showChats(page);
+      await searchBox(page).fill("nowhere to be found");
+      // One request looks at 5,000 messages at most.
+      await expect.poll(() => searchStatus(page).innerText()).toBe("Nothing found so far.");
+      await page.getByRole("button", { name: "Search on" }).click();
+      await expect.poll(() => searchStatus(page).innerText()).toBe("Nothing found.");
+      expect(await focused(page).getAttribute("aria-label")).toBe("Search chats");
+      await check("nothing-found");
+      await searchBox(page).fill("times 9");
+      await expect.poll(() => searchStatus(page).innerText()).toBe("20 found so far.");
+      await check("found");
+      await searchBox(page).fill("Question 12:");
+      await expect.poll(() => searchStatus(page).innerText()).toMatch(/^\d found so far\.$/);
+      await found(page).filter({ hasText: "200 messages" }).first().click();
+      await expect.poll(() => focused(page).getAttribute("id")).toBe("message-question-12");
+      await check("message");
+    });
+  });
+});
+
+describe("the search", () => {
+  test("finds what was said and what chats are called, and leads there by keyboard", async () => {
+    const page = await open();
+    await ask(page, "Apples, pears and quinces");
+    await ask(page, "And plums?");
+    const path = pathOf(page);
+    await newChat(page);
+    await ask(page, "Something else");
+
+    await page.getByRole("button", { name: "New chat", exact: true }).focus();
+    await page.keyboard.press("Tab");
+    expect(await focused(page).getAttribute("aria-label")).toBe("Search chats");
+    await page.keyboard.type("QUINCES");
+    // The title, the question, and the answer that quotes it.
+    await expect.poll(() => searchStatus(page).innerText()).toBe("3 found.");
+    expect(await page.getByRole("search").locator("mark").allInnerTexts()).toEqual(["quinces", "quinces", "quinces"]);
+    expect(await chatLinks(page).count()).toBe(0);
+    expect(await found(page).last().innerText()).toContain("Apples, pears and quinces");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => pathOf(page)).toBe(path);
+    await expect.poll(() => focused(page).getAttribute("aria-label")).toBe("user");
+    expect(await focused(page).innerText()).toContain("Apples, pears and quinces");
+    await answered(page, 4);
+
+    // The same find leads to the same message again.
+    await messageBox(page).focus();
+    await found(page).last().press("Enter");
+    await expect.poll(() => focused(page).getAttribute("aria-label")).toBe("user");
+
+    // From anywhere in the search.
+    await found(page).first().press("Escape");
+    expect(await searchBox(page).inputValue()).toBe("");
+    expect(await focused(page).getAttribute("aria-label")).toBe("Search chats");
+    expect(await found(page).count()).toBe(0);
+    await expect.poll(() => chatLinks(page).count()).toBe(2);
+    expect(await searchStatus(page).innerText()).toBe("");
+  });
+
+  test("goes on where it has stopped, and says when there is nothing more", async () => {
+    const page = await open();
+    for (let number = 1; number <= 12; number++) {
+      const message = { id: "1", role: "user", parts: [{ type: "text", text: `Pears ${number}` }] };
+      await user.request.post(`${server.url}/api/chat`, { data: { id: `pears-${crypto.randomUUID()}`, message } });
+    }
+    await page.reload();
+    await searchBox(page).fill("pears");
+    await searchBox(page).press("End");
+    const texts = () => found(page).allInnerTexts();
+    await expect.poll(async () => (await texts()).length).toBe(20);
+    const searchOn = page.getByRole("button", { name: "Search on" });
+    await searchOn.focus();
+    while (await searchOn.count()) {
+      const before = await found(page).count();
+      await searchOn.press("Enter");
+      await expect.poll(async () => (await found(page).count()) > before || (await searchOn.count()) === 0).toBe(true);
+    }
+    // The title, the question and the answer of each.
+    await expect.poll(() => searchStatus(page).innerText()).toBe("36 found.");
+    const links = await found(page).evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+    expect(new Set(links).size).toBe(36);
+    expect(["A", "INPUT"]).toContain(await focused(page).evaluate(({ tagName }) => tagName));
+
+    await searchBox(page).fill("nowhere");
+    await expect.poll(() => searchStatus(page).innerText()).toBe("Nothing found.");
+    expect(await found(page).count()).toBe(0);
+  });
+
+  test("says when it did not work", async () => {
+    const page = await open();
+    await page.route("**/api/search?*", (route) => route.abort());
+    await searchBox(page).fill("pears");
+    await page.getByRole("search").getByRole("alert").waitFor();
+    await expectAccessible(page);
+    complaints = complaints.filter((text) => !text.includes("ERR_FAILED"));
+  });
+
+  test("of a message that is gone by then says so", async () => {
+    const page = await open();
+    await ask(page, "Apples");
+    await ask(page, "Quinces");
+    await searchBox(page).fill("quinces");
+    await expect.poll(() => found(page).count()).toBe(2);
+    await messages(page, "user").last().getByRole("button", { name: "Delete from here" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await answered(page, 2);
+    await found(page).first().click();
+    await page.getByRole("main").getByRole("alert").filter({ hasText: "not there any more" }).waitFor();
+  });
+
+  test("shows nothing of other users", async () => {
+    const page = await open();
+    await ask(page, "My secret is 4711");
+    const stranger = await newUser();
+    const other = await open("/", stranger);
+    await ask(other, "Nothing of mine");
+    await searchBox(other).fill("4711");
+    await expect.poll(() => searchStatus(other).innerText()).toBe("Nothing found.");
+    const response = await stranger.request.get(`${server.url}/api/search?query=4711`);
+    expect(await response.json()).toEqual({ matches: [], before: null });
+    // Nor does going on from where another user's search has stopped.
+    for (let number = 1; number <= 10; number++) {
+      const message = { id: "1", role: "user", parts: [{ type: "text", text: `4711 ${number}` }] };
+      await user.request.post(`${server.url}/api/chat`, { data: { id: `secret-${crypto.randomUUID()}`, message } });
+    }
+    const own = await (await user.request.get(`${server.url}/api/search?query=4711`)).json();
+    expect(own.before).toEqual(expect.any(String));
+    const theirs = await stranger.request.get(`${server.url}/api/search?query=4711&before=${own.before}`);
+    expect(await theirs.json()).toEqual({ matches: [], before: null });
+  });
+});
+
 describe.each(["light", "dark"] as const)("in %s", (colorScheme) => {
   test.each([
     ["a desktop", desktop],
@@ -985,12 +1462,13 @@ describe("a keyboard is enough", () => {
     await page.reload();
     await messageBox(page).waitFor();
     const reached: string[] = [];
-    for (let presses = 0; presses < 9; presses++) {
+    for (let presses = 0; presses < 10; presses++) {
       await page.keyboard.press("Tab");
       reached.push((await focused(page).getAttribute("aria-label")) ?? (await focused(page).innerText()));
     }
     expect(reached).toEqual([
       "New chat",
+      "Search chats",
       "Tea",
       "More: Tea",
       "Edit",
@@ -1019,7 +1497,7 @@ describe("a keyboard is enough", () => {
     await expect.poll(() => chatLinks(page).count()).toBe(0);
     await expect.poll(() => focused(page).getAttribute("aria-label")).toBe("Chats");
     // The archive is open, because the chat is the one that is shown.
-    await press("Tab", "Tab", "Tab", "Enter", "Tab", "Tab", "Enter");
+    await press("Tab", "Tab", "Tab", "Tab", "Enter", "Tab", "Tab", "Enter");
     await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Coffee"]);
 
     await messages(page, "user").getByRole("button", { name: "Edit" }).focus();

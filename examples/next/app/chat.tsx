@@ -3,20 +3,14 @@
 import { useChat } from "@ai-sdk/react";
 import { DefaultChatTransport, generateId, type UIMessage } from "ai";
 import { useRouter } from "next/navigation";
-import {
-  type KeyboardEvent,
-  type ReactNode,
-  type RefObject,
-  type SubmitEvent,
-  useEffect,
-  useRef,
-  useState,
-  useSyncExternalStore,
-} from "react";
+import { memo, useEffect, useRef, useState } from "react";
 import Markdown from "react-markdown";
 import remarkGfm from "remark-gfm";
 import { useChange, useRefresh } from "./changes";
 import { Confirm, IconButton, icons } from "./controls";
+import { articleIdOf, useFoundMessage } from "./found-message";
+import { MessageForm } from "./message-form";
+import { OlderMessages, useOlderMessages } from "./older-messages";
 
 const urlOf = (chatId: string) => `/api/chat/${encodeURIComponent(chatId)}`;
 
@@ -34,17 +28,24 @@ const suggestions = ["Why is it called PostgreSQL?", "And the elephant?", "How d
 export interface ChatProps {
   id: string;
   title: string | undefined;
-  /** The messages as the server has them. */
+  /** The last messages as the server has them. */
   messages: UIMessage[];
+  /** Whether there are more before these. */
+  hasMore: boolean;
   /** Which version of the chat they are. Undefined for a chat that the server does not know yet. */
   version: number | undefined;
+  /** The id of the message that somebody wants to see. */
+  wantedId?: string | undefined;
+  /** It is shown, or is not there any more. */
+  onFound?: () => void;
 }
 
-export function Chat({ id, title, messages: stored, version }: ChatProps) {
+export function Chat({ id, title, messages: stored, hasMore, version, wantedId, onFound }: ChatProps) {
   const router = useRouter();
   const refresh = useRefresh();
   const change = useChange();
   const box = useRef<HTMLTextAreaElement>(null);
+  const log = useRef<HTMLDivElement>(null);
   const [editedId, setEditedId] = useState<string>();
   const [deletedId, setDeletedId] = useState<string>();
   const [forkFailed, setForkFailed] = useState(false);
@@ -57,6 +58,10 @@ export function Chat({ id, title, messages: stored, version }: ChatProps) {
     resume: !isNew,
     throttle: 50,
   });
+  const busy = status === "submitted" || status === "streaming";
+  const older = useOlderMessages({ url: urlOf(id), messages, setMessages, hasMore, busy });
+  const { hasOlder, showLast } = older;
+  const { markedId, unmark, isMissing } = useFoundMessage({ wantedId, older, onFound });
 
   // The list shows a new chat when its answer begins, and the new order when it ends. Whoever leaves before the end and
   // comes back does not see a copy from before the question.
@@ -71,14 +76,12 @@ export function Chat({ id, title, messages: stored, version }: ChatProps) {
   useEffect(() => {
     if (version === seenVersion.current) return;
     seenVersion.current = version;
-    if (status === "ready" && stored.at(-1)?.role !== "user") setMessages(stored);
-  }, [status, version, stored, setMessages]);
+    if (status === "ready" && stored.at(-1)?.role !== "user") showLast({ messages: stored, hasMore });
+  }, [status, version, stored, hasMore, showLast]);
 
   useEffect(() => {
     if (isNew) box.current?.focus();
   }, [isNew]);
-
-  const busy = status === "submitted" || status === "streaming";
 
   function ask(text: string) {
     void sendMessage({ text });
@@ -118,15 +121,15 @@ export function Chat({ id, title, messages: stored, version }: ChatProps) {
     box.current?.focus();
   }
 
+  const isEmpty = messages.length === 0 && !hasOlder;
+
   return (
     <main>
       <title>{title || "Chat"}</title>
       <div className="scroll">
         <div className="column">
-          <h1 className={messages.length > 0 ? "visually-hidden" : undefined}>
-            {title || "What would you like to know?"}
-          </h1>
-          {messages.length === 0 && (
+          <h1 className={isEmpty ? undefined : "visually-hidden"}>{title || "What would you like to know?"}</h1>
+          {isEmpty && (
             <div className="suggestions">
               {suggestions.map((text) => (
                 <button key={text} type="button" onClick={() => ask(text)}>
@@ -135,9 +138,33 @@ export function Chat({ id, title, messages: stored, version }: ChatProps) {
               ))}
             </div>
           )}
-          <div role="log" aria-label="Conversation" aria-live="polite" aria-busy={busy}>
+          {hasOlder && (
+            <OlderMessages
+              state={older.state}
+              onShow={() => older.showOlder()}
+              onGone={() => log.current?.focus({ preventScroll: true })}
+            />
+          )}
+          <p role="status" className="visually-hidden">
+            {older.count > 0 && `${older.count} older messages are shown.`}
+          </p>
+          <div
+            ref={log}
+            role="log"
+            aria-label="Conversation"
+            // Nobody wants to have the older ones read out.
+            aria-live={older.state === "loading" ? "off" : "polite"}
+            aria-busy={busy}
+            tabIndex={-1}
+          >
             {messages.filter(isNotReplaced).map((message) => (
-              <article key={message.id} aria-label={message.role} className={message.role}>
+              <article
+                key={message.id}
+                id={articleIdOf(message.id)}
+                aria-label={message.role}
+                className={message.id === markedId ? `${message.role} found` : message.role}
+                onAnimationEnd={unmark}
+              >
                 {message.id === editedId ? (
                   <MessageForm
                     label="Edit message"
@@ -201,6 +228,7 @@ export function Chat({ id, title, messages: stored, version }: ChatProps) {
             </p>
           )}
           {forkFailed && <p role="alert">The chat could not be copied.</p>}
+          {isMissing && <p role="alert">That message is not there any more.</p>}
           {deletedId && (
             <Confirm
               question="Delete from here?"
@@ -226,76 +254,14 @@ export function Chat({ id, title, messages: stored, version }: ChatProps) {
   );
 }
 
-interface MessageFormProps {
-  label: string;
-  text?: string;
-  box?: RefObject<HTMLTextAreaElement | null>;
-  /** Undefined while nothing can be sent. What is being written stays. */
-  onSend: ((text: string) => void) | undefined;
-  onCancel?: () => void;
-  /** The buttons. */
-  children: ReactNode;
-}
-
-function MessageForm({ label, text, box, onSend, onCancel, children }: MessageFormProps) {
-  const hydrated = useHydrated();
-
-  function send(event: SubmitEvent<HTMLFormElement>) {
-    event.preventDefault();
-    const written = String(new FormData(event.currentTarget).get("text")).trim();
-    if (!written || !onSend) return;
-    event.currentTarget.reset();
-    onSend(written);
-  }
-
-  function onKeyDown(event: KeyboardEvent<HTMLTextAreaElement>) {
-    if (event.key === "Escape") onCancel?.();
-    // While an input method composes, Enter picks a character.
-    if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
-    event.preventDefault();
-    event.currentTarget.form?.requestSubmit();
-  }
-
-  return (
-    <form className="message-form" onSubmit={send}>
-      <textarea
-        ref={box ?? focusAtEnd}
-        name="text"
-        rows={1}
-        aria-label={label}
-        placeholder={label}
-        defaultValue={text}
-        readOnly={!hydrated}
-        onKeyDown={onKeyDown}
-        autoComplete="off"
-      />
-      {children}
-    </form>
-  );
-}
-
-function focusAtEnd(box: HTMLTextAreaElement | null) {
-  box?.focus();
-  box?.setSelectionRange(box.value.length, box.value.length);
-}
-
-/** False until React listens: what is typed and entered before would be lost. */
-function useHydrated() {
-  return useSyncExternalStore(
-    () => () => {},
-    () => true,
-    () => false,
-  );
-}
-
 /** No raw HTML, which is react-markdown's default; and no images, whose addresses could carry a chat's words away. */
-function Answer({ children }: { children: string }) {
+const Answer = memo(function Answer({ children }: { children: string }) {
   return (
     <Markdown remarkPlugins={[remarkGfm]} disallowedElements={["img"]}>
       {children}
     </Markdown>
   );
-}
+});
 
 /** A page that was loaded while an answer was generated anew has the old one, too, which the new one will replace. */
 function isNotReplaced({ role }: UIMessage, index: number, messages: UIMessage[]): boolean {

@@ -3,6 +3,7 @@ import { InvalidChatError } from "drizzle-chat-store";
 import { notFound, redirect } from "next/navigation";
 import { getStore } from "@/lib/store";
 import { currentUserId } from "@/lib/user";
+import { messagesPerPage } from "./api/chat/limits";
 import { Shell } from "./shell";
 
 export default async function Page({ searchParams }: { searchParams: Promise<{ chatId?: string | string[] }> }) {
@@ -12,12 +13,13 @@ export default async function Page({ searchParams }: { searchParams: Promise<{ c
 
   const userId = await currentUserId();
   const store = await getStore();
-  const [chats, archived, chat] = await Promise.all([
+  const [chats, archived, page] = await Promise.all([
     store.getChats({ userId }),
     store.getChats({ userId, archived: true }),
-    store.getChat({ userId, chatId }),
+    store.getMessages({ userId, chatId, limit: messagesPerPage }),
   ]).catch((error: unknown) => (InvalidChatError.isInstance(error) ? notFound() : Promise.reject(error)));
   // Somebody else's chat is null too, and looks like a new one.
-  const { title, version, messages = [] } = chat ?? {};
-  return <Shell chats={chats} archived={archived} stored={{ id: chatId, title, version, messages }} />;
+  const { chat, messages = [], hasMore = false } = page ?? {};
+  const stored = { id: chatId, title: chat?.title, version: chat?.version, messages, hasMore };
+  return <Shell chats={chats} archived={archived} stored={stored} />;
 }

@@ -16,11 +16,12 @@ interface ShellProps {
 
 /** The list, and the chat in the address. A new one is shown at once: the server learns of it by its first question. */
 export function Shell({ chats, archived, stored }: ShellProps) {
-  const addressed = useSearchParams().get("chatId");
+  const address = useSearchParams();
+  const addressed = address.get("chatId");
   const [newId, setNewId] = useState<string>();
   if (newId === stored.id) setNewId(undefined);
   const isNew = newId !== undefined && newId === addressed;
-  const chat = isNew ? { id: newId, title: undefined, version: undefined, messages: [] } : stored;
+  const chat = isNew ? { id: newId, title: undefined, version: undefined, messages: [], hasMore: false } : stored;
   useOtherTabs();
 
   function startNewChat() {
@@ -32,7 +33,13 @@ export function Shell({ chats, archived, stored }: ShellProps) {
   return (
     <>
       <Sidebar chats={chats} archived={archived} chatId={chat.id} onNewChat={startNewChat} />
-      <Chat key={chat.id} {...chat} />
+      <Chat
+        key={chat.id}
+        {...chat}
+        wantedId={chat.id === addressed ? (address.get("message") ?? undefined) : undefined}
+        // The address is the chat's again: a reload leads to its end, and the same find to the message once more.
+        onFound={() => window.history.replaceState(null, "", `/?chatId=${encodeURIComponent(chat.id)}`)}
+      />
     </>
   );
 }

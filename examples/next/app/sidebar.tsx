@@ -3,6 +3,7 @@ import Link from "next/link";
 import { type KeyboardEvent, startTransition, type ToggleEvent, useId, useOptimistic, useRef, useState } from "react";
 import { useChange } from "./changes";
 import { Confirm, IconButton, icons } from "./controls";
+import { Search } from "./search";
 
 interface SidebarProps {
   chats: Chat[];
@@ -14,6 +15,8 @@ interface SidebarProps {
 
 export function Sidebar({ chats, archived, chatId, onNewChat }: SidebarProps) {
   const nav = useRef<HTMLElement>(null);
+  const [query, setQuery] = useState("");
+  const isSearching = query.trim() !== "";
 
   const itemOf = (chat: Chat) => (
     <ChatItem
@@ -44,8 +47,9 @@ export function Sidebar({ chats, archived, chatId, onNewChat }: SidebarProps) {
         </button>
       </form>
       <nav ref={nav} id="chats" aria-label="Chats" popover="auto" tabIndex={-1}>
-        {chats.length > 0 && <ul>{chats.map(itemOf)}</ul>}
-        {archived.length > 0 && (
+        <Search query={query} onQuery={setQuery} onOpen={() => nav.current?.hidePopover()} />
+        {!isSearching && chats.length > 0 && <ul>{chats.map(itemOf)}</ul>}
+        {!isSearching && archived.length > 0 && (
           <details open={archived.some(({ id }) => id === chatId)}>
             <summary>Archived</summary>
             <ul>{archived.map(itemOf)}</ul>

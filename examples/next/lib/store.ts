@@ -22,10 +22,14 @@ export function getStore(): Promise<ChatStore> {
   return shared.chatStore;
 }
 
-async function open() {
+export function getDatabase(): ChatDatabase {
   shared.database ??= process.env.DATABASE_URL ? postgres(process.env.DATABASE_URL) : embedded();
-  await migrate(shared.database);
-  return createChatStore(shared.database);
+  return shared.database;
+}
+
+async function open() {
+  await migrate(getDatabase());
+  return createChatStore(getDatabase());
 }
 
 function postgres(connectionString: string) {

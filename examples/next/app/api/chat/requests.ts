@@ -34,6 +34,11 @@ export function notThere(): Response {
   return refuse(404, "There is no such chat or message.");
 }
 
+/** Other messages were asked for by one that is not there any more. */
+export function gone(): Response {
+  return refuse(409, "The message is gone. Load the last ones again.");
+}
+
 function refuse(status: number, message: string): Response {
   return Response.json({ error: message }, { status });
 }

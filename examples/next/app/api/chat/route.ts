@@ -9,6 +9,7 @@ import { z } from "zod";
 import { model } from "@/lib/model";
 import { getStore } from "@/lib/store";
 import { currentUserId } from "@/lib/user";
+import { messagesForModel } from "./limits";
 import { bodyOf, refusal } from "./requests";
 
 /** What this application's page sends. Add files here, and the answers to tool calls, once yours has them. */
@@ -27,7 +28,15 @@ export async function POST(request: Request) {
   try {
     const { id: chatId, message, trigger, messageId } = question.parse(await bodyOf(request));
     const [store, userId] = await Promise.all([getStore(), currentUserId()]);
-    const turn = await store.startTurn({ userId, chatId, message, trigger, messageId, title: titleOf(message) });
+    const turn = await store.startTurn({
+      userId,
+      chatId,
+      message,
+      trigger,
+      messageId,
+      title: titleOf(message),
+      limit: messagesForModel,
+    });
     const result = streamText({
       model,
       messages: await convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),
