@@ -42,8 +42,11 @@ const words = (...deltas: string[]) => [
   { type: "text-end" as const, id: "1" },
 ];
 
-/** Without a window, and in windows of two lengths: the same has to come out. */
-const kinds = databases.flatMap((database) => [undefined, 2, 10].map((limit) => ({ ...database, limit })));
+/** Without a window on each of them; in windows of two lengths on one: the same has to come out. */
+const kinds = [
+  ...databases.map((database) => ({ ...database, limit: undefined })),
+  ...databases.slice(1, 2).flatMap((database) => [2, 10].map((limit) => ({ ...database, limit }))),
+];
 
 describe.each(kinds)("a turn on $name, limit $limit", ({ open, limit }) => {
   let database: TestDatabase;
