@@ -3,13 +3,13 @@ import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, InvalidChatError, migrate, type StartTurnInput, type Turn } from "../../src/index.ts";
 import { say } from "../conversations.ts";
-import { databases, inModes, type TestDatabase } from "../databases.ts";
+import { databases, inModes, modes, type TestDatabase } from "../databases.ts";
 import { underRowLevelSecurity } from "../row-level-security.ts";
 
 /** Without a window on each of them; in windows of two lengths on one: the same has to come out. */
 const kinds = [
   ...[...inModes(databases), ...underRowLevelSecurity].map((kind) => ({ ...kind, limit: undefined })),
-  ...inModes(databases.slice(1, 2)).flatMap((kind) => [2, 10].map((limit) => ({ ...kind, limit }))),
+  ...inModes(databases.slice(1, 2), modes.slice(0, 1)).flatMap((kind) => [2, 10].map((limit) => ({ ...kind, limit }))),
 ];
 
 describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ open, storeOn, limit }) => {
