@@ -49,16 +49,17 @@ declare global {
   const consumeStream: typeof import("ai").consumeStream;
   const accounts: typeof import("./chat").accounts;
   function countTokens(message: Message): Promise<void>;
+  function readable(message: UIMessage): Promise<UIMessage>;
 }
 `;
 const application = `
-import type { LanguageModel, Tool } from "ai";
+import type { LanguageModel, ToolSet } from "ai";
 import type { ChatStore } from "drizzle-chat-store";
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
 export const accounts = pgTable("accounts", { userId: text("user_id").notNull(), credits: integer("credits").notNull() });
 export declare const model: LanguageModel;
 export declare const store: ChatStore;
-export declare const tools: { [name: string]: Tool<unknown, unknown> };
+export declare const tools: ToolSet;
 export declare function userIdOf(request: Request): Promise<string>;
 `;
 const react = `

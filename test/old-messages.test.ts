@@ -1,117 +1,251 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import * as ai from "ai";
+import * as ai7 from "ai";
+import { MockLanguageModelV4 } from "ai/test";
 import * as ai5 from "ai5";
+import { MockLanguageModelV2 } from "ai5/test";
 import * as ai6 from "ai6";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { MockLanguageModelV3 } from "ai6/test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { createChatStore, migrate } from "../src/index.ts";
-import { say, textOf } from "./conversations.ts";
+import { say } from "./conversations.ts";
 import { databases, type TestDatabase } from "./databases.ts";
-import { oldMessages } from "./old-messages.ts";
+import { dataSchemas, metadataSchema, oldMessages, tools } from "./old-messages.ts";
 import { blocksOf } from "./pages.ts";
 
+const [database] = databases as [(typeof databases)[number]];
 const folder = fileURLToPath(new URL("../.data/old-messages", import.meta.url));
 
-/** As far as they are called here, they are alike. */
-type Sdk = Pick<typeof ai, "convertToModelMessages" | "safeValidateUIMessages">;
-const sdks = [
-  { name: "ai5", sdk: ai5 as unknown as Sdk },
-  { name: "ai6", sdk: ai6 as unknown as Sdk },
-  { name: "ai", sdk: ai as Sdk },
+const [block] = blocksOf("docs/turns.md").filter(({ note }) => note === "old messages");
+const recipe = block?.text ?? "";
+/** For an application that converts data parts and looks at metadata. */
+const strictRecipe = recipe
+  .replace("tools as object }", "tools as object, dataSchemas, metadataSchema } as never")
+  .replace("{ tools }", "{ dataSchemas, metadataSchema, tools }");
+
+type Message = ai7.UIMessage;
+type Readable = (message: Message) => Promise<Message>;
+
+/** What the model gets of the messages that fit no version. */
+const unfit = {
+  "ai 4: a tool's result": "21 degrees.",
+  "ai 4: a tool call without a result": "Let me look.",
+  "ai 4: a tool call that was cut off": "",
+  "ai 4: reasoning": "Because.",
+  "ai 4: a source": "It says so.",
+  "ai 4: a generated file": "",
+  "ai 4: the role data": "31 people are here",
+  "a removed tool without a result": "I search.",
+  "a tool whose input has changed": "Let me look.\n\n21 degrees.",
+  "a tool whose output has changed": "All lead there.",
+  "a part of an unknown type": "See:",
+  "a part without a type": "Really, why?",
+  "no parts": "",
+  "parts that are no objects": "Because.",
+  "texts that are none": "\n\nWhy?",
+  "an unknown role": "done",
+};
+const unfitForAi6 = {
+  ...unfit,
+  "ai 7: reasoning in a file": "As I have drawn.",
+  "ai 7: content of a provider's own": "In short: tides.",
+};
+const unfitForAi5 = { ...unfitForAi6, "ai 6: an approval for a dynamic tool": "Well." };
+const unfitForAi7 = { ...unfit, "a file without an address": "Here you are." };
+/** Besides, if data and metadata are looked at. */
+const unfitForSchemas = {
+  "data of another shape": "Done.",
+  "data that is no longer declared": "See above.",
+  "metadata of another shape": "Because.",
+};
+
+const content = [{ type: "text" as const, text: "The moon." }];
+const flatUsage = { inputTokens: 1, outputTokens: 1, totalTokens: 2 };
+const usage = { inputTokens: { total: 1 }, outputTokens: { total: 1 } };
+const answer = { content, warnings: [] };
+
+// As far as this test calls them, all three are alike.
+const versions = [
+  {
+    name: "ai 5",
+    from: "ai5",
+    ai: ai5 as unknown as typeof ai7,
+    model: () =>
+      new MockLanguageModelV2({ doGenerate: { ...answer, finishReason: "stop", usage: flatUsage } as never }) as never,
+    unfit: unfitForAi5,
+    // It knows the states of approvals, but has no results for them.
+    withoutResult: ["ai 6: an approval that was denied", "ai 6: an approval that nobody answered"],
+  },
+  {
+    name: "ai 6",
+    from: "ai6",
+    ai: ai6 as unknown as typeof ai7,
+    model: () =>
+      new MockLanguageModelV3({
+        doGenerate: { ...answer, finishReason: { unified: "stop" }, usage } as never,
+      }) as never,
+    unfit: unfitForAi6,
+    withoutResult: [],
+  },
+  {
+    name: "ai 7",
+    from: "ai",
+    ai: ai7,
+    model: () =>
+      new MockLanguageModelV4({ doGenerate: { ...answer, finishReason: { unified: "stop" }, usage } as never }),
+    unfit: unfitForAi7,
+    withoutResult: [],
+  },
 ];
 
-/** What today's application has. */
-const tools = `import { tool } from "ai";
-import { z } from "zod";
-export const tools = {
-  weather: tool({ inputSchema: z.object({ city: z.string() }), outputSchema: z.object({ celsius: z.number() }) }),
-};
-`;
+const asWritten = oldMessages as Message[];
+const question = say("user", "And now?") as Message;
 
-describe.each(sdks)("what docs/turns.md does with old messages, on $name", ({ name, sdk }) => {
-  let readable: (messages: ai.UIMessage[]) => Promise<ai.UIMessage[]>;
-  let application: { tools: ai.ToolSet };
-  let database: TestDatabase;
-  const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+/** The calls in what the model is given that have no result there. */
+function callsWithoutResult(messages: ai7.ModelMessage[]): string[] {
+  type Part = { type: string; toolCallId: string; toolName: string };
+  const parts = messages.flatMap(({ content }) => (typeof content === "string" ? [] : (content as Part[])));
+  const results = new Set(parts.flatMap((part) => (part.type === "tool-result" ? [part.toolCallId] : [])));
+  return parts.flatMap((part) => (part.type === "tool-call" && !results.has(part.toolCallId) ? [part.toolName] : []));
+}
+
+/** What the store keeps of a message. */
+const storedAs = (messages: typeof oldMessages) =>
+  messages.map(({ id, role, metadata, parts }) => ({ id, role, ...(metadata ? { metadata } : {}), parts }));
+
+function freeze<Value>(value: Value): Value {
+  if (typeof value === "object" && value !== null) Object.values(Object.freeze(value)).map(freeze);
+  return value;
+}
+
+let opened: TestDatabase;
+beforeAll(async () => {
+  opened = await database.open();
+  await migrate(opened.db);
+});
+afterAll(() => opened.close());
+
+beforeAll(async () => {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "chat.ts"), 'export * from "../../test/old-messages.ts";\n');
+  return () => rm(folder, { recursive: true });
+});
+
+test("the recipe is ten lines long", () => {
+  const lines = recipe.split("\n").filter((line) => line !== "" && !line.startsWith("import "));
+  expect(lines).toHaveLength(10);
+  expect(strictRecipe).not.toBe(recipe);
+});
+
+describe.each(versions)("old messages with $name", ({ from, ai, model, unfit, withoutResult }) => {
+  let readable: Readable;
+  let strictlyReadable: Readable;
   beforeAll(async () => {
-    const [block] = blocksOf("docs/turns.md").filter(({ note }) => note === "old messages");
-    const own = join(folder, name);
-    await mkdir(own, { recursive: true });
-    await writeFile(join(own, "chat.ts"), tools.replace('"ai"', `"${name}"`));
-    await writeFile(join(own, "readable.ts"), (block?.text ?? "").replace('"ai"', `"${name}"`));
-    application = await import(/* @vite-ignore */ join(own, "chat.ts"));
-    ({ readable } = await import(/* @vite-ignore */ join(own, "readable.ts")));
-    database = await (databases[0] ?? expect.fail()).open();
-    await migrate(database.db);
+    const load = async (file: string, text: string): Promise<Readable> => {
+      const path = join(folder, `${file}-${from}.ts`);
+      await writeFile(path, text.replace('from "ai"', `from "${from}"`));
+      return (await import(/* @vite-ignore */ path)).readable;
+    };
+    readable = await load("as-printed", recipe);
+    strictlyReadable = await load("strict", strictRecipe);
   });
-  afterEach(() => warn.mockClear());
-  afterAll(async () => {
-    await rm(join(folder, name), { recursive: true });
-    await database.close();
+  beforeEach(() => {
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    // ai 7 warns of `rawInput`.
+    globalThis.AI_SDK_LOG_WARNINGS = false;
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+    globalThis.AI_SDK_LOG_WARNINGS = undefined;
   });
 
-  const converted = async (messages: ai.UIMessage[]) =>
-    sdk.convertToModelMessages(messages, { tools: application.tools, ignoreIncompleteToolCalls: true });
-  const fits = async (message: ai.UIMessage) => {
-    const { tools } = application;
-    return (await sdk.safeValidateUIMessages({ messages: [message], tools: tools as never })).success;
-  };
+  /** The ids of the messages that were reported. Nothing that was said is among it. */
+  const reported = () =>
+    vi.mocked(console.warn).mock.calls.map((call) => /^Message (.*) no longer fits: [a-z ]*$/.exec(call.join())?.[1]);
 
-  test("keeps what fits, puts words in place of what does not, says so once, and the model can be asked", async () => {
-    const shown = await readable(oldMessages);
-    const unfit: string[] = [];
-    for (const [index, message] of oldMessages.entries()) {
-      if (await fits(message)) expect(shown[index]).toBe(message);
-      else {
-        unfit.push(message.id);
-        expect(shown[index]).toMatchObject({ id: message.id, parts: [{ type: "text" }] });
-        expect(["user", "assistant"]).toContain(shown[index]?.role);
-      }
+  const convert = async (messages: Message[]) =>
+    ai.convertToModelMessages(messages, { tools, ignoreIncompleteToolCalls: true } as never);
+  const accepts = (message: Message, schemas: object = {}) =>
+    ai.safeValidateUIMessages({ messages: [message], tools, ...schemas } as never).then(({ success }) => success);
+
+  test("the whole chat is refused, whatever is asked", async () => {
+    await expect(ai.validateUIMessages({ messages: [...asWritten, question], tools } as never)).rejects.toThrow();
+  });
+
+  const kinds: { by: string; recipe: () => Readable; schemas: object; unfit: Record<string, string> }[] = [
+    { by: "tools", recipe: () => readable, schemas: {}, unfit },
+    {
+      by: "tools, data and metadata",
+      recipe: () => strictlyReadable,
+      schemas: { dataSchemas, metadataSchema },
+      unfit: { ...unfit, ...unfitForSchemas },
+    },
+  ];
+  test.each(kinds)("by $by, what fits is itself, and of the rest stays what was said", async (kind) => {
+    const stored = freeze(structuredClone(asWritten));
+    const given = await Promise.all(stored.map((message) => kind.recipe()(message)));
+
+    const replaced = stored.filter((message, index) => given[index] !== message);
+    expect(replaced.map(({ id }) => id).sort()).toEqual(Object.keys(kind.unfit).sort());
+    expect(reported().sort()).toEqual(Object.keys(kind.unfit).sort());
+    for (const message of stored) {
+      if (await accepts(message, kind.schemas)) {
+        // The validator does not see everything that breaks a turn.
+        if (replaced.includes(message)) await expect(convert([message])).rejects.toThrow();
+      } else expect(replaced).toContain(message);
     }
-    expect(unfit.length).toBeGreaterThan(10);
-    expect(unfit.length).toBeLessThan(20);
-    expect(
-      warn.mock.calls
-        .flat()
-        .map((line) => /Message (.*) no longer/.exec(line)?.[1])
-        .sort(),
-    ).toEqual(unfit.sort());
 
-    const wordsOf = (id: string) => textOf(shown.find((message) => message.id === id));
-    const note = "[The rest of this message can no longer be read.]";
-    expect(wordsOf("ai 4, a tool")).toBe(`Let me see.\n\n${note}`);
-    expect(wordsOf("no part at all")).toBe(`But words.\n\n${note}`);
-    expect(wordsOf("a text that is none")).toBe(note);
-
-    const question = say("user", "And today?");
-    const forModel = await converted([...shown, question]);
-    expect(forModel.at(-1)).toMatchObject({ role: "user" });
-    // Written by a later SDK than ai 5, which takes a call that waits for an approval for one without a result.
-    const late = /ai 6, an approval that was (asked for|denied)/;
-    const counted = JSON.stringify(await converted(shown.filter(({ id }) => name !== "ai5" || !late.test(id))));
-    const calls = counted.match(/"type":"tool-call"/g)?.length;
-    expect(counted.match(/"type":"tool-result"/g)?.length).toBe(calls);
-    // Each alone, too, as the last before the question.
-    for (const message of shown) await converted([message, question]);
+    for (const standIn of given.filter(({ id }) => id in kind.unfit)) {
+      const { role } = stored.find(({ id }) => id === standIn.id) as Message;
+      const said = kind.unfit[standIn.id];
+      const text = `${said ? `${said}\n\n` : ""}(The rest of this message can no longer be read.)`;
+      const parts = [{ type: "text", text }];
+      expect(standIn).toEqual({ id: standIn.id, role: role === "user" ? "user" : "assistant", parts });
+      expect(await accepts(standIn, { dataSchemas, metadataSchema })).toBe(true);
+    }
   });
 
-  test("without it, one such message stands in the way of all", async () => {
-    const messages = [say("user", "Hi"), ...oldMessages.slice(1, 2)];
-    expect(await Promise.all(messages.map(fits))).toEqual([true, false]);
-    expect((await sdk.safeValidateUIMessages({ messages })).success).toBe(false);
+  test("the model can be asked, and every call has its result", async () => {
+    const unpaired = [];
+    for (const message of asWritten) {
+      const messages = await convert([await readable(message), question]);
+      if (callsWithoutResult(messages).length > 0) unpaired.push(message.id);
+      for (const converted of messages) expect(ai.modelMessageSchema.safeParse(converted).error).toBeUndefined();
+    }
+    expect(unpaired).toEqual(withoutResult);
   });
 
-  test("leaves what is stored as it is", async () => {
-    const store = createChatStore(database.db);
-    const ids = { userId: "u", chatId: "c" };
-    await store.upsertChat({ ...ids, messages: oldMessages });
-    const before = await store.getChat(ids);
-    const question = say("user", "And today?");
-    const turn = await store.startTurn({ ...ids, message: question });
-    expect(await converted(await readable(turn.messages))).not.toEqual([]);
-    const answer = say("assistant", "It does not.", turn.persist.generateMessageId());
-    await turn.persist.onEnd({ responseMessage: answer });
-    expect((await store.getChat(ids))?.messages).toEqual([...(before?.messages ?? []), question, answer]);
+  test("parts that are no array do no harm", async () => {
+    for (const parts of [null, {}, "text", { type: "text", text: "Why?" }]) {
+      const given = await readable({ id: "odd", role: "user", parts } as never);
+      expect(given).toMatchObject({ id: "odd", role: "user", parts: [{ type: "text" }] });
+    }
+  });
+
+  test("a turn is answered, and what is stored stays as it was", async () => {
+    const store = createChatStore(opened.db);
+    const ids = { userId: "ada", chatId: randomUUID() };
+    await store.upsertChat({ ...ids, messages: asWritten });
+
+    const turn = await store.startTurn({ ...ids, message: question, trigger: "submit-message", tools });
+    const given = await Promise.all(turn.messages.map(readable));
+    expect(given.at(-1)).toBe(turn.messages.at(-1));
+    expect(reported().sort()).toEqual(Object.keys(unfit).sort());
+    expect(turn.persist.originalMessages).toEqual([...storedAs(oldMessages), question]);
+
+    // Instructions among the messages are what ai 7 refuses.
+    const messages = (await convert(given)).filter(({ role }) => role !== "system");
+    const { text } = await ai.generateText({ model: model(), messages, tools } as never);
+    await turn.persist.onEnd({
+      responseMessage: { id: "answer", role: "assistant", parts: [{ type: "text", text }] },
+    });
+
+    expect((await store.getChat(ids))?.messages).toEqual([
+      ...storedAs(oldMessages),
+      question,
+      { id: "answer", role: "assistant", parts: content },
+    ]);
   });
 });
