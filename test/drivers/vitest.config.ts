@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 import config from "../../vitest.config.ts";
 
 /** What depends on the driver. On the usual ones `npm test` runs it, with all else. */
-const suites = ["contract", "lifecycle", "migrate", "two-writers", "fidelity", "live-turns"];
+const suites = ["contract", "lifecycle", "long-chats", "search", "migrate", "two-writers", "fidelity", "live-turns"];
 
 export default defineConfig({
   ...config,

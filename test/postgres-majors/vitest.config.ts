@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 import config from "../../vitest.config.ts";
 import { majors } from "./majors.ts";
 
-const bounded = ["contract", "lifecycle", "migrate", "two-writers"];
+const bounded = ["contract", "lifecycle", "long-chats", "search", "migrate", "two-writers"];
 const all = [...bounded, "model", "interleavings", "fidelity", "errors", "input", "turns"];
 
 function suitesOn(major: number): string[] {

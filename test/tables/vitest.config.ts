@@ -4,9 +4,11 @@ import config from "../../vitest.config.ts";
 import { peculiarSessions, peculiarTables } from "./peculiarities.ts";
 
 const isBounded = process.env.SUITES !== "all";
-const suites = isBounded ? ["contract", "lifecycle"] : ["contract", "lifecycle", "fidelity", "requests", "approvals"];
+const suites = isBounded
+  ? ["contract", "lifecycle"]
+  : ["contract", "lifecycle", "long-chats", "search", "fidelity", "requests", "approvals"];
 const suitesWithWriters = isBounded
-  ? ["contract", "lifecycle", "requests", "model"]
+  ? [...suites, "requests", "model"]
   : [...suites, "two-writers", "model", "live-turns", "interleavings"];
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
