@@ -111,11 +111,15 @@ describe.each(searched)("searching on $name, $mode", ({ open, storeOn }) => {
 
   test("texts are found that others have stored, whatever JSON they write, and parts that are none are passed over", async () => {
     const userId = newUser();
-    const { id } = await newChat(userId, [say("user", "", "m0"), say("user", "", "m1"), say("user", "", "m2")]);
+    const { id } = await newChat(
+      userId,
+      ["m0", "m1", "m2", "m3"].map((id) => say("user", "", id)),
+    );
     const written = [
       String.raw`[null, 7, {"type" : "text", "text" : "caf\u00e9 \u0026 \/ \u00c9t\u00e9"}]`,
       String.raw`[{"text":"\ud83c\udf0a in it","type":"text"}]`,
       String.raw`[{"type":"text","text":{"text":"café"}},{"type":"text","text":"\u0063af\u00e9"}]`,
+      '{"type":"text","text":"café"}',
     ];
     for (const [index, parts] of written.entries()) {
       await database.query("update chat_store.messages set parts = $3::text::json where chat_id = $1 and id = $2", [

@@ -103,6 +103,8 @@ select 'end', rank::int, chat, o, null, null, '' from place join page using (ran
 /** Of the parts of a message, those that are text. */
 function textsIn(parts: string): string[] {
   const all: ({ type?: unknown; text?: unknown } | null)[] = JSON.parse(parts);
+  // Others may have written anything.
+  if (!Array.isArray(all)) return [];
   return all.flatMap((part) => (part?.type === "text" && typeof part.text === "string" ? [part.text] : []));
 }
 

@@ -24,11 +24,11 @@ export function saveAfter(
     const stored = await loadWindow(db, tables, ids, { limit: 1, through: after, candidates });
     const at = stored?.isFound ? stored.rows.findIndex(({ id }) => id === after) : -1;
     if (stored && at !== -1) {
-      const index = candidates.findIndex((id) => stored.taken.includes(id));
-      if (index !== -1)
+      const taken = candidates.findIndex((id) => stored.taken.includes(id));
+      if (taken !== -1)
         throw refusal(
-          ["messages", index, "id"],
-          "is the id of a message that is not after `after`; expected those that follow it",
+          ["messages", taken, "id"],
+          "is the id of `after` or of one before it; expected those that follow",
         );
       const present = [...stored.rows.slice(0, at + 1), ...rows];
       const isSame = difference(stored.rows, present, stored.firstOrder).isEmpty;
