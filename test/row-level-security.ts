@@ -8,7 +8,10 @@ import { nodePostgres, openWith, postgresJs, type TestDatabase } from "./databas
 import { blocksOf } from "./pages.ts";
 
 /** Tables that have been migrated by their owner and given the policies; opened as a role that does not own them. */
-async function open(connect: typeof nodePostgres | typeof postgresJs): Promise<TestDatabase> {
+export async function openUnderPolicies(
+  connect: typeof nodePostgres | typeof postgresJs,
+  policies = policyScript("chat_store"),
+): Promise<TestDatabase> {
   const role = `application_${randomUUID().replaceAll("-", "")}`;
   let ownersUrl = "";
   const database = await openWith((url) => {
@@ -20,7 +23,7 @@ async function open(connect: typeof nodePostgres | typeof postgresJs): Promise<T
   const owner = new pg.Client(ownersUrl);
   await owner.connect();
   await migrate(drizzle({ client: owner }));
-  await owner.query(policyScript("chat_store"));
+  await owner.query(policies);
   await owner.query(`create role ${role}`);
   const [grants] = blocksOf("docs/row-level-security.md").filter(({ language }) => language === "sql");
   await owner.query(grants?.text.replaceAll(" to application", ` to ${role}`) ?? "");
@@ -39,7 +42,12 @@ const storeOn = (db: ChatDatabase) => createChatStore(db, { rowLevelSecurity: tr
 const portableStoreOn = (db: ChatDatabase) => createChatStore(db, { rowLevelSecurity: true, portable: true });
 
 export const underRowLevelSecurity = [
-  { name: "node-postgres", open: () => open(nodePostgres), mode: "under row-level security", storeOn },
-  { name: "postgres.js", open: () => open(postgresJs), mode: "under row-level security", storeOn },
-  { name: "node-postgres", open: () => open(nodePostgres), mode: "under it and portable", storeOn: portableStoreOn },
+  { name: "node-postgres", open: () => openUnderPolicies(nodePostgres), mode: "under row-level security", storeOn },
+  { name: "postgres.js", open: () => openUnderPolicies(postgresJs), mode: "under row-level security", storeOn },
+  {
+    name: "node-postgres",
+    open: () => openUnderPolicies(nodePostgres),
+    mode: "under it and portable",
+    storeOn: portableStoreOn,
+  },
 ].map((kind) => ({ ...kind, transactions: true }));
