@@ -24,7 +24,7 @@ export default defineConfig({
   test: {
     include: ["test/*.test.ts", "test/{chats,conversation,turns,migrate,cli,database}/*.test.ts"],
     // Minutes long: they have `npm run test:thorough`.
-    exclude: [...configDefaults.exclude, "test/**/{interleavings,hostile-bodies}.test.ts"],
+    exclude: [...configDefaults.exclude, "test/**/{interleavings,lifecycle-races,hostile-bodies}.test.ts"],
     globalSetup: ["postgres", "pglite"].map((name) => fileURLToPath(new URL(`test/${name}.ts`, import.meta.url))),
     // Tests mostly wait for Postgres: on two cores, one worker leaves half of the machine idle.
     maxWorkers: 3,

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import config from "../../vitest.config.ts";
 
-const suites = ["model", "interleavings", "hostile-bodies"];
+const suites = ["model", "interleavings", "lifecycle-races", "hostile-bodies"];
 
 /** What takes too long to be run all the time: every interleaving, and random sequences by the hundred. */
 export default defineConfig({
