@@ -3,8 +3,8 @@ import { defineConfig } from "vitest/config";
 import config from "../../vitest.config.ts";
 import { majors } from "./majors.ts";
 
-const bounded = ["contract", "lifecycle", "long-chats", "search", "migrate", "two-writers"];
-const all = [...bounded, "model", "interleavings", "fidelity", "errors", "input", "turns"];
+const bounded = ["contract", "lifecycle", "migrate", "two-writers"];
+const all = [...bounded, "long-chats", "search", "model", "interleavings", "fidelity", "errors", "input", "turns"];
 
 function suitesOn(major: number): string[] {
   if (process.env.SUITES !== "all") return bounded;
