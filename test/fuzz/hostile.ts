@@ -200,6 +200,8 @@ export const oddities = named({
       {},
       {
         ownKeys: () => ["made", "up"],
+        // Without it, newer versions of zod miss the keys that older ones read.
+        has: () => true,
         getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true }),
         get: (_, key) => (key === "toJSON" ? undefined : String(key)),
       },
