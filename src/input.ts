@@ -209,7 +209,7 @@ const schema = text({ min: 1, max: 63, hint: "the name of a Postgres schema" })
     error: "expected a schema for these tables alone, found one of the application's or of Postgres's own",
   })
   .optional();
-export const chatStoreOptions = object({ schema, portable: flag, rowLevelSecurity: flag });
+export const chatStoreOptions = object({ schema, portable: flag, rowLevelSecurity: flag, prepare: flag });
 
 export const migrateOptions = object({ schema });
 

@@ -9,6 +9,7 @@ import { getChats } from "./chats/get-chats.ts";
 import { searchChats } from "./chats/search-chats.ts";
 import { updateChat } from "./chats/update-chat.ts";
 import { upsertChat } from "./chats/upsert-chat.ts";
+import { preparingStatements } from "./database/prepared.ts";
 import { withTypedErrors } from "./database/typed-errors.ts";
 import { chatStoreOptions, parseInput } from "./input.ts";
 import { deleteMessage } from "./messages/delete-message.ts";
@@ -224,6 +225,12 @@ export interface ChatStoreOptions {
    * tells them whose it is. Three more round trips each. Default false.
    */
   rowLevelSecurity?: boolean | undefined;
+  /**
+   * The store's statements are prepared, under names made from their text, which halves what they cost Postgres. For direct connections
+   * and for poolers that keep prepared statements: PgBouncer from 1.21 with `max_prepared_statements`. With node-postgres and Neon's
+   * `Pool`; other drivers do it by themselves or cannot, and then this changes nothing. Default false.
+   */
+  prepare?: boolean | undefined;
 }
 
 /**
@@ -238,26 +245,31 @@ export function createChatStore<M extends UIMessage = UIMessage, C = unknown>(
   db: ChatDatabase,
   options: ChatStoreOptions = {},
 ): ChatStore<M, C> {
-  const { schema = defaultSchema, portable = false, rowLevelSecurity = false } = parseInput(chatStoreOptions, options);
+  const { schema = defaultSchema, prepare = false, ...modes } = parseInput(chatStoreOptions, options);
+  const { portable = false, rowLevelSecurity = false } = modes;
   const tables = chatTables(schema);
   const settings = { portable, rowLevelSecurity };
+  const database = prepare ? preparingStatements(db) : db;
   const store: ChatStore<M> = {
-    upsertChat: (input) => withTypedErrors("upsertChat", tables, upsertChat(db, tables, input, settings)),
-    getChat: (input) => withTypedErrors("getChat", tables, getChat<M>(db, tables, input, settings)),
-    getChats: (input) => withTypedErrors("getChats", tables, getChats(db, tables, input, settings)),
-    updateChat: (input) => withTypedErrors("updateChat", tables, updateChat(db, tables, input, settings)),
-    deleteChat: (input) => withTypedErrors("deleteChat", tables, deleteChat(db, tables, input, settings)),
-    forkChat: (input) => withTypedErrors("forkChat", tables, forkChat(db, tables, input, settings)),
-    searchChats: (input) => withTypedErrors("searchChats", tables, searchChats(db, tables, input, settings)),
-    getMessages: (input) => withTypedErrors("getMessages", tables, getMessages<M>(db, tables, input, settings)),
-    updateMessage: (input) => withTypedErrors("updateMessage", tables, updateMessage(db, tables, input, settings)),
-    deleteMessage: (input) => withTypedErrors("deleteMessage", tables, deleteMessage(db, tables, input, settings)),
-    claimChats: (input) => withTypedErrors("claimChats", tables, claimChats(db, tables, input, settings)),
-    deleteAllChats: (input) => withTypedErrors("deleteAllChats", tables, deleteAllChats(db, tables, input, settings)),
-    exportChats: (input) => exportChats<M>(db, tables, input, settings),
-    startTurn: (input) => withTypedErrors("startTurn", tables, startTurn<M>(db, tables, input, settings)),
-    resumeTurn: (input) => withTypedErrors("resumeTurn", tables, resumeTurn(db, tables, input, settings)),
-    stopTurn: (input) => withTypedErrors("stopTurn", tables, stopTurn(db, tables, input, settings)),
+    upsertChat: (input) => withTypedErrors("upsertChat", tables, upsertChat(database, tables, input, settings)),
+    getChat: (input) => withTypedErrors("getChat", tables, getChat<M>(database, tables, input, settings)),
+    getChats: (input) => withTypedErrors("getChats", tables, getChats(database, tables, input, settings)),
+    updateChat: (input) => withTypedErrors("updateChat", tables, updateChat(database, tables, input, settings)),
+    deleteChat: (input) => withTypedErrors("deleteChat", tables, deleteChat(database, tables, input, settings)),
+    forkChat: (input) => withTypedErrors("forkChat", tables, forkChat(database, tables, input, settings)),
+    searchChats: (input) => withTypedErrors("searchChats", tables, searchChats(database, tables, input, settings)),
+    getMessages: (input) => withTypedErrors("getMessages", tables, getMessages<M>(database, tables, input, settings)),
+    updateMessage: (input) =>
+      withTypedErrors("updateMessage", tables, updateMessage(database, tables, input, settings)),
+    deleteMessage: (input) =>
+      withTypedErrors("deleteMessage", tables, deleteMessage(database, tables, input, settings)),
+    claimChats: (input) => withTypedErrors("claimChats", tables, claimChats(database, tables, input, settings)),
+    deleteAllChats: (input) =>
+      withTypedErrors("deleteAllChats", tables, deleteAllChats(database, tables, input, settings)),
+    exportChats: (input) => exportChats<M>(database, tables, input, settings),
+    startTurn: (input) => withTypedErrors("startTurn", tables, startTurn<M>(database, tables, input, settings)),
+    resumeTurn: (input) => withTypedErrors("resumeTurn", tables, resumeTurn(database, tables, input, settings)),
+    stopTurn: (input) => withTypedErrors("stopTurn", tables, stopTurn(database, tables, input, settings)),
   };
   // What was stored as a chat's metadata is read as it. It is not validated.
   return Object.freeze(store as ChatStore<M, C>);

@@ -32,6 +32,8 @@ type Message = UIMessage<unknown, { progress: { done: number } }>;
 declare global {
   type MyUIMessage = Message;
   const db: NodePgDatabase;
+  const primary: NodePgDatabase;
+  const replica: NodePgDatabase;
   const pool: pg.Pool;
   const store: ChatStore<Message>;
   const userId: string;
@@ -194,7 +196,16 @@ describe("on a database", () => {
     const [message] = messages;
     const notice = say("assistant", "Back.");
     const stored = { ...ids, messages, chat, message, messageId: message?.id };
-    const application = { db: db(), store, ...stored, accounts, notice, guestId: "guest" };
+    const application = {
+      db: db(),
+      primary: db(),
+      replica: db(),
+      store,
+      ...stored,
+      accounts,
+      notice,
+      guestId: "guest",
+    };
     Object.assign(globalThis, application);
     try {
       await import(/* @vite-ignore */ fileOf(block));

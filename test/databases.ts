@@ -226,7 +226,15 @@ export const postgresJsThroughPgBouncer: Driver = {
   open: () => openWith(throughPgBouncer(postgresJs)),
 };
 
-export const drivers = [...usual, ...others, postgresJsThroughPgBouncer];
+/** With `prepare: true`, which test/drivers/prepared.test.ts shows. */
+export const preparingThroughPgBouncer: Driver = {
+  ...pooled,
+  name: "`prepare: true` through PgBouncer",
+  works: "**no**: refused, with an error that says what to do. From 1.21 on with `max_prepared_statements`",
+  open: () => openWith(throughPgBouncer(nodePostgres)),
+};
+
+export const drivers = [...usual, ...others, postgresJsThroughPgBouncer, preparingThroughPgBouncer];
 
 const [, ...usualServers] = usual;
 const choices = { usual, others, servers: usualServers, "node-postgres": usualServers.slice(0, 1) };
@@ -253,6 +261,11 @@ export const modes = [
   { mode: "portable", storeOn: (db: ChatDatabase) => createChatStore(db, { portable: true }) },
   { mode: "without transactions", storeOn: (db: ChatDatabase) => createChatStore(withoutTransactions(db)) },
 ];
+
+export const preparing = {
+  mode: "with prepared statements",
+  storeOn: (db: ChatDatabase) => createChatStore(db, { prepare: true }),
+};
 
 /** Every one of `kinds` in every one of `modes`. */
 export const inModes = <Kind extends object>(kinds: Kind[], ways = modes) =>

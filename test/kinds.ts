@@ -13,8 +13,8 @@ export const kinds = [
   {
     name: "node-postgres",
     open: () => openWith(nodePostgres, peculiarTables["columns of the application"]),
-    mode: "beside columns of the application",
-    storeOn: (db: ChatDatabase) => createChatStore(db),
+    mode: "with prepared statements, beside columns of the application",
+    storeOn: (db: ChatDatabase) => createChatStore(db, { prepare: true }),
     transactions: true,
   },
 ];

@@ -191,7 +191,9 @@ const findsNothing = ["saves what is no longer there", "is refused for a strange
 const comparesOwner = ({ text, values }: Statement, userId: string) =>
   [
     ...text.matchAll(/"user_id" = \$(\d+)/g),
-    ...text.matchAll(/^insert into "chat_store"\."chats" \(id, user_id, title\) values \(\$1, \$(2), .* do nothing/g),
+    ...text.matchAll(
+      /^(?:with touched as \(\n)?insert into "chat_store"\."chats" \(id, user_id, title\) values \(\$1, \$(2), .* do nothing/g,
+    ),
   ].some(([, number]) => values[Number(number) - 1] === userId);
 
 /** From here on, until the transaction ends, nobody else changes that chat or makes one under its id. */

@@ -3,6 +3,7 @@ import { execute } from "../database/execute.ts";
 import { retryOvertaken } from "../database/retry-overtaken.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { sqlStateOf } from "../database/sqlstate.ts";
+import { columnsNamed } from "../database/statement.ts";
 import { ChatStoreError } from "../errors.ts";
 import { claimChatsInput, parseInput } from "../input.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
@@ -22,11 +23,15 @@ export async function claimChats(
   if (fromUserId === userId) return 0;
   const owned = ownedBy(chats, fromUserId);
   // Locked in the order in which deleteAllChats locks them, or each could wait for what the other has.
-  const statement = sql`with claimed as (
-update ${chats} set user_id = ${userId}, claimed_from = ${fromUserId}
-where ${owned} and chats.id in (select chats.id from ${chats} where ${owned} order by chats.id for update) returning 1
-)
-select (select count(*) from claimed)::int claimed, (select count(*) from ${chats} where ${owned})::int seen`;
+  const statement = {
+    with: {
+      claimed: sql`update ${chats} set user_id = ${userId}, claimed_from = ${fromUserId}
+where ${owned} and chats.id in (select chats.id from ${chats} where ${owned} order by chats.id for update) returning 1`,
+      found: sql`select (select count(*) from claimed)::int claimed, (select count(*) from ${chats} where ${owned})::int seen`,
+    },
+    select: columnsNamed("claimed", "seen"),
+    from: sql`found`,
+  };
   let total = 0;
   try {
     return await asUser(db, { userId: fromUserId, evenIfClaimed: true }, settings, (db) =>

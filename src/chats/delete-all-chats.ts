@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import { execute } from "../database/execute.ts";
 import { retryOvertaken } from "../database/retry-overtaken.ts";
 import { asUser } from "../database/row-level-security.ts";
+import { columnsNamed } from "../database/statement.ts";
 import { deleteAllChatsInput, parseInput } from "../input.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
 import type { ChatDatabase, DeleteAllChatsInput, StoreSettings } from "../types.ts";
@@ -17,11 +18,15 @@ export async function deleteAllChats(
 ): Promise<number> {
   const { userId } = parseInput(deleteAllChatsInput, input);
   const owned = ownedBy(chats, userId);
-  const statement = sql`with deleted as (
-delete from ${chats} where ${owned} and chats.id in (select chats.id from ${chats} where ${owned} order by chats.id limit ${batch} for update)
-returning 1
-)
-select (select count(*) from deleted)::int deleted, (exists (select from ${chats} where ${owned}))::int found`;
+  const statement = {
+    with: {
+      removed: sql`delete from ${chats} where ${owned} and chats.id in (select chats.id from ${chats} where ${owned} order by chats.id limit ${batch} for update)
+returning 1`,
+      seen: sql`select (select count(*) from removed)::int deleted, (exists (select from ${chats} where ${owned}))::int found`,
+    },
+    select: columnsNamed("deleted", "found"),
+    from: sql`seen`,
+  };
   for (let total = 0; ; ) {
     const { deleted, found } = await asUser(db, { userId }, settings, (db) =>
       retryOvertaken(db, async () => {

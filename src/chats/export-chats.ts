@@ -4,6 +4,7 @@ import { loadChat } from "../conversation/load-chat.ts";
 import { toMessage } from "../conversation/messages.ts";
 import { execute } from "../database/execute.ts";
 import { asUser } from "../database/row-level-security.ts";
+import { columnsNamed } from "../database/statement.ts";
 import { withTypedErrors } from "../database/typed-errors.ts";
 import { exportChatsInput, parseInput } from "../input.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
@@ -36,8 +37,9 @@ export async function* exportChats<M extends UIMessage>(
   }
 }
 
-/** Materialised, or Postgres might walk through the ids of all users. */
-const pageOfIds = ({ chats }: ChatTables, userId: string, after: string) => sql`with mine as materialized (
-select chats.id from ${chats} where ${ownedBy(chats, userId)}
-)
-select id from mine where id > ${after} order by id limit ${pageLength}`;
+/** `offset 0` keeps the two apart, or Postgres might walk through the ids of all users. */
+const pageOfIds = ({ chats }: ChatTables, userId: string, after: string) => ({
+  with: { mine: sql`select chats.id from ${chats} where ${ownedBy(chats, userId)} offset 0` },
+  select: columnsNamed("id"),
+  from: sql`mine where id > ${after} order by id limit ${pageLength}`,
+});

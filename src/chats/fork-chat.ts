@@ -1,8 +1,9 @@
 import { type SQL, sql } from "drizzle-orm";
 import { chatRow, parseChat } from "../conversation/chat-row.ts";
-import { execute } from "../database/execute.ts";
+import { execute, executeChange } from "../database/execute.ts";
 import { retryOvertaken } from "../database/retry-overtaken.ts";
 import { asUser } from "../database/row-level-security.ts";
+import { columnsNamed } from "../database/statement.ts";
 import { inTransaction } from "../database/transaction.ts";
 import { ChatConflictError, ChatOwnershipError } from "../errors.ts";
 import { forkChatInput, parseInput } from "../input.ts";
@@ -43,34 +44,44 @@ where m.chat_id = ${chatId}${throughMessageId === undefined ? sql`` : sql` and m
   );
 
   async function forkInOneStatement(db: ChatDatabase): Promise<Forked> {
-    const [forked] = await execute<Forked>(
-      db,
-      sql`with source as (
-${source}
-), forked as (
-${forkOf(sql`source`)}
-), copied as (
-${copyWhen(sql`exists (table forked)`)}
-)
-select ${facts}, (select chat from forked) chat`,
-    );
+    const [forked] = await execute<Forked>(db, {
+      with: {
+        source,
+        forked: forkOf(sql`source`),
+        copied: copyWhen(sql`exists (table forked)`),
+        found: sql`select ${facts}, (select chat from forked) chat`,
+      },
+      select: columnsNamed("seen", "found", "chat"),
+      from: sql`found`,
+    });
     return forked ?? nothing;
   }
 
   async function forkOneByOne(tx: ChatDatabase): Promise<Forked> {
-    const [locked] = await execute<Omit<Forked, "chat">>(tx, sql`with source as (${source}) select ${facts}`);
+    const [locked] = await execute<Omit<Forked, "chat">>(tx, {
+      with: { source, found: sql`select ${facts}` },
+      select: columnsNamed("seen", "found"),
+      from: sql`found`,
+    });
     if (!locked?.found) return { ...nothing, ...locked };
-    const [forked] = await execute<{ chat: string }>(tx, forkOf(sql`(select chats.title ${chosen}) source`));
-    if (forked) await tx.execute(copyWhen(sql`true`));
+    const [forked] = await executeChange<{ chat: string }>(
+      tx,
+      forkOf(sql`(select chats.title ${chosen}) source`),
+      "chat",
+    );
+    if (forked) await executeChange(tx, copyWhen(sql`true`));
     return { ...locked, chat: forked?.chat ?? null };
   }
 
   /** Throws if there is a chat under the new id. Policies hide other users' chats, which are there all the same. */
   async function refuseTaken(db: ChatDatabase): Promise<void> {
-    const [taken] = await execute<{ version: number; owned: 0 | 1 }>(
-      db,
-      sql`select chats.version, (${ownedBy(chats, userId)})::int owned from ${chats} where chats.id = ${newChatId}`,
-    );
+    const [taken] = await execute<{ version: number; owned: 0 | 1 }>(db, {
+      with: {
+        taken: sql`select chats.version, (${ownedBy(chats, userId)})::int owned from ${chats} where chats.id = ${newChatId}`,
+      },
+      select: columnsNamed("version", "owned"),
+      from: sql`taken`,
+    });
     if (taken?.owned) {
       throw new ChatConflictError({
         chatId: newChatId,

@@ -18,8 +18,11 @@ export async function getChats(
   const afterPrevious = before
     ? sql` and (chats.updated_at, chats.id) < (${before.updatedAt.toISOString()}::timestamptz, ${before.id}::text)`
     : sql``;
-  const page = sql`select ${chatRow} chat from ${chats} where ${ownedBy(chats, userId)} and chats.archived_at is ${archived ? sql`not null` : sql`null`}${afterPrevious}
-order by chats.updated_at desc, chats.id desc${limit === undefined ? sql`` : sql` limit ${limit}`}`;
+  const page = {
+    select: { chat: chatRow },
+    from: sql`${chats} where ${ownedBy(chats, userId)} and chats.archived_at is ${archived ? sql`not null` : sql`null`}${afterPrevious}
+order by chats.updated_at desc, chats.id desc${limit === undefined ? sql`` : sql` limit ${limit}`}`,
+  };
 
   const rows = await asUser(db, { userId }, settings, (db) => execute<{ chat: string }>(db, page));
   return rows.map(({ chat }) => parseChat(chat));

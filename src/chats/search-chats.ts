@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import { chatRow, parseChat } from "../conversation/chat-row.ts";
 import { execute } from "../database/execute.ts";
 import { asUser } from "../database/row-level-security.ts";
+import { columnsNamed } from "../database/statement.ts";
 import { InvalidChatError } from "../errors.ts";
 import { parseInput, searchChatsInput } from "../input.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
@@ -74,30 +75,30 @@ function walk(
       ]
     : [sql``, sql`true`, sql`true`];
   const fits = sql`before < ${most.bytes}::bigint`;
-  return sql`with page as (
-select row_number() over (order by chats.updated_at desc, chats.id desc) rank, chats.id, chats.title, ${chatRow} chat
-from ${chats} where ${ownedBy(chats, userId)}${fromPlace} order by chats.updated_at desc, chats.id desc limit ${most.chats}::int
-), walked as (
-select m.*, sum(size) over (order by m.rank, o desc) - size before from page cross join lateral (
+  return {
+    with: {
+      page: sql`select row_number() over (order by chats.updated_at desc, chats.id desc) rank, chats.id, chats.title, ${chatRow} chat
+from ${chats} where ${ownedBy(chats, userId)}${fromPlace} order by chats.updated_at desc, chats.id desc limit ${most.chats}::int`,
+      walked: sql`select m.*, sum(size) over (order by m.rank, o desc) - size before from page cross join lateral (
 select page.rank, m.id, m."order" o, m.role, m.parts, pg_column_size(m.parts) size from ${messages} m
 where m.chat_id = page.id and ${isNewMessage} order by m."order" desc limit ${most.messages}::int
-) m order by m.rank, o desc limit ${most.messages}::int
-), cut as (
-select rank, o from walked where ${fits} and ((select count(*) from walked) = ${most.messages}::int or exists (select from walked where not ${fits}))
-order by rank desc, o limit 1
-), place as (
-table cut union all select ${most.chats}::int, 0 where not exists (table cut)
-), found as (
-select 'title' kind, rank, ${beforeMessages}::bigint o, null id, null role, '' parts
+) m order by m.rank, o desc limit ${most.messages}::int`,
+      cut: sql`select rank, o from walked where ${fits} and ((select count(*) from walked) = ${most.messages}::int or exists (select from walked where not ${fits}))
+order by rank desc, o limit 1`,
+      place: sql`table cut union all select ${most.chats}::int, 0 where not exists (table cut)`,
+      found: sql`select 'title' kind, rank, ${beforeMessages}::bigint o, null id, null role, '' parts
 from page where rank <= (select rank from place) and ${isNewChat} and title collate "C" ~ ${pattern.text}
 union all
 select 'message', rank, o, id, role, parts::text
 from walked where case when ${fits} then parts::text collate "C" ~ ${pattern.json} end
-order by rank, o desc limit ${limit}::bigint
-)
-select kind, rank::int, chat, o::float8 "order", found.id, role, parts from found join page using (rank)
+order by rank, o desc limit ${limit}::bigint`,
+      shown: sql`select kind, rank::int, chat, o::float8 "order", found.id, role, parts from found join page using (rank)
 union all
-select 'end', rank::int, chat, o, null, null, '' from place join page using (rank)`;
+select 'end', rank::int, chat, o, null, null, '' from place join page using (rank)`,
+    },
+    select: columnsNamed("kind", "rank", "chat", "order", "id", "role", "parts"),
+    from: sql`shown`,
+  };
 }
 
 /** Of the parts of a message, those that are text. */

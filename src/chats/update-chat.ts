@@ -4,6 +4,7 @@ import { serialise } from "../conversation/messages.ts";
 import { execute } from "../database/execute.ts";
 import { retryOvertaken } from "../database/retry-overtaken.ts";
 import { asUser } from "../database/row-level-security.ts";
+import { columnsNamed } from "../database/statement.ts";
 import { parseInput, updateChatInput } from "../input.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings, UpdateChatInput } from "../types.ts";
@@ -26,12 +27,16 @@ export async function updateChat<C>(
     sql` or `,
   )})`;
   const chosen = sql`chats.id = ${chatId} and ${ownedBy(chats, userId)}`;
-  const statement = sql`with updated as (
-update ${chats} set ${sql.join(assignments, sql`, `)} where ${chosen} and ${differs} returning ${chatRow} chat
-)
-select chat, 0 overtaken from updated
+  const statement = {
+    with: {
+      updated: sql`update ${chats} set ${sql.join(assignments, sql`, `)} where ${chosen} and ${differs} returning ${chatRow} chat`,
+      found: sql`select chat, 0 overtaken from updated
 union all
-select ${chatRow}, ${differs}::int from ${chats} where ${chosen} and not exists (table updated)`;
+select ${chatRow}, ${differs}::int from ${chats} where ${chosen} and not exists (table updated)`,
+    },
+    select: columnsNamed("chat", "overtaken"),
+    from: sql`found`,
+  };
 
   return asUser(db, { userId }, settings, (db) =>
     retryOvertaken(db, async () => {

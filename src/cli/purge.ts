@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import { hasExpired } from "../conversation/turn-marks.ts";
-import { execute } from "../database/execute.ts";
+import { executeText } from "../database/execute.ts";
 import { ChatStoreError } from "../errors.ts";
 import { quoteIdentifier } from "../migrate/migrations.ts";
 import { chatTables } from "../schema.ts";
@@ -28,7 +28,7 @@ export async function purge(
   report: (soFar: Purged) => void,
 ): Promise<Purged> {
   const { chats, turns } = chatTables(schemaName);
-  const [start] = await execute<{ before: string; hides: number }>(
+  const [start] = await executeText<{ before: string; hides: number }>(
     db,
     sql`select to_char((now() - make_interval(days => ${olderThanDays}::int)) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') before,
 row_security_active(${`${quoteIdentifier(schemaName)}.chats`}::text)::int hides`,
@@ -59,7 +59,7 @@ delete from ${chats} where chats.id in (table old)
 ), swept as (
 delete from ${turns} t using left_over l where t.chat_id = l.chat_id and t.id = l.id
 )`;
-    const [result] = await execute<{ last: string | null; chats: number; turns: number }>(
+    const [result] = await executeText<{ last: string | null; chats: number; turns: number }>(
       db,
       sql`with ${page}${dryRun ? sql`` : remove}
 select (select max(id) from page) last, (select count(*) from old)::int chats, (select count(*) from left_over)::int turns`,

@@ -1,9 +1,11 @@
 import { sql } from "drizzle-orm";
 import { execute } from "../database/execute.ts";
+import { columnsNamed } from "../database/statement.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
 import type { Chat, ChatDatabase } from "../types.ts";
 import { chatRow, parseChat } from "./chat-row.ts";
 import { prefixDigests, type Save } from "./messages.ts";
+import { insertable } from "./save-difference.ts";
 
 /**
  * Adds what is missing to the end of a chat, in one statement that carries the last `length` messages, and for each of them
@@ -25,26 +27,23 @@ export async function appendMessages(
   const prefixes = prefixDigests(rows, start);
   const added = rows.slice(start).map((row, index) => ({ ...row, order: start + index }));
   const fits = added.map(({ order }, index) => sql`(${order}::int,decode(${prefixes[index]},'hex'))`);
-  const values = added.map((row) => sql`(${row.order}::int,${row.id},${row.role},${row.parts},${row.metadata})`);
+  const { columns, source } = insertable(added);
+  const newTitle = title === undefined ? sql`` : sql`title = ${title}, `;
+  const asExpected = expectedVersion === undefined ? sql`` : sql` and chats.version = ${expectedVersion}::int`;
 
-  const [result] = await execute<{ total: number; chat: string | null }>(
-    db,
-    sql`with cur as (
-select chats.id, chats.xmin v from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}
-), stored as (
-select count(*)::int total, sha256(coalesce(string_agg(int4send(m."order") || m.digest, '' order by m."order"), '')) prefix
-from ${messages} m where m.chat_id = (select id from cur)
-), updated as (
-update ${chats} set title = coalesce(${title ?? null}, chats.title), version = chats.version + 1, updated_at = greatest(chats.updated_at, now())
-where chats.id = $1 and chats.xmin = (select v from cur, stored where (total, prefix) in (${sql.join(fits, sql`,`)}))
-and chats.version = coalesce(${expectedVersion ?? null}::int, chats.version)
-returning ${chatRow} chat
-), written as (
-insert into ${messages} (chat_id, id, "order", role, parts, metadata)
-select $1, a.id, a.o, a.role, a.parts::json, a.metadata::json
-from updated, stored, (values ${sql.join(values, sql`,`)}) a (o, id, role, parts, metadata) where a.o >= total
-)
-select total, chat from stored left join updated on true`,
-  );
+  const [result] = await execute<{ total: number; chat: string | null }>(db, {
+    with: {
+      cur: sql`select chats.id, chats.xmin v from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}`,
+      stored: sql`select count(*)::int total, sha256(coalesce(string_agg(int4send(m."order") || m.digest, '' order by m."order"), '')) prefix
+from ${messages} m where m.chat_id = (select id from cur)`,
+      updated: sql`update ${chats} set ${newTitle}version = chats.version + 1, updated_at = greatest(chats.updated_at, now())
+where chats.id = $1 and chats.xmin = (select v from cur, stored where (total, prefix) in (${sql.join(fits, sql`,`)}))${asExpected}
+returning ${chatRow} chat`,
+      written: sql`insert into ${messages} (chat_id, id, "order", role, parts, metadata)
+select $1, ${columns} from updated${source && sql`, stored, ${source} where a.o >= total`}`,
+    },
+    select: columnsNamed("total", "chat"),
+    from: sql`stored left join updated on true`,
+  });
   return { chat: result?.chat ? parseChat(result.chat) : undefined, total: result?.total ?? 0 };
 }

@@ -30,22 +30,25 @@ export async function changeMessage(
   { chats, messages }: ChatTables,
   { userId, chatId, messageId, expectedVersion, differs, changes }: MessageChange,
 ): Promise<{ chat: Chat; role: string } | null | undefined> {
-  const parts = changes(sql`exists (table updated)`).map(
-    (statement, index) => sql`, ${sql.raw(`part${index}`)} as (\n${statement}\n)`,
-  );
-  const [found] = await execute<{ role: string; differs: 0 | 1; before: string; after: string | null }>(
-    db,
-    sql`with cur as (
-select chats.xmin v, ${chatRow} chat from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}
-), message as (
-select m."order", m.role, ${differs} differs from ${messages} m where m.chat_id = ${chatId} and m.id = ${messageId} and exists (table cur)
-), updated as (
-update ${chats} set version = chats.version + 1, updated_at = greatest(chats.updated_at, now())
-where chats.id = ${chatId} and chats.xmin = (select v from cur, message where differs) and chats.version = coalesce(${expectedVersion ?? null}::int, chats.version)
-returning ${chatRow} chat
-)${sql.join(parts)}
-select message.role, message.differs::int differs, cur.chat before, updated.chat after from cur cross join message left join updated on true`,
-  );
+  const asExpected = expectedVersion === undefined ? sql`` : sql` and chats.version = ${expectedVersion}::int`;
+  const parts = changes(sql`exists (table updated)`).map((statement, index) => [`part${index}`, statement]);
+  const [found] = await execute<{ role: string; differs: 0 | 1; before: string; after: string | null }>(db, {
+    with: {
+      cur: sql`select chats.xmin v, ${chatRow} chat from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}`,
+      message: sql`select m."order", m.role, ${differs} differs from ${messages} m where m.chat_id = ${chatId} and m.id = ${messageId} and exists (table cur)`,
+      updated: sql`update ${chats} set version = chats.version + 1, updated_at = greatest(chats.updated_at, now())
+where chats.id = ${chatId} and chats.xmin = (select v from cur, message where differs)${asExpected}
+returning ${chatRow} chat`,
+      ...Object.fromEntries(parts),
+    },
+    select: {
+      role: sql`message.role`,
+      differs: sql`message.differs::int`,
+      before: sql`cur.chat`,
+      after: sql`updated.chat`,
+    },
+    from: sql`cur cross join message left join updated on true`,
+  });
   if (!found) return null;
   const { role } = found;
   if (found.after !== null) return { chat: parseChat(found.after), role };

@@ -3,7 +3,7 @@ import { execute } from "../database/execute.ts";
 import { type Asker, type ChatTables, ownedByAsker } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
 import { chatRow, parseChat } from "./chat-row.ts";
-import { parseTurn, runningTurns, type StoredChat, type StoredMessage } from "./load-chat.ts";
+import { loadedColumns, marksOfTurns, type StoredChat, type StoredMessage, turnsIn } from "./load-chat.ts";
 
 /** Which messages of a chat are wanted. */
 export interface Window {
@@ -46,38 +46,36 @@ export async function loadWindow(
       ? sql`${order} <= coalesce((select o from edge), 2147483647)`
       : sql`${order} < (select o from edge)`;
 
-  const loaded = await execute<StoredMessage & { kind: 0 | 1 | 2 | 3 | 4 }>(
-    db,
-    sql`with chat as (
-select ${chatRow} chat, chats.xmin::text v from ${chats} where chats.id = ${chatId} and ${ownedByAsker(chats, asker)}
-), edge as (
-select m."order" o from ${messages} m where m.chat_id = ${chatId} and m.id = ${edge}::text and exists (table chat)
-), keys as (
-select m."order" o, m.role from ${messages} m where m.chat_id = ${chatId} and exists (table chat) and ${inWindow(sql`m."order"`)}
-order by m."order" desc limit ${2 * limit}::bigint
-), first as (
-select coalesce(max(o) filter (where n >= ${limit}::bigint and role = 'user'), min(o)) o
-from (select o, role, row_number() over (order by o desc) n from keys) numbered
-)
-select 0 kind, case when exists (table edge) then '' end id, null role, chat parts, null metadata,
+  const loaded = await execute<StoredMessage & { kind: 0 | 1 | 2 | 3 | 4 }>(db, {
+    with: {
+      chat: sql`select ${chatRow} chat, chats.xmin::text v from ${chats} where chats.id = ${chatId} and ${ownedByAsker(chats, asker)}`,
+      edge: sql`select m."order" o from ${messages} m where m.chat_id = ${chatId} and m.id = ${edge}::text and exists (table chat)`,
+      keys: sql`select m."order" o, m.role from ${messages} m where m.chat_id = ${chatId} and exists (table chat) and ${inWindow(sql`m."order"`)}
+order by m."order" desc limit ${2 * limit}::bigint`,
+      first: sql`select coalesce(max(o) filter (where n >= ${limit}::bigint and role = 'user'), min(o)) o
+from (select o, role, row_number() over (order by o desc) n from keys) numbered`,
+      loaded: sql`select 0 kind, case when exists (table edge) then '' end id, null role, chat parts, null metadata,
 (exists (select from ${messages} m where m.chat_id = ${chatId} and m."order" < (select o from first)))::int "order", v digest from chat
 union all
-select 1, m.id, m.role, m.parts::text, m.metadata::text, m."order", encode(m.digest, 'hex')
+select 1, m.id, m.role, m.parts::text, m.metadata::text, m."order", ''
 from ${messages} m where m.chat_id = ${chatId} and m."order" >= (select o from first) and ${inWindow(sql`m."order"`)}${
-      through === undefined
-        ? sql``
-        : sql`
+        through === undefined
+          ? sql``
+          : sql`
 union all
 select 3, m.id, m.role, '', null, m."order", encode(m.digest, 'hex') from ${messages} m where m.chat_id = ${chatId} and m."order" > (select o from edge)`
-    }${
-      candidates.length === 0
-        ? sql``
-        : sql`
+      }${
+        candidates.length === 0
+          ? sql``
+          : sql`
 union all
 select 4, m.id, null, null, null, 0, null from ${messages} m where m.chat_id = ${chatId} and m."order" <= (select o from edge)
 and m.id in (select json_array_elements_text(${JSON.stringify(candidates)}::text::json))`
-    }${forTurn ? runningTurns(turns, chatId) : sql``}`,
-  );
+      }${forTurn ? marksOfTurns(turns, chatId) : sql``}`,
+    },
+    select: loadedColumns,
+    from: sql`loaded`,
+  });
   const [chat] = loaded.filter(({ kind }) => kind === 0);
   if (!chat) return null;
   const rows = loaded.filter(({ kind }) => kind === 1 || kind === 3).sort((a, b) => a.order - b.order);
@@ -86,7 +84,7 @@ and m.id in (select json_array_elements_text(${JSON.stringify(candidates)}::text
     rowVersion: chat.digest,
     rows,
     firstOrder: rows[0]?.order ?? 0,
-    turns: loaded.filter(({ kind }) => kind === 2).map(parseTurn),
+    ...turnsIn(loaded),
     hasMore: chat.order === 1,
     isFound: chat.id !== null,
     taken: loaded.filter(({ kind }) => kind === 4).map(({ id }) => id),

@@ -16,7 +16,7 @@ export interface MessageRow {
   role: string;
   parts: string;
   metadata: string | null;
-  /** 16 bytes in hex that stand for everything above; see {@link digestOf}. */
+  /** 16 bytes in hex that stand for everything above, or "" where {@link digestOf} has to be asked. */
   digest: string;
 }
 
@@ -42,17 +42,20 @@ export function toRow(message: MessageEnvelope, path: InvalidChatIssue["path"]):
   const { id, role } = message;
   const parts = serialise(message.parts, [...path, "parts"], "[");
   const metadata = message.metadata === undefined ? null : serialise(message.metadata, [...path, "metadata"]);
-  return { id, role, parts, metadata, digest: digestOf({ id, role, parts, metadata }) };
+  return { id, role, parts, metadata, digest: computeDigest({ id, role, parts, metadata }) };
 }
 
 /** The same message with other parts, which came from JSON. */
 export function withParts({ id, role, metadata }: MessageRow, parts: readonly unknown[]): MessageRow {
   const row = { id, role, parts: JSON.stringify(parts), metadata };
-  return { ...row, digest: digestOf(row) };
+  return { ...row, digest: computeDigest(row) };
 }
 
+/** The digest of a message also if it was loaded without: few are asked for it. */
+export const digestOf = (row: MessageRow): string => row.digest || computeDigest(row);
+
 /** The bytes that the generated column `digest` holds once the message is stored (its expression is in schema.ts). */
-function digestOf({ id, role, parts, metadata }: Omit<MessageRow, "digest">): string {
+function computeDigest({ id, role, parts, metadata }: Omit<MessageRow, "digest">): string {
   return hash("sha256", `${withLength(id)}${withLength(role)}${withLength(metadata ?? "")}${parts}`, "hex").slice(
     0,
     32,
@@ -86,7 +89,7 @@ export interface Difference {
   removed: string[];
   moved: { id: string; order: number }[];
   /** New, or changed in what they say. */
-  changed: (MessageRow & { order: number })[];
+  changed: (MessageRow & { order: number; isStored: boolean })[];
   isEmpty: boolean;
 }
 
@@ -106,12 +109,15 @@ export function difference(stored: readonly StoredDigest[], rows: readonly Messa
     const order = firstOrder + start + index;
     const before = storedById.get(row.id);
     storedById.delete(row.id);
-    if (before?.digest !== row.digest) changed.push({ ...row, order });
+    if (!before || !saysTheSame(before, row)) changed.push({ ...row, order, isStored: before !== undefined });
     else if (before.order !== order) moved.push({ id: row.id, order });
   }
   const removed = [...storedById.keys()];
   return { removed, moved, changed, isEmpty: removed.length + moved.length + changed.length === 0 };
 }
+
+const saysTheSame = (stored: StoredDigest | MessageRow, row: MessageRow) =>
+  stored === row || ("parts" in stored ? digestOf(stored) : stored.digest) === digestOf(row);
 
 /** Statements of at most 1,000 messages, and of about 4 million characters unless a single message is larger. */
 export function chunks<Row extends MessageRow>(rows: readonly Row[]): Row[][] {

@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
-import { execute } from "../database/execute.ts";
+import { execute, executeChange } from "../database/execute.ts";
+import { columnsNamed } from "../database/statement.ts";
 import { ChatOwnershipError } from "../errors.ts";
 import { type Asker, type ChatTables, ownedBy, ownedByAsker } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
@@ -16,7 +17,7 @@ export interface Change extends Asker {
   /** Of one that is there. */
   newTitle?: string | undefined;
   /** As it was read, whole or from a message on; null if there was no such chat. */
-  stored: Pick<StoredChat, "rowVersion" | "rows" | "firstOrder"> | null;
+  stored: Pick<StoredChat, "chat" | "rowVersion" | "rows" | "firstOrder"> | null;
   /** The conversation afterwards. What is still the same object costs nothing. */
   rows: readonly MessageRow[];
   /** What else has to happen, or not, together with it: statements that do something only `when` the chat is as it was read. */
@@ -36,65 +37,66 @@ export async function saveChange(
   tables: ChatTables,
   change: Change,
   settings: StoreSettings,
-): Promise<{ chat: Chat; rowVersion: string } | undefined> {
+): Promise<SavedChange | undefined> {
   const { chats } = tables;
   const { chatId, title = "", newTitle, stored, rows, also = () => [], ...asker } = change;
   const changes = difference(stored?.rows ?? [], rows, stored?.firstOrder);
-  const isNews = !changes.isEmpty || newTitle !== undefined;
-  const touched = stored
-    ? sql`update ${chats} set ${isNews ? sql`version = chats.version + 1, updated_at = greatest(chats.updated_at, now())` : sql`version = chats.version`}${
-        newTitle === undefined ? sql`` : sql`, title = ${newTitle}`
-      }
-where chats.id = ${chatId} and ${ownedByAsker(chats, asker)} and chats.xmin = ${stored.rowVersion}::text::xid returning ${chatRow} chat, chats.xmin::text v`
-    : // Its xmin, which a partitioned table does not give of a row that is inserted.
-      sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${asker.userId}, ${title}) on conflict do nothing
-returning ${chatRow} chat, pg_current_xact_id()::xid::text v`;
-  const owned = sql`(select ${ownedBy(chats, asker.userId)} from ${chats} where chats.id = ${chatId})::int owned`;
   const statements = (when: SQL) => [
     ...differenceStatements(tables, chatId, changes, when),
     ...also(when, changes.removed),
   ];
+  return stored ? update(stored) : create();
 
-  // A policy does not see a chat that the same statement creates, and refuses its messages. In both cases `db` is a transaction.
-  const oneByOne = settings.portable || (settings.rowLevelSecurity && !stored);
-  const result = oneByOne ? await saveOneByOne() : await saveInOneStatement();
-  if (result && result.chat !== null) return { chat: parseChat(result.chat), rowVersion: result.v };
-  // Policies hide other users' chats.
-  if (!stored && (result?.owned === 0 || (settings.rowLevelSecurity && result?.owned === null))) {
-    throw new ChatOwnershipError({ chatId });
-  }
-  return undefined;
-
-  async function saveInOneStatement(): Promise<Saved | Refused | undefined> {
-    const parts = statements(sql`exists (table touched)`).map(
-      (statement, index) => sql`, ${sql.raw(`part${index}`)} as (\n${statement}\n)`,
-    );
-    const [result] = await execute<Saved | Refused>(
-      db,
-      sql`with touched as (
-${touched}
-)${sql.join(parts)}
-select chat, v, ${stored ? sql`1 owned` : owned} from (values (1)) one left join touched on true`,
-    );
-    return result;
+  async function update({ chat, rowVersion }: NonNullable<Change["stored"]>): Promise<SavedChange | undefined> {
+    const isNews = !changes.isEmpty || newTitle !== undefined;
+    const counted = isNews
+      ? sql`version = chats.version + 1, updated_at = greatest(chats.updated_at, now())`
+      : sql`version = chats.version`;
+    const touch = sql`update ${chats} set ${counted}${newTitle === undefined ? sql`` : sql`, title = ${newTitle}`}
+where chats.id = ${chatId} and ${ownedByAsker(chats, asker)} and chats.xmin = ${rowVersion}::text::xid
+returning (extract(epoch from chats.updated_at) * 1000)::text updated, chats.xmin::text v`;
+    const touched = await write<{ updated: string; v: string }>(touch, "updated", "v");
+    if (!touched) return undefined;
+    // All else is as it was read, or the row would be another.
+    const saved = { ...chat, title: newTitle ?? chat.title, updatedAt: new Date(Number(touched.updated)) };
+    return { chat: isNews ? { ...saved, version: chat.version + 1 } : saved, rowVersion: touched.v };
   }
 
-  async function saveOneByOne(): Promise<Saved | Refused | undefined> {
-    const [saved] = await execute<Saved>(db, touched);
-    if (!saved) return (await execute<Refused>(db, sql`select null chat, null v, ${owned}`))[0];
-    for (const statement of statements(sql`true`)) await db.execute(statement);
-    return saved;
+  async function create(): Promise<SavedChange | undefined> {
+    // Its xmin, which a partitioned table does not give of a row that is inserted.
+    const insert = sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${asker.userId}, ${title}) on conflict do nothing
+returning ${chatRow} chat, pg_current_xact_id()::xid::text v`;
+    const created = await write<{ chat: string; v: string }>(insert, "chat", "v");
+    if (created) return { chat: parseChat(created.chat), rowVersion: created.v };
+    const [taken] = await execute<{ owned: 0 | 1 }>(db, {
+      with: { taken: sql`select ${ownedBy(chats, asker.userId)} owned from ${chats} where chats.id = ${chatId}` },
+      select: { owned: sql`owned::int` },
+      from: sql`taken`,
+    });
+    // Policies hide other users' chats.
+    if (taken?.owned === 0 || (settings.rowLevelSecurity && !taken)) throw new ChatOwnershipError({ chatId });
+    return undefined;
+  }
+
+  /** The chat's row, and all that goes with it if that could be written. */
+  async function write<Row extends object>(touch: SQL, ...returned: (keyof Row & string)[]): Promise<Row | undefined> {
+    // A policy does not see a chat that the same statement creates, and refuses its messages. In both cases `db` is a transaction.
+    if (settings.portable || (settings.rowLevelSecurity && !stored)) {
+      const [touched] = await executeChange<Row>(db, touch, ...returned);
+      if (touched) for (const statement of statements(sql`true`)) await executeChange(db, statement);
+      return touched;
+    }
+    const parts = statements(sql`exists (table touched)`).map((statement, index) => [`part${index}`, statement]);
+    const [touched] = await execute<Row>(db, {
+      with: { touched: touch, ...Object.fromEntries(parts) },
+      select: columnsNamed<Row>(...returned),
+      from: sql`touched`,
+    });
+    return touched;
   }
 }
 
-interface Saved {
-  chat: string;
-  v: string;
-}
-
-interface Refused {
-  chat: null;
-  v: null;
-  /** Null if there is no such chat, or none that can be seen. */
-  owned: 0 | 1 | null;
+interface SavedChange {
+  chat: Chat;
+  rowVersion: string;
 }

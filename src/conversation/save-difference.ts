@@ -1,10 +1,10 @@
-import { eq, type SQL, sql } from "drizzle-orm";
-import { execute } from "../database/execute.ts";
+import { type SQL, sql } from "drizzle-orm";
+import { execute, executeChange } from "../database/execute.ts";
 import { ChatConflictError, ChatOwnershipError } from "../errors.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
 import { chatRow, parseChat } from "./chat-row.ts";
-import { chunks, type Difference, difference, type Save } from "./messages.ts";
+import { chunks, type Difference, difference, type MessageRow, type Save, type StoredDigest } from "./messages.ts";
 
 /** Thrown to roll back the lock's increment of the version when it turns out that there is nothing to save. */
 export class Unchanged {
@@ -28,10 +28,10 @@ export async function saveDifference(
 
   const stored = locked.version === 1 ? null : { ...locked, version: locked.version - 1 };
   const storedMessages = stored
-    ? await tx
-        .select({ id: messages.id, order: messages.order, digest: sql<string>`encode(${messages.digest}, 'hex')` })
-        .from(messages)
-        .where(eq(messages.chatId, chatId))
+    ? await execute<StoredDigest>(tx, {
+        select: { id: sql`m.id`, order: sql`m."order"`, digest: sql`encode(m.digest, 'hex')` },
+        from: sql`${messages} m where m.chat_id = ${chatId}`,
+      })
     : [];
   const changes = difference(storedMessages, rows);
 
@@ -41,13 +41,11 @@ export async function saveDifference(
     throw new ChatConflictError({ chatId, expectedVersion, actualVersion: stored?.version ?? null });
   }
 
-  for (const statement of differenceStatements(tables, chatId, changes)) await tx.execute(statement);
+  for (const statement of differenceStatements(tables, chatId, changes)) await executeChange(tx, statement);
   if (!stored) return locked;
-  const [saved] = await execute<{ chat: string }>(
-    tx,
-    sql`update ${chats} set title = coalesce(${title ?? null}, chats.title), updated_at = greatest(chats.updated_at, now())
-where chats.id = ${chatId} and ${ownedBy(chats, userId)} returning ${chatRow} chat`,
-  );
+  const update = sql`update ${chats} set title = coalesce(${title ?? null}, chats.title), updated_at = greatest(chats.updated_at, now())
+where chats.id = ${chatId} and ${ownedBy(chats, userId)} returning ${chatRow} chat`;
+  const [saved] = await executeChange<{ chat: string }>(tx, update, "chat");
   return saved ? parseChat(saved.chat) : locked;
 }
 
@@ -69,7 +67,7 @@ async function lockChat(
     : [sql`${create} (id) do update ${countUp}`];
   // Twice, because the chat may have been created between the two ways.
   for (const way of [...ways, ...ways]) {
-    const [locked] = await execute<{ chat: string }>(tx, sql`${way} returning ${chatRow} chat`);
+    const [locked] = await executeChange<{ chat: string }>(tx, sql`${way} returning ${chatRow} chat`, "chat");
     if (locked) return parseChat(locked.chat);
     if (!rowLevelSecurity) return undefined;
   }
@@ -96,16 +94,34 @@ where m.chat_id = ${chatId} and m.id = x.id and ${when}`,
     );
   }
   for (const chunk of chunks(changed)) {
-    // No json parameters: a driver that is told of one would serialise the text once more.
-    const values = chunk.map((row) => sql`(${row.order}::int,${row.id},${row.role},${row.parts},${row.metadata})`);
+    const { columns, source } = insertable(chunk);
+    const instead = chunk.some(({ isStored }) => isStored)
+      ? sql`
+on conflict (chat_id, id) do update set "order" = excluded."order", role = excluded.role, parts = excluded.parts, metadata = excluded.metadata`
+      : sql``;
     statements.push(
       sql`insert into ${messages} (chat_id, id, "order", role, parts, metadata)
-select ${chatId}, a.id, a.o, a.role, a.parts::json, a.metadata::json from (values ${sql.join(values, sql`,`)}) a (o, id, role, parts, metadata)
-where ${when}
-on conflict (chat_id, id) do update set "order" = excluded."order", role = excluded.role, parts = excluded.parts, metadata = excluded.metadata`,
+select ${chatId}, ${columns}${source && sql` from ${source}`} where ${when}${instead}`,
     );
   }
   return statements;
+}
+
+/**
+ * The columns `id, "order", role, parts, metadata` of messages, and a `source` of their own if they are several: one alone is planned
+ * in less time. No json parameters: a driver that is told of one would serialise the text once more.
+ */
+export function insertable(rows: readonly (MessageRow & { order: number })[]): { columns: SQL; source?: SQL } {
+  const [row, ...others] = rows;
+  if (row && others.length === 0) {
+    const { id, order, role, parts, metadata } = row;
+    return { columns: sql`${id}, ${order}::int, ${role}, ${parts}::text::json, ${metadata}::text::json` };
+  }
+  const values = rows.map((row) => sql`(${row.id},${row.order}::int,${row.role},${row.parts},${row.metadata})`);
+  return {
+    columns: sql`a.id, a.o, a.role, a.parts::json, a.metadata::json`,
+    source: sql`(values ${sql.join(values, sql`,`)}) a (id, o, role, parts, metadata)`,
+  };
 }
 
 /** One text parameter in place of many: a statement takes at most 65,535, and drivers differ in how they send arrays. */

@@ -1,4 +1,5 @@
 import { sql } from "drizzle-orm";
+import { execute } from "../database/execute.ts";
 import { retryOvertaken } from "../database/retry-overtaken.ts";
 import { inTransaction } from "../database/transaction.ts";
 import { type Asker, type ChatTables, ownedByAsker } from "../schema.ts";
@@ -29,9 +30,10 @@ function withLock<T>(
     db,
     async (tx) => {
       // A statement of its own: only a later one sees what was committed while this one waited.
-      await tx.execute(
-        sql`select from ${chats} where chats.id = ${chatId} and ${ownedByAsker(chats, asker)} for update`,
-      );
+      await execute(tx, {
+        select: { locked: sql`1` },
+        from: sql`${chats} where chats.id = ${chatId} and ${ownedByAsker(chats, asker)} for update`,
+      });
       return work(tx);
     },
     () => work(db),

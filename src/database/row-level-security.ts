@@ -23,19 +23,26 @@ export async function asUser<T>(
 ): Promise<T> {
   if (!rowLevelSecurity) return work(db);
   return inTransaction(db, async (tx) => {
-    const [before] = await execute<{ user: string | null; claimed: string | null }>(
-      tx,
-      sql`with before as materialized (select current_setting(${ownerSetting}, true) "user", current_setting(${claimedFromSetting}, true) claimed)
-select "user", claimed, ${set(userId, evenIfClaimed ? userId : "")} from before`,
-    );
+    const [before] = await execute<{ user: string | null; claimed: string | null }>(tx, {
+      with: {
+        // `offset 0` has it read before it is set.
+        before: sql`select current_setting(${ownerSetting}, true) "user", current_setting(${claimedFromSetting}, true) claimed offset 0`,
+      },
+      select: { user: sql`"user"`, claimed: sql`claimed`, ...set(userId, evenIfClaimed ? userId : "") },
+      from: sql`before`,
+    });
     const result = await work(tx);
-    if (isTransaction(db)) await tx.execute(sql`select ${set(before?.user ?? "", before?.claimed ?? "")}`);
+    if (isTransaction(db)) {
+      await execute(tx, { select: set(before?.user ?? "", before?.claimed ?? ""), from: sql`(select) once` });
+    }
     return result;
   });
 }
 
-const set = (owner: string, claimedFrom: string) =>
-  sql`set_config(${ownerSetting}, ${owner}, true), set_config(${claimedFromSetting}, ${claimedFrom}, true)`;
+const set = (owner: string, claimedFrom: string) => ({
+  ownerSet: sql`set_config(${ownerSetting}, ${owner}, true)`,
+  claimedFromSet: sql`set_config(${claimedFromSetting}, ${claimedFrom}, true)`,
+});
 
 /**
  * The policies, as SQL for a schema named by a quoted identifier. They hold for every role but the tables' owner, superusers

@@ -3,6 +3,8 @@ import type { ChatTables } from "../schema.ts";
 import { sqlStateOf } from "./sqlstate.ts";
 
 const statementTooComplex = "54001";
+/** There is none of this name on this connection, or one already. */
+const preparedStatementLost = new Set(["26000", "42P05"]);
 
 /**
  * Whatever `work` throws, the caller gets a {@link ChatStoreError}. The driver's message is not repeated in it: Drizzle's
@@ -18,6 +20,14 @@ export async function withTypedErrors<T>(verb: string, { schema }: ChatTables, w
     if (state === statementTooComplex) {
       const issue = { path: [], message: "holds parts or metadata that are nested too deeply; flatten them" };
       throw new InvalidChatError([issue], { cause });
+    }
+    if (state && preparedStatementLost.has(state)) {
+      throw new ChatStoreError(
+        "QUERY_FAILED",
+        `${verb} failed with SQLSTATE ${state}, so nothing was changed: a connection did not keep a prepared statement, as behind a pooler. ` +
+          "Expected connections that do: leave out `prepare: true`, connect directly, or set max_prepared_statements of PgBouncer 1.21 or newer.",
+        { cause },
+      );
     }
     const noSuchSchemaTableOrColumn = state === "3F000" || state === "42P01" || state === "42703";
     throw noSuchSchemaTableOrColumn && !isOfFunction(cause)

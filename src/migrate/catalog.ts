@@ -1,6 +1,6 @@
 import { getTableName, is, sql } from "drizzle-orm";
 import { PgTable } from "drizzle-orm/pg-core";
-import { execute } from "../database/execute.ts";
+import { executeText } from "../database/execute.ts";
 import { chatTables, defaultSchema } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
 
@@ -17,7 +17,7 @@ export type Catalog = Record<string, string>;
 export async function readCatalog(tx: ChatDatabase, schemaName: string): Promise<Catalog> {
   // Postgres leaves the schema's name out of definitions when the schema is the search path.
   await tx.execute(sql`select set_config('search_path', quote_ident(${schemaName}), true)`);
-  const rows = await execute<{ object: string; definition: string }>(
+  const rows = await executeText<{ object: string; definition: string }>(
     tx,
     sql`
 with tables as (

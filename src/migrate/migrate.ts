@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { execute } from "../database/execute.ts";
+import { executeText } from "../database/execute.ts";
 import { sqlStateOf } from "../database/sqlstate.ts";
 import { MigrationError } from "../errors.ts";
 import { migrateOptions, parseInput } from "../input.ts";
@@ -97,7 +97,7 @@ async function lockTables(tx: ChatDatabase, schemaName: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await tx.transaction(async (savepoint) => {
-        const [before] = await execute<{ timeout: string }>(
+        const [before] = await executeText<{ timeout: string }>(
           savepoint,
           sql`select current_setting('lock_timeout') timeout, set_config('lock_timeout', '200ms', true)`,
         );

@@ -14,14 +14,18 @@ export interface Mark {
 
 /**
  * A turn begins: it supersedes the turns of the same question and those whose question it removes, and sweeps away what has
- * expired in this chat. All `when` the statement that they are part of has found the chat as it was read.
+ * expired in this chat, unless it `isFirst` to leave a mark there. All `when` the statement that they are part of has found the chat as it was read.
  */
 export const beginTurn =
-  ({ turns }: ChatTables, chatId: string, { id, question, answerId, replaces }: Mark) =>
+  ({ turns }: ChatTables, chatId: string, { id, question, answerId, replaces }: Mark, isFirst: boolean) =>
   (when: SQL, removed: readonly string[]): SQL[] => [
-    supersede({ turns }, chatId, [question.id, ...removed], when),
-    // No row that is superseded above: Postgres does not say what becomes of one that a statement changes twice.
-    sql`delete from ${turns} t where t.chat_id = ${chatId} and ${hasExpired} and ${when}`,
+    ...(isFirst
+      ? []
+      : [
+          supersede({ turns }, chatId, [question.id, ...removed], when),
+          // No row that is superseded above: Postgres does not say what becomes of one that a statement changes twice.
+          sql`delete from ${turns} t where t.chat_id = ${chatId} and ${hasExpired} and ${when}`,
+        ]),
     // Nothing is heard of it before its stream begins: a handler may look things up first.
     sql`insert into ${turns} (chat_id, id, question_id, question_digest, answer_id, replaces, beat_at)
 select ${chatId}, ${id}::uuid, ${question.id}, decode(${question.digest}, 'hex'), ${answerId}, ${JSON.stringify(replaces)}::text::json, now() + interval '20 seconds' where ${when}`,

@@ -1,4 +1,4 @@
-import type { MessageRow } from "../conversation/messages.ts";
+import { digestOf, type MessageRow } from "../conversation/messages.ts";
 import { InvalidChatError } from "../errors.ts";
 import { mergeAnswers } from "./continuation.ts";
 import type { Mark } from "./marks.ts";
@@ -20,9 +20,9 @@ export function placeAnswer(
   const asked = present[at];
   if (!asked) return undefined;
   if (question.role === "assistant" && answer.id === question.id) {
-    return present.with(at, asked.digest === question.digest ? answer : mergeAnswers(asked, answer));
+    return present.with(at, digestOf(asked) === digestOf(question) ? answer : mergeAnswers(asked, answer));
   }
-  if (asked.digest !== question.digest) return undefined;
+  if (digestOf(asked) !== digestOf(question)) return undefined;
   if (saysNothing(answer)) return present;
 
   // Its own beginnings, too, which others may have stored when they took this turn for dead.

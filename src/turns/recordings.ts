@@ -1,5 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
-import { execute } from "../database/execute.ts";
+import { execute, executeChange } from "../database/execute.ts";
 import { type Asker, type ChatTables, ownedByAsker } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
 
@@ -46,20 +46,23 @@ and t.ended_at is null and ${when} returning t.stop::int stopped, t.superseded::
 ${ofTurn(sql`t.chunks in (${position}::int, ${position}::int + 1)`)}`;
   const asBelieved = position === undefined ? sql`true` : sql`t.chunks = ${position}::int`;
   const silent = sql`update ${turns} t set beat_at = now() ${ofTurn(asBelieved)}`;
-  const [result] = await execute<Beat>(
-    db,
-    sql`with owned as (${ownedChat(tables, ids)}),
-beat as (${text === undefined ? silent : written})${
-      text === undefined
-        ? sql``
-        : sql`,
-piece as (insert into ${turnChunks} (chat_id, turn_id, seq, text)
-select ${ids.chatId}, ${turnId}::uuid, ${position}::int, ${text} from beat on conflict do nothing)`
-    }
-select (select count(*) from owned)::int owned, (select count(*) from beat)::int found,
-coalesce((select max(stopped) from beat), 0)::int stop, coalesce((select max(overtaken) from beat), 0)::int superseded,
-${withoutWaitingForTheDisk}`,
-  );
+  const piece = sql`insert into ${turnChunks} (chat_id, turn_id, seq, text)
+select ${ids.chatId}, ${turnId}::uuid, ${position}::int, ${text} from beat on conflict do nothing`;
+  const [result] = await execute<Beat & { synchronousCommit: string }>(db, {
+    with: {
+      owned: ownedChat(tables, ids),
+      beat: text === undefined ? silent : written,
+      ...(text !== undefined && { piece }),
+    },
+    select: {
+      owned: sql`(select count(*) from owned)::int`,
+      found: sql`(select count(*) from beat)::int`,
+      stop: sql`coalesce((select max(stopped) from beat), 0)::int`,
+      superseded: sql`coalesce((select max(overtaken) from beat), 0)::int`,
+      synchronousCommit: withoutWaitingForTheDisk,
+    },
+    from: sql`(select) once`,
+  });
   return result ?? { owned: 0, found: 0, stop: 0, superseded: 0 };
 }
 
@@ -93,15 +96,17 @@ export async function readRecording(
 ): Promise<{ turn: RecordedTurn; texts: string[]; isLastPage: boolean } | undefined> {
   const { turns, turnChunks } = tables;
   const chosen = turnId ? sql`t.id = ${turnId}::uuid` : sql`t.ended_at is null and (t.chunks > 0 or not ${isStale})`;
-  const rows = await execute<{ turn: string; seq: number | null; piece: string | null }>(
-    db,
-    sql`with owned as (${ownedChat(tables, ids)}),
-turn as (select t.id, json_build_array(t.id, t.question_id, t.answer_id, t.chunks, t.ended_at is not null, t.interrupted, ${isStale})::text found
-from ${turns} t where t.chat_id = ${ids.chatId} and exists (table owned) and not t.superseded and ${chosen} order by t.started_at desc, t.id limit 1)
-select turn.found turn, k.seq, k.text piece from turn left join lateral (
+  const rows = await execute<{ turn: string; seq: number | null; piece: string | null }>(db, {
+    with: {
+      owned: ownedChat(tables, ids),
+      turn: sql`select t.id, json_build_array(t.id, t.question_id, t.answer_id, t.chunks, t.ended_at is not null, t.interrupted, ${isStale})::text found
+from ${turns} t where t.chat_id = ${ids.chatId} and exists (table owned) and not t.superseded and ${chosen} order by t.started_at desc, t.id limit 1`,
+    },
+    select: { turn: sql`turn.found`, seq: sql`k.seq`, piece: sql`k.text` },
+    from: sql`turn left join lateral (
 select k.seq, k.text from ${turnChunks} k where k.chat_id = ${ids.chatId} and k.turn_id = turn.id and k.seq >= ${position}::int order by k.seq limit ${pageLength}
 ) k on true order by k.seq`,
-  );
+  });
   const [first] = rows;
   if (!first) return undefined;
   const [id, questionId, answerId, chunks, isEnded, isInterrupted, isDead] = JSON.parse(first.turn);
@@ -126,14 +131,16 @@ export async function readWholeRecording(db: ChatDatabase, tables: ChatTables, i
 
 /** Its writer will not write any more, and says so: others need not wait until its silence has become long. */
 export async function abandon(db: ChatDatabase, tables: ChatTables, ids: Ids, turnId: string): Promise<void> {
-  await db.execute(sql`update ${tables.turns} t set beat_at = 'epoch' where t.chat_id = ${ids.chatId} and t.id = ${turnId}::uuid
-and t.ended_at is null and t.chunks > 0 and exists (${ownedChat(tables, ids)})`);
+  const forgotten = sql`update ${tables.turns} t set beat_at = 'epoch' where t.chat_id = ${ids.chatId} and t.id = ${turnId}::uuid
+and t.ended_at is null and t.chunks > 0 and exists (${ownedChat(tables, ids)})`;
+  await executeChange(db, forgotten);
 }
 
 /** Takes away what this chat's turns have left that ended a minute ago. */
 export async function sweep(db: ChatDatabase, tables: ChatTables, ids: Ids): Promise<void> {
-  await db.execute(sql`delete from ${tables.turns} t where t.chat_id = ${ids.chatId}
-and t.ended_at < now() - interval '60 seconds' and exists (${ownedChat(tables, ids)})`);
+  const expired = sql`delete from ${tables.turns} t where t.chat_id = ${ids.chatId}
+and t.ended_at < now() - interval '60 seconds' and exists (${ownedChat(tables, ids)})`;
+  await executeChange(db, expired);
 }
 
 /** Asks the turns to stop that run; with `messageId`, only the one that answers or writes this message. */
@@ -144,10 +151,8 @@ export async function askToStop(
   messageId: string | undefined,
 ): Promise<boolean> {
   const which = messageId === undefined ? sql`true` : sql`${messageId} in (t.question_id, t.answer_id)`;
-  const asked = await execute(
-    db,
-    sql`update ${tables.turns} t set stop = true where t.chat_id = ${ids.chatId} and t.ended_at is null and not t.superseded
-and ${which} and exists (${ownedChat(tables, ids)}) returning 1 asked`,
-  );
+  const stop = sql`update ${tables.turns} t set stop = true where t.chat_id = ${ids.chatId} and t.ended_at is null and not t.superseded
+and ${which} and exists (${ownedChat(tables, ids)}) returning 1 asked`;
+  const asked = await executeChange<{ asked: 1 }>(db, stop, "asked");
   return asked.length > 0;
 }

@@ -1,7 +1,7 @@
 import type { UIMessage } from "ai";
 import { loadChat, type RunningTurn, type StoredChat } from "../conversation/load-chat.ts";
 import { loadWindow, type Window } from "../conversation/load-window.ts";
-import { type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
+import { digestOf, type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
 import { saveChange } from "../conversation/save-change.ts";
 import type { ChatTables } from "../schema.ts";
 import type { ChatDatabase, StoreSettings } from "../types.ts";
@@ -53,7 +53,7 @@ async function recoverTurns(
     const turns = present.turns.map((other) =>
       other.id === turn.id ? { ...other, isInterrupted: true, isRecoverable: false } : other,
     );
-    present = { ...saved, firstOrder: 0, rows: rows.map((row, order) => ({ ...row, order })), turns };
+    present = { ...saved, firstOrder: 0, hasMarks: true, rows: rows.map((row, order) => ({ ...row, order })), turns };
   }
   return present;
 }
@@ -61,7 +61,7 @@ async function recoverTurns(
 /** @returns undefined if there is nothing to place, or its question is not there any more, or not as it was asked. */
 async function placeRecording(rows: readonly MessageRow[], turn: RunningTurn, chunks: readonly Chunk[]) {
   const asked = rows.find(({ id }) => id === turn.questionId);
-  if (!asked || asked.digest !== turn.questionDigest) return undefined;
+  if (!asked || digestOf(asked) !== turn.questionDigest) return undefined;
   const isContinuation = asked.role === "assistant";
   const base = isContinuation ? toMessage(asked) : { id: turn.answerId, role: "assistant" as const, parts: [] };
   const message = await assemble(base, chunks);

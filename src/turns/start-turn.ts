@@ -1,9 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
-import type { StoredChat } from "../conversation/load-chat.ts";
 import { lastOf, loadWindow } from "../conversation/load-window.ts";
-import { type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
-import { saveChange } from "../conversation/save-change.ts";
+import { digestOf, type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
+import { type Change, saveChange } from "../conversation/save-change.ts";
 import { takeTurns } from "../conversation/take-turns.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { refuseTransaction } from "../database/transaction.ts";
@@ -42,11 +41,12 @@ export async function startTurn<M extends UIMessage>(
   const newAnswerId = randomUUID();
 
   // Before a token is generated: what a person has asked is not lost with the answer.
-  const { stored, mark } = await asUser(db, ids, settings, (db) => takeTurns(db, tables, ids, settings, saveQuestion));
-  const { chat } = stored;
-  const end = stored.rows.findIndex((row) => row.id === mark.question.id) + 1;
-  const shown = limit === undefined ? stored.rows.slice(0, end) : lastOf(stored.rows.slice(0, end), limit);
+  const asked = await asUser(db, ids, settings, (db) => takeTurns(db, tables, ids, settings, saveQuestion));
+  const { chat, mark, before, fromQuestion } = asked;
+  const conversation = [...before, mark.question];
+  const shown = limit === undefined ? conversation : lastOf(conversation, limit);
   const messages = shown.map((row) => toMessage<M>(row));
+  const idsBefore = before.map(({ id }) => id);
 
   const stopping = new AbortController();
   const inTheirName = <T>(work: (db: ChatDatabase) => Promise<T>) => asUser(db, running, settings, work);
@@ -71,19 +71,27 @@ export async function startTurn<M extends UIMessage>(
     consumeSseStream: recording.consume,
   };
 
-  async function saveQuestion(db: ChatDatabase): Promise<{ stored: StoredChat; mark: Mark } | undefined> {
+  async function saveQuestion(db: ChatDatabase): Promise<Asked | undefined> {
     const window = limit === undefined ? undefined : { limit, through: sent.id };
     const stored = await loadRecovered(db, tables, ids, settings, window);
     if (stored === undefined) return undefined;
     const placed = placeQuestion(stored, sent, { ...meaning, clientTools });
     if (!placed) throw conflict(null, stored?.chat);
     const { rows, question, replaces } = placed;
-    const mark = { id, question, answerId: question.role === "user" ? newAnswerId : question.id, replaces };
-    const change = { ...ids, title, stored, rows, also: beginTurn(tables, chatId, mark) };
+    const answerId = question.role === "user" ? newAnswerId : question.id;
+    const mark = { id, question: { ...question, digest: digestOf(question) }, answerId, replaces };
+    const change = { ...ids, title, stored, rows, also: beginTurn(tables, chatId, mark, !stored?.hasMarks) };
     const saved = await saveChange(db, tables, change, settings);
-    const firstOrder = stored?.firstOrder ?? 0;
-    const ordered = rows.map((row, index) => ({ ...row, order: firstOrder + index }));
-    return saved && { stored: { ...saved, rows: ordered, firstOrder, turns: [] }, mark };
+    if (!saved) return undefined;
+    const at = rows.findIndex(({ id }) => id === question.id);
+    const firstOrder = (stored?.firstOrder ?? 0) + at;
+    const following = rows.slice(at).map((row, index) => ({ ...row, order: firstOrder + index }));
+    return {
+      chat: saved.chat,
+      mark,
+      before: rows.slice(0, at),
+      fromQuestion: { ...saved, rows: following, firstOrder },
+    };
   }
 
   async function endWith(event: { responseMessage: M }): Promise<void> {
@@ -106,22 +114,22 @@ export async function startTurn<M extends UIMessage>(
 
   async function saveAnswer(answer: MessageRow): Promise<void> {
     // On what this turn knows, of which nothing is read again. Only when overtaken, on what is stored by then.
-    const candidates = answer.id === mark.answerId ? [] : [answer.id];
-    const isKnown = candidates.length === 0 || limit === undefined;
-    let known = isKnown && !settings.portable ? stored : undefined;
-    const fromQuestion = { limit: 1, through: mark.question.id, candidates, forTurn: true };
+    const isNew = answer.id === mark.answerId;
+    let known = (isNew || limit === undefined) && !settings.portable ? fromQuestion : undefined;
+    const window = { limit: 1, through: mark.question.id, candidates: [answer.id], forTurn: true };
     await inTheirName((db) =>
       takeTurns(db, tables, running, settings, async (db) => {
-        const loaded = known ? null : await loadWindow(db, tables, running, fromQuestion);
+        const loaded = known ? undefined : await loadWindow(db, tables, running, window);
         const present = known ?? loaded;
         // The mark goes with the chat, also if that was made again since.
-        if (!known && !present?.turns.some((turn) => turn.id === id)) {
+        if (loaded !== undefined && !loaded?.turns.some((turn) => turn.id === id)) {
           // The first try may have been stored, and only its confirmation been lost.
-          if (present?.rows.some(({ id, digest }) => id === answer.id && digest === answer.digest)) return present;
+          if (present?.rows.some((row) => row.id === answer.id && digestOf(row) === answer.digest)) return present;
           throw conflict(chat.version, present?.chat);
         }
         known = undefined;
-        const rows = present && placeAnswer(present.rows, mark, answer, loaded?.taken);
+        const taken = loaded ? loaded.taken : isNew ? [] : idsBefore;
+        const rows = present && placeAnswer(present.rows, mark, answer, taken);
         if (!rows) throw conflict(chat.version, present?.chat);
         const also = endTurn(tables, chatId, { id, isRecorded: recording.hasBegun() });
         return saveChange(db, tables, { ...running, stored: present, rows, also }, settings);
@@ -132,6 +140,16 @@ export async function startTurn<M extends UIMessage>(
   function conflict(expectedVersion: number | null, present: Chat | undefined) {
     return new ChatConflictError({ chatId, expectedVersion, actualVersion: present?.version ?? null });
   }
+}
+
+/** A question that is stored. */
+interface Asked {
+  chat: Chat;
+  mark: Mark;
+  /** The conversation before it, as far as it was loaded. */
+  before: readonly MessageRow[];
+  /** What is stored from it on: all that its answer has to know. */
+  fromQuestion: Change["stored"];
 }
 
 /** Out here, where what the timer keeps in memory is no conversation. */

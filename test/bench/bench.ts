@@ -10,7 +10,19 @@ import { countingProxy } from "../counting-proxy.ts";
 import { startPostgres } from "../postgres.ts";
 import { connect, listStatement, plainTables } from "./contenders.ts";
 import { buffersOf, longChatTable, measureLongChats } from "./long-chats.ts";
-import { clients, fill, lengths, raceConcurrentSaves, raceLists, raceLoads, raceSaves, reader } from "./races.ts";
+import {
+  clients,
+  fill,
+  lengths,
+  type Outcome,
+  raceLists,
+  raceLoads,
+  raceManyAnswers,
+  raceManySaves,
+  raceSaves,
+  raceTurns,
+  reader,
+} from "./races.ts";
 import { check, type Result, table } from "./report.ts";
 import { measureSearch, searchLine } from "./search.ts";
 
@@ -50,16 +62,26 @@ async function bench(url: string): Promise<boolean> {
     const results: Result[] = [];
     for (const network of ["loopback", "1 ms each way"] as const) {
       const contenders = network === "loopback" ? near : far;
-      for (const messages of lengths) {
-        results.push({ verb: "save", messages, network, ...(await raceSaves(contenders, raw, messages, seconds)) });
+      // The longest would take the same a millisecond later.
+      const raced = network === "loopback" ? lengths : lengths.slice(0, -1);
+      const report = (verb: string, messages: number | null, outcome: Outcome) =>
+        results.push({ verb, messages, network, unit: "ms", outcome });
+      for (const length of raced) report("save", length, await raceSaves(contenders, raw, length, seconds));
+      for (const part of ["question", "answer", "turn"] as const) {
+        for (const length of raced) report(part, length, await raceTurns(contenders, raw, part, length, seconds));
       }
-      for (const messages of lengths) {
-        results.push({ verb: "load", messages, network, ...(await raceLoads(contenders, messages, seconds)) });
-      }
-      results.push({ verb: "list", messages: null, network, ...(await raceLists(contenders, seconds)) });
+      for (const length of raced) report("load", length, await raceLoads(contenders, length, seconds));
+      report("list", null, await raceLists(contenders, seconds));
     }
-    const atOnce = await raceConcurrentSaves(near, raw, seconds);
-    results.push({ verb: `save, ${clients} at once`, messages: 100, network: "loopback", ...atOnce });
+    const many = [
+      ["saves", 10, await raceManySaves(near, raw, seconds)],
+      ["answers", 8, await raceManyAnswers(near, raw, seconds)],
+    ] as const;
+    for (const [verb, messages, { rates, cpu }] of many) {
+      const common = { messages, network: "loopback" } as const;
+      results.push({ ...common, verb: `${verb}, ${clients} at once`, unit: "saves/s", outcome: rates });
+      results.push({ ...common, verb: `the client's CPU for each`, unit: "µs", outcome: cpu });
+    }
 
     const longChats = await measureLongChats(near, url, raw, seconds);
     const search = await measureSearch(raw);

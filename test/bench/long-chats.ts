@@ -4,7 +4,7 @@ import pg from "pg";
 import { say } from "../conversations.ts";
 import { countingProxy } from "../counting-proxy.ts";
 import type { Contenders } from "./contenders.ts";
-import { prose } from "./races.ts";
+import { median, prose } from "./races.ts";
 import { columns } from "./report.ts";
 
 const userId = "ada";
@@ -90,8 +90,6 @@ export async function measureLongChats(
     await proxy.close();
   }
 }
-
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 /** How many pages of the database a statement touches, which is taken back. */
 export async function buffersOf(raw: pg.Client, statement: { text: string; values: unknown[] } | undefined) {

@@ -1,64 +1,62 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
 import { say } from "../conversations.ts";
-import type { Contenders } from "./contenders.ts";
+import { type Contender, type Contenders, type Name, names } from "./contenders.ts";
 
-type Name = "ours" | "tutorial" | "floor";
-const everyone = ["ours", "tutorial", "floor"] as const;
-const readers = ["ours", "floor"] as const;
-
-/** Medians; null for who did not take part. */
-export interface Outcome {
-  unit: "ms" | "saves/s";
-  ours: number;
-  tutorial: number | null;
-  floor: number;
-  rounds: number;
-}
+/** Of those who took part: medians in milliseconds, or saves a second and the client's microseconds of CPU for each. */
+export type Outcome = Partial<Record<Name, number>>;
 
 interface Entrant {
+  name: Name;
+  /** What has to be there when it runs. Not timed. */
+  before?(): Promise<unknown>;
   run(): Promise<unknown>;
   /** Undoes the run. Not timed. */
   reset?(): Promise<unknown>;
 }
 
 /** Everybody once a round, taking turns at going first, so that a noisy moment hits all alike. */
-async function race<N extends Name>(names: readonly N[], entrant: (name: N) => Entrant, seconds: number) {
+async function race(entrants: Entrant[], seconds: number): Promise<{ times: Outcome; cpu: Outcome }> {
   const warmUps = 2;
-  const times: Record<Name, number[]> = { ours: [], tutorial: [], floor: [] };
-  const field = names.map((name) => ({ name, ...entrant(name) }));
+  const times = new Map(entrants.map(({ name }) => [name, [] as number[]]));
+  const cpu = new Map(entrants.map(({ name }) => [name, [] as number[]]));
   const end = performance.now() + seconds * 1_000;
   for (let round = 0; round < warmUps + 5 || performance.now() < end; round++) {
-    for (const { name, run, reset } of field) {
+    for (const { name, before, run, reset } of entrants) {
+      await before?.();
+      const cpuBefore = process.cpuUsage();
       const start = performance.now();
       await run();
       const time = performance.now() - start;
-      if (round >= warmUps) times[name].push(time);
+      const { user, system } = process.cpuUsage(cpuBefore);
+      if (round >= warmUps) {
+        times.get(name)?.push(time);
+        cpu.get(name)?.push(user + system);
+      }
       await reset?.();
     }
-    field.push(...field.splice(0, 1));
+    entrants.push(...entrants.splice(0, 1));
   }
-  const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-  const tutorial = times.tutorial.length > 0 ? median(times.tutorial) : null;
-  return {
-    unit: "ms" as const,
-    ours: median(times.ours),
-    tutorial,
-    floor: median(times.floor),
-    rounds: times.ours.length,
-  };
+  const medians = (all: Map<Name, number[]>) =>
+    Object.fromEntries([...all].map(([name, values]) => [name, median(values)]));
+  return { times: medians(times), cpu: medians(cpu) };
 }
 
-export const lengths = [10, 100, 1_000];
+export const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+
+export const lengths = [10, 100, 1_000, 10_000];
+/** What the tutorial's way is spared. */
+const tooLong = 10_000;
 export const clients = 16;
-const savesPerClient = 3;
+/** In the races of many: what each client saves, to one chat of up to 10 messages or to so many of 8. */
+const savesPerClient = 9;
 /** Whose list of chats is read. */
 export const reader = "grace";
-const conversation = prose(Math.max(...lengths) + savesPerClient);
-const chatId = (name: Name, length: number, client = 0) => `${name} ${length} ${client}`;
+const conversation = prose(Math.max(...lengths) + 1);
+const chatId = (name: Name, length: number, more = "") => `${name} ${length} ${more}`;
 
 /** What all races start from: chats to save and load, a long list, and the chats of others around them. */
-export async function fill({ ours, tutorial }: Contenders, raw: pg.Client): Promise<void> {
+export async function fill(contenders: Contenders, raw: pg.Client): Promise<void> {
   const others = `select md5(chat::text), 'm' || n, n, 'user', json_build_array(json_build_object('text', repeat('hello ', 50)))
     from generate_series(1, 3000) chat, generate_series(0, 9) n`;
   await raw.query(
@@ -70,63 +68,154 @@ export async function fill({ ours, tutorial }: Contenders, raw: pg.Client): Prom
     insert into plain.chats select id, user_id from chat_store.chats;
     insert into plain.messages ${others}`,
   );
-  for (const length of lengths) {
-    const messages = conversation.slice(0, length);
-    for (let client = 0; client < (length === 100 ? clients : 1); client++) {
-      await ours.save(chatId("ours", length, client), messages);
-      await tutorial.save(chatId("tutorial", length, client), messages);
-      await tutorial.save(chatId("floor", length, client), messages);
+  const { ours, "delete+insert": tutorial } = contenders;
+  for (const name of names) {
+    const { save } = contenders[name].table === ours.table ? ours : tutorial;
+    for (const length of lengths) {
+      if (takesPart(name, length)) await save(chatId(name, length), conversation.slice(0, length));
     }
+    for (const id of chatsOf(name)) await save(id, conversation.slice(0, 1));
+    if (contenders[name].ask) for (const id of answeredBy(name).flat()) await save(id, conversation.slice(0, 8));
   }
   await raw.query("vacuum analyze");
 }
 
-/** Appends one message to a chat of so many; or a few, one by one, each of some clients at once to a chat of its own. */
-function append(contenders: Contenders, raw: pg.Client, length: number, { clients = 1, saves = 1 } = {}) {
-  return (name: Name): Entrant => {
-    const { save, table } = contenders[name];
-    const ids = Array.from({ length: clients }, (_, client) => chatId(name, length, client));
+const takesPart = (name: Name, length: number) => name !== "delete+insert" || length < tooLong;
+const chatsOf = (name: Name) => Array.from({ length: clients }, (_, client) => chatId(name, 1, `of ${client}`));
+const answeredBy = (name: Name) =>
+  Array.from({ length: clients }, (_, client) =>
+    Array.from({ length: savesPerClient }, (_, chat) => chatId(name, 8, `${chat} of ${client}`)),
+  );
+
+/** Takes away what comes after so many messages. Also the proof that it had been saved. */
+const cut =
+  (raw: pg.Client, { table }: Contender, ids: readonly string[], length: number, expected: number) =>
+  async () => {
+    const { rowCount } = await raw.query(`delete from ${table} where chat_id = any ($1) and "order" >= $2`, [
+      ids,
+      length,
+    ]);
+    assert.equal(rowCount, expected);
+  };
+
+/** One message more, saved with the whole conversation. */
+export async function raceSaves(contenders: Contenders, raw: pg.Client, length: number, seconds: number) {
+  const entrants = names
+    .filter((name) => takesPart(name, length))
+    .map((name): Entrant => {
+      const id = chatId(name, length);
+      const messages = conversation.slice(0, length + 1);
+      return {
+        name,
+        run: () => contenders[name].save(id, messages),
+        reset: cut(raw, contenders[name], [id], length, 1),
+      };
+    });
+  return (await race(entrants, seconds)).times;
+}
+
+export type PartOfTurn = "question" | "answer" | "turn";
+
+/** A question on a window of the chat, its answer, or both. */
+export async function raceTurns(
+  contenders: Contenders,
+  raw: pg.Client,
+  part: PartOfTurn,
+  length: number,
+  seconds: number,
+) {
+  const [question, answer] = prose(2);
+  assert(question && answer);
+  const entrants = names.flatMap((name): Entrant[] => {
+    const { ask } = contenders[name];
+    if (!ask) return [];
+    const id = chatId(name, length);
+    let end: Awaited<ReturnType<typeof ask>> | undefined;
+    const begin = async () => (end = await ask(id, { ...question, id: "question" }, length));
+    const finish = () => end?.({ ...answer, id: "answer" });
+    const reset = cut(raw, contenders[name], [id], length, part === "question" ? 1 : 2);
+    if (part === "question") return [{ name, run: begin, reset: () => forgetTurns(raw).then(reset) }];
+    if (part === "answer") return [{ name, before: begin, run: async () => finish(), reset }];
+    return [{ name, run: async () => begin().then(finish), reset }];
+  });
+  return (await race(entrants, seconds)).times;
+}
+
+const forgetTurns = (raw: pg.Client) => raw.query("delete from chat_store.turns");
+
+/** Many clients at once: saves a second, and what each takes of the client's CPU. */
+export async function raceManySaves(contenders: Contenders, raw: pg.Client, seconds: number) {
+  const entrants = names.map((name): Entrant => {
+    const ids = chatsOf(name);
     return {
+      name,
       run: () =>
         Promise.all(
           ids.map(async (id) => {
-            for (let more = 1; more <= saves; more++) await save(id, conversation.slice(0, length + more));
+            for (let more = 1; more <= savesPerClient; more++) {
+              await contenders[name].save(id, conversation.slice(0, 1 + more));
+            }
           }),
         ),
-      reset: async () => {
-        const added = `delete from ${table} where chat_id = any ($1) and "order" >= $2`;
-        // Also the proof that all of them had been saved.
-        assert.equal((await raw.query(added, [ids, length])).rowCount, clients * saves);
-      },
+      reset: cut(raw, contenders[name], ids, 1, clients * savesPerClient),
     };
-  };
+  });
+  return perSave(await race(entrants, seconds));
 }
 
-export const raceSaves = (contenders: Contenders, raw: pg.Client, length: number, seconds: number) =>
-  race(everyone, append(contenders, raw, length), seconds);
-
-export async function raceConcurrentSaves(contenders: Contenders, raw: pg.Client, seconds: number): Promise<Outcome> {
-  const entrant = append(contenders, raw, 100, { clients, saves: savesPerClient });
-  const { ours, tutorial, floor, rounds } = await race(everyone, entrant, seconds);
-  const rate = (milliseconds: number) => (clients * savesPerClient * 1_000) / milliseconds;
-  return { unit: "saves/s", ours: rate(ours), tutorial: tutorial && rate(tutorial), floor: rate(floor), rounds };
+export async function raceManyAnswers(contenders: Contenders, raw: pg.Client, seconds: number) {
+  const [question, answer] = prose(2);
+  assert(question && answer);
+  const entrants = names.flatMap((name): Entrant[] => {
+    const { ask } = contenders[name];
+    if (!ask) return [];
+    const byClient = answeredBy(name);
+    let ends: Awaited<ReturnType<typeof ask>>[][] = [];
+    return [
+      {
+        name,
+        before: async () => {
+          const begun = byClient.map((ids) =>
+            Promise.all(ids.map((id) => ask(id, { ...question, id: "question" }, 8))),
+          );
+          ends = await Promise.all(begun);
+        },
+        run: () =>
+          Promise.all(
+            ends.map(async (own) => {
+              for (const end of own) await end({ ...answer, id: "answer" });
+            }),
+          ),
+        reset: cut(raw, contenders[name], byClient.flat(), 8, 2 * clients * savesPerClient),
+      },
+    ];
+  });
+  return perSave(await race(entrants, seconds));
 }
 
-export const raceLoads = (contenders: Contenders, length: number, seconds: number) =>
-  race(
-    readers,
-    (name) => ({
-      run: async () => assert.equal((await contenders[name].load(chatId("ours", length)))?.length, length),
-    }),
-    seconds,
-  );
+function perSave({ times, cpu }: { times: Outcome; cpu: Outcome }) {
+  const saves = clients * savesPerClient;
+  const each = (outcome: Outcome, work: (value: number) => number): Outcome =>
+    Object.fromEntries(Object.entries(outcome).map(([name, value]) => [name, work(value)]));
+  return { rates: each(times, (time) => (saves * 1_000) / time), cpu: each(cpu, (time) => time / saves) };
+}
 
-export const raceLists = (contenders: Contenders, seconds: number) =>
-  race(
-    readers,
-    (name) => ({ run: async () => assert.equal((await contenders[name].list(reader)).length, 20) }),
-    seconds,
-  );
+export async function raceLoads(contenders: Contenders, length: number, seconds: number) {
+  const entrants = names.flatMap((name): Entrant[] => {
+    const { load } = contenders[name];
+    const run = async () => assert.equal((await load?.(chatId("ours", length)))?.length, length);
+    return load ? [{ name, run }] : [];
+  });
+  return (await race(entrants, seconds)).times;
+}
+
+export async function raceLists(contenders: Contenders, seconds: number) {
+  const entrants = names.flatMap((name): Entrant[] => {
+    const { list } = contenders[name];
+    return list ? [{ name, run: async () => assert.equal((await list(reader)).length, 20) }] : [];
+  });
+  return (await race(entrants, seconds)).times;
+}
 
 /** Messages of 2 KB each as JSON, of invented words, which compress about as well as prose does. */
 export function prose(count: number) {

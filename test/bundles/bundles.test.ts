@@ -80,11 +80,11 @@ test.for(scripts)("$name ($script): a script migrates and stores chats", async (
   }
 });
 
-test("the whole package adds less than 80 kB to a minified bundle, 28 kB compressed", async () => {
+test("the whole package adds less than 85 kB to a minified bundle, 30 kB compressed", async () => {
   const [file = ""] = await readdir(await bundle("size"));
   const code = await readFile(join(app, "out", "size", file));
-  expect(code.length).toBeLessThan(80_000);
-  expect(gzipSync(code).length).toBeLessThan(28_000);
+  expect(code.length).toBeLessThan(85_000);
+  expect(gzipSync(code).length).toBeLessThan(30_000);
 });
 
 test.for(bundlers)("$name is the major that was tested", async ({ name, tool }) => {

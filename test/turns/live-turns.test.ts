@@ -4,7 +4,7 @@ import { readUIMessageStream, type UIMessage, type UIMessageChunk } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, migrate, type Turn } from "../../src/index.ts";
 import { say, textOf } from "../conversations.ts";
-import { databases, databasesWithoutTransactions, inModes, modes, type TestDatabase } from "../databases.ts";
+import { databases, databasesWithoutTransactions, inModes, modes, preparing, type TestDatabase } from "../databases.ts";
 import { underRowLevelSecurity } from "../row-level-security.ts";
 import { answer, speaker } from "./speaker.ts";
 
@@ -31,6 +31,10 @@ const kinds = [
   ...inModes(databases.filter(({ live }) => live)),
   ...inModes(databasesWithoutTransactions, modes.slice(0, 1)),
   ...underRowLevelSecurity.slice(0, 1),
+  ...inModes(
+    databases.filter(({ name }) => name === "node-postgres"),
+    [preparing],
+  ),
 ];
 
 describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: true }, ({ open, storeOn }) => {
@@ -228,6 +232,21 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     ]);
   });
 
+  test("whose process was taken for dead writes over nothing that was put before its question since", async () => {
+    const { ids, turn, voice } = await begin();
+    voice.say("The moon ");
+    await untilRecorded(ids.chatId, "The moon");
+    await silence(ids.chatId);
+    await new Response(await store.resumeTurn(ids)).text();
+    const [question, half] = (await store.getChat(ids))?.messages ?? [];
+    if (!question || !half) expect.fail();
+    await store.upsertChat({ ...ids, messages: [half, question] });
+    await voice.finish();
+    const late = turn.persist.onEnd({ responseMessage: say("assistant", "The moon pulls.", half.id) });
+    await expect(late).rejects.toMatchObject({ code: "INVALID_CHAT" });
+    expect((await store.getChat(ids))?.messages).toEqual([half, question]);
+  });
+
   test("whose process has died becomes its answer for the next question, too", async () => {
     const { ids, voice } = await begin();
     voice.say("The moon ");
@@ -236,6 +255,21 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     const next = await store.startTurn({ ...ids, message: say("user", "And then?", "q2") });
     expect(next.messages.map(textOf)).toEqual(["Why do tides turn?", "The moon ", "And then?"]);
     await voice.finish();
+  });
+
+  test("whose process has died becomes its answer also when its question had been stored before", async () => {
+    const { ids, turn, voice } = await begin();
+    await voice.finish();
+    await turn.persist.onEnd({ responseMessage: say("assistant", "Nobody knows.", turn.persist.generateMessageId()) });
+    const again = await store.startTurn({ ...ids, message: say("user", "Why do tides turn?", "q1"), limit: 1 });
+    const second = speaker();
+    await answer(again, second.model);
+    second.say("The moon ");
+    await untilRecorded(ids.chatId, "The moon");
+    await silence(ids.chatId);
+    const next = await store.startTurn({ ...ids, message: say("user", "And then?", "q2") });
+    expect(next.messages.map(textOf)).toEqual(["Why do tides turn?", "The moon ", "And then?"]);
+    await second.finish();
   });
 
   test("whose process has died becomes its answer also for a turn whose window does not reach its question", async () => {

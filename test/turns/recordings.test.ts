@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { execute } from "../../src/database/execute.ts";
+import { executeText } from "../../src/database/execute.ts";
 import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "../../src/index.ts";
 import { chatTables, defaultSchema } from "../../src/schema.ts";
 import { eventOf } from "../../src/turns/events.ts";
@@ -199,7 +199,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
   test("is written without waiting for the disk where that comes later, and nothing else is", async () => {
     const { ids, id } = await begin();
     const setting = async (db: ChatDatabase) =>
-      (await execute<{ is: string }>(db, sql`select current_setting('synchronous_commit') "is"`))[0]?.is;
+      (await executeText<{ is: string }>(db, sql`select current_setting('synchronous_commit') "is"`))[0]?.is;
     const usual = await setting(database.db);
     await database.db.transaction(async (tx) => {
       await beat(tx, tables, ids, id, 0, "piece");
