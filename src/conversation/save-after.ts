@@ -2,8 +2,9 @@ import { takeTurns } from "../conversation/take-turns.ts";
 import { ChatConflictError, InvalidChatError } from "../errors.ts";
 import type { ChatTables } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
+import { difference } from "./difference.ts";
 import { loadWindow } from "./load-window.ts";
-import { difference, type Save } from "./messages.ts";
+import type { Save } from "./messages.ts";
 import { saveChange } from "./save-change.ts";
 
 /**

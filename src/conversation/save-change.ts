@@ -5,8 +5,9 @@ import { ChatOwnershipError } from "../errors.ts";
 import { type Asker, type ChatTables, ownedBy, ownedByAsker } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
 import { chatRow, parseChat } from "./chat-row.ts";
+import { difference } from "./difference.ts";
 import type { StoredChat } from "./load-chat.ts";
-import { difference, type MessageRow } from "./messages.ts";
+import type { MessageRow } from "./messages.ts";
 import { differenceStatements } from "./save-difference.ts";
 
 /** What a chat, as somebody has just read it, is to become. */

@@ -5,7 +5,8 @@ import { ChatStoreError } from "../errors.ts";
 import type { ChatTables } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
 import { appendMessages } from "./append-messages.ts";
-import { chunks, type MessageRow, type Save } from "./messages.ts";
+import { chunks } from "./difference.ts";
+import type { MessageRow, Save } from "./messages.ts";
 import { saveDifference, Unchanged } from "./save-difference.ts";
 import { saveTail } from "./save-tail.ts";
 

@@ -4,7 +4,8 @@ import { ChatConflictError, ChatOwnershipError } from "../errors.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
 import { chatRow, parseChat } from "./chat-row.ts";
-import { chunks, type Difference, difference, type MessageRow, type Save, type StoredDigest } from "./messages.ts";
+import { chunks, type Difference, difference, type StoredDigest } from "./difference.ts";
+import type { MessageRow, Save } from "./messages.ts";
 
 /** Thrown to roll back the lock's increment of the version when it turns out that there is nothing to save. */
 export class Unchanged {

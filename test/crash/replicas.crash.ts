@@ -69,6 +69,9 @@ test.each([{}, { prepare: true }, { portable: true }])(
     expect(await onReplica.getChats({ userId: "ada" })).toMatchObject([{ title: "Old" }]);
     expect(await onReplica.getMessages({ ...ids, limit: 1 })).toMatchObject({ messages: conversation(2) });
     expect((await onReplica.searchChats({ userId: "ada", query: "old" })).matches).toHaveLength(1);
+    const exported = [];
+    for await (const chat of onReplica.exportChats({ userId: "ada" })) exported.push(chat);
+    expect(exported).toEqual([shown]);
     const stale = store.upsertChat({ ...ids, messages: [...conversation(2), say("user", "?")], expectedVersion: 1 });
     await expect(stale).rejects.toMatchObject({ code: "CHAT_CONFLICT", actualVersion: 7 });
 
