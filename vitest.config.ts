@@ -30,5 +30,7 @@ export default defineConfig({
     maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // A second, as it is by default, is not long on a busy machine.
+    expect: { poll: { timeout: 20_000 } },
   },
 });

@@ -48,14 +48,14 @@ test("README's set-up outlives the connections of its pool", async () => {
   try {
     let printed = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (printed += text));
-    await expect.poll(() => printed, { timeout: 20_000 }).toBe("ready\n");
+    await expect.poll(() => printed).toBe("ready\n");
     const terminated = await admin.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
     );
     expect(terminated.rowCount).toBeGreaterThan(0);
     await expect.poll(() => printed).toContain("terminating connection");
     child.stdin.write("list\n");
-    await expect.poll(() => printed, { timeout: 20_000 }).toMatch(/\[\]\n$/);
+    await expect.poll(() => printed).toMatch(/\[\]\n$/);
     expect(child.exitCode).toBeNull();
   } finally {
     child.kill();

@@ -63,7 +63,7 @@ async function begin(on = store) {
   const sayUntil = async (count: number) => {
     for (; said < count; said++) voice.say(words[said] ?? "");
     // It arrives whatever the database does.
-    await expect.poll(client.text, { timeout: 20_000 }).toBe(words.slice(0, count).join(""));
+    await expect.poll(client.text).toBe(words.slice(0, count).join(""));
   };
   const join = async () => follow((await on.resumeTurn(ids)) ?? expect.fail("nothing runs"));
   const stored = async () => textOf((await on.getChat(ids))?.messages[1]);
@@ -112,7 +112,7 @@ test.each(Object.entries(troubles))(
     await end();
     await sayUntil(30);
     const late = await join();
-    await expect.poll(late.text, { timeout: 20_000 }).toBe(whole);
+    await expect.poll(late.text).toBe(whole);
     await voice.finish();
     expect(await client.ended).toBe("ended");
     expect(await stored()).toBe(whole);

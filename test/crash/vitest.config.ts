@@ -6,5 +6,10 @@ import config from "../../vitest.config.ts";
 export default defineConfig({
   plugins: config.plugins ?? [],
   root: fileURLToPath(new URL("../..", import.meta.url)),
-  test: { include: ["test/crash/*.crash.ts"], fileParallelism: false, hookTimeout: 60_000 },
+  test: {
+    include: ["test/crash/*.crash.ts"],
+    fileParallelism: false,
+    hookTimeout: 60_000,
+    expect: config.test?.expect ?? {},
+  },
 });

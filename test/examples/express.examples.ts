@@ -144,7 +144,7 @@ async function expectError(response: Response, status: number) {
 /** Asks, and goes away as soon as some words have arrived. */
 async function askAndLeave(chat: TestChat, text: string): Promise<string> {
   void chat.sendMessage({ text });
-  await expect.poll(() => textOf(chat.messages[1])?.length ?? 0, { timeout: 10_000 }).toBeGreaterThan(10);
+  await expect.poll(() => textOf(chat.messages[1])?.length ?? 0).toBeGreaterThan(10);
   await chat.stop();
   return textOf(chat.messages[1]) ?? "";
 }
@@ -580,7 +580,7 @@ describe("while an answer streams", () => {
     for (const question of before) await ask(chat, question);
     const place = chat.messages.length;
     const asked = chat.sendMessage({ text: "And this?" });
-    await expect.poll(() => textOf(chat.messages[place + 1]), { timeout: 10_000 }).toBeTruthy();
+    await expect.poll(() => textOf(chat.messages[place + 1])).toBeTruthy();
     return { chat, asked, path: `/api/chats/${chat.id}`, question: chat.messages[place]?.id ?? "" };
   }
 
@@ -592,7 +592,7 @@ describe("while an answer streams", () => {
     const { chat, asked, path } = await answering(userId);
     const joining = newChat(userId, server, await getChat(chat.id, userId));
     const joined = joining.resumeStream();
-    await expect.poll(() => textOf(joining.messages[1]), { timeout: 10_000 }).toBeTruthy();
+    await expect.poll(() => textOf(joining.messages[1])).toBeTruthy();
     const [address, status] = target(path);
     const deletion = await send("DELETE", address, userId);
     expect(deletion.status).toBe(status);
@@ -1111,7 +1111,7 @@ describe("the process", () => {
     const id = randomUUID();
     const response = await post({ id, message: say("user", "Hi") }, { "x-user-id": userId }, server);
     const length = async () => textOf((await getChat(id, userId, server)).messages[1])?.length;
-    await expect.poll(length, { timeout: 20_000 }).toBe(texts.join("").length);
+    await expect.poll(length).toBe(texts.join("").length);
     const began = Date.now();
     expect(await server.stop()).toBe(0);
     expect(Date.now() - began).toBeLessThan(6_000);
@@ -1149,7 +1149,7 @@ describe("the process", () => {
     const chat = newChat(userId, before);
     void chat.sendMessage({ text: "Will you remember?" });
     const said = () => textOf(chat.messages[1]) ?? "";
-    await expect.poll(() => said().length, { timeout: 10_000 }).toBeGreaterThan(60);
+    await expect.poll(() => said().length).toBeGreaterThan(60);
     process.kill(-before.pid, "SIGKILL");
     await before.stop();
 

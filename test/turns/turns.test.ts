@@ -105,7 +105,7 @@ describe.each(kinds)("a turn on $name, limit $limit", ({ open, limit }) => {
   /** The chat at that version: an answer whose client has gone is saved some time after. */
   const storedAt = async (version: number, chat: TestChat) => {
     const ids = { userId: "u", chatId: chat.id };
-    await expect.poll(async () => (await store.getChat(ids))?.version, { timeout: 5_000 }).toBe(version);
+    await expect.poll(async () => (await store.getChat(ids))?.version).toBe(version);
     return store.getChat(ids);
   };
   const asJson = (messages: UIMessage[]) => JSON.parse(JSON.stringify(messages));
