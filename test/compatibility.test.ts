@@ -5,6 +5,7 @@ import { drivers } from "./databases.ts";
 import { drizzleVersions } from "./drizzle/versions.ts";
 import { pgBouncerVersion } from "./pgbouncer.ts";
 import { majors } from "./postgres-majors/majors.ts";
+import { runtimes } from "./runtimes/runtimes.ts";
 
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
 const installed = (name: string): string =>
@@ -27,11 +28,14 @@ const versions = [
   ["ai", aiMajors.join(", "), "`npm test`, `npm run test:package`"],
   ["zod", manifest.peerDependencies.zod.replaceAll("^", "").replace(" || ", ", "), "`npm run test:package`"],
   ["bundlers", bundlers.map(({ name }) => name).join(", "), "`npm run test:bundles`"],
+  ...runtimes.map(({ name, version }) => [name, version, "`npm run test:runtimes`"]),
 ];
+const driversOn = runtimes.map(({ name, drivers }) => [name, drivers.map(({ name }) => name).join(", ")]);
 
 /** Drizzle's Postgres drivers that no test imports. */
 function notTried(): string[] {
-  const tried = readFileSync("test/databases.ts", "utf8");
+  const programs = runtimes.flatMap(({ drivers }) => drivers.map(({ program }) => program));
+  const tried = ["test/databases.ts", ...programs].map((file) => readFileSync(file, "utf8")).join();
   return readdirSync("node_modules/drizzle-orm", { recursive: true, encoding: "utf8" })
     .filter((file) => /\bsession\.d\.ts$/.test(file))
     .filter((file) => /extends PgSession\b/.test(readFileSync(`node_modules/drizzle-orm/${file}`, "utf8")))
@@ -48,6 +52,7 @@ test("the tables of docs/compatibility.md are the lists that the tests go throug
   expect(page).toContain(
     table([["driver", "works"], ["---", "---"], ...drivers.map(({ name, works }) => [name, works])]),
   );
+  expect(page).toContain(table([["runtime", "drivers"], ["---", "---"], ...driversOn]));
   expect(page).toContain(`Debian's ${pgBouncerVersion}, in transaction mode`);
   expect(page).toContain(`Not tried: ${notTried().join(", ")}.`);
 });

@@ -1,4 +1,5 @@
 import { ChatStoreError, InvalidChatError } from "../errors.ts";
+import { codeOf } from "./sqlstate.ts";
 
 /**
  * Whether the same call may be made again and may then succeed: the database was away, refused for the moment, or let
@@ -30,12 +31,13 @@ export function isRetryable(error: unknown): boolean {
 }
 
 function isTransient(error: object): boolean {
-  if (!("code" in error) || typeof error.code !== "string") {
+  const code = codeOf(error);
+  if (code === undefined) {
     return "message" in error && typeof error.message === "string" && messagesWithoutCode.has(error.message);
   }
   // Connecting to a Unix socket that a stopped server has removed. Any other missing file stays missing.
-  if (error.code === "ENOENT") return "syscall" in error && error.syscall === "connect";
-  return transientCodes.has(error.code) || transientClasses.test(error.code);
+  if (code === "ENOENT") return "syscall" in error && error.syscall === "connect";
+  return transientCodes.has(code) || transientClasses.test(code);
 }
 
 /**
@@ -57,6 +59,7 @@ const transientCodes = new Set([
   "57P02", // crash_shutdown
   "57P03", // cannot_connect_now: starting up, shutting down, recovering
   "57P05", // idle_session_timeout
+  "58030", // io_error: what Citus says when a worker is gone while it writes there
   // Left out on purpose. 57014 query_canceled and 25P04 transaction_timeout: somebody stopped it, or it is too much for
   // the limit. 57P04 database_dropped.
 
@@ -77,15 +80,20 @@ const transientCodes = new Set([
   "CONNECTION_CLOSED",
   "CONNECT_TIMEOUT",
 
+  // Bun's own driver: https://bun.com/docs/runtime/sql#postgresql-connection-errors
+  "ERR_POSTGRES_CONNECTION_CLOSED",
+  "ERR_POSTGRES_CONNECTION_REFUSED",
+  "ERR_POSTGRES_CONNECTION_TIMEOUT",
+
   // fetch, for drivers over HTTP: https://github.com/nodejs/undici/blob/main/docs/docs/api/Errors.md
   "UND_ERR_CONNECT_TIMEOUT",
   "UND_ERR_SOCKET",
 ]);
 
 /**
- * What node-postgres (and Neon's driver, which was made from it) throws without any code. Never do this with Postgres's
+ * What node-postgres (and Neon's driver, which was made from it) and workerd throw without any code. Never do this with Postgres's
  * own errors: the server translates them. These are constants in the drivers' source, of which nothing but the text can be
- * recognised; test/database/is-retryable.test.ts provokes each of them and so finds out when one is reworded.
+ * recognised; test/database/is-retryable.test.ts and test/runtimes provoke each of them and so find out when one is reworded.
  *
  * "Query read timeout", from the option query_timeout, is left out on purpose. After it, Drizzle puts a connection whose
  * transaction is still open back into the pool, and what is saved over that one next is acknowledged and never committed.
@@ -99,4 +107,6 @@ const messagesWithoutCode = new Set([
   // pg-pool/index.js
   "Connection terminated due to connection timeout",
   "timeout exceeded when trying to connect",
+  // The sockets of workerd
+  "proxy request failed, cannot connect to the specified address",
 ]);

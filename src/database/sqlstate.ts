@@ -4,10 +4,17 @@
  */
 export function sqlStateOf(error: unknown): string | undefined {
   for (let depth = 0; depth < 5 && typeof error === "object" && error !== null; depth++) {
-    if ("code" in error && typeof error.code === "string" && isSqlState(error.code)) return error.code;
+    const code = codeOf(error);
+    if (code !== undefined && isSqlState(code)) return code;
     error = "cause" in error ? error.cause : undefined;
   }
   return undefined;
+}
+
+/** What the driver says of an error. Bun's own has a code for the kind of it, and Postgres's as a text in the place of a number. */
+export function codeOf(error: object): string | undefined {
+  if ("errno" in error && typeof error.errno === "string") return error.errno;
+  return "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
 /** Node's EPIPE has five capital letters too. All of Postgres's own have a digit. */
