@@ -11,6 +11,7 @@ import { updateChat } from "./chats/update-chat.ts";
 import { upsertChat } from "./chats/upsert-chat.ts";
 import { preparingStatements } from "./database/prepared.ts";
 import { withTypedErrors } from "./database/typed-errors.ts";
+import { whereSupported } from "./database/where-supported.ts";
 import { chatStoreOptions, parseInput } from "./input.ts";
 import { deleteMessage } from "./messages/delete-message.ts";
 import { getMessages } from "./messages/get-messages.ts";
@@ -38,6 +39,7 @@ import type {
   SearchChatsInput,
   StartTurnInput,
   StopTurnInput,
+  StoreSettings,
   Turn,
   UpdateChatInput,
   UpdateMessageInput,
@@ -217,7 +219,8 @@ export interface ChatStoreOptions {
   schema?: string | undefined;
   /**
    * Always save through a locking transaction, never in one statement: for engines whose statements do not see one
-   * snapshot, such as Citus. Default false.
+   * snapshot, such as Citus. A store finds out there by an error of its first save, which is then done anew; in a transaction of
+   * the caller's it cannot. Default false.
    */
   portable?: boolean | undefined;
   /**
@@ -248,28 +251,27 @@ export function createChatStore<M extends UIMessage = UIMessage, C = unknown>(
   const { schema = defaultSchema, prepare = false, ...modes } = parseInput(chatStoreOptions, options);
   const { portable = false, rowLevelSecurity = false } = modes;
   const tables = chatTables(schema);
-  const settings = { portable, rowLevelSecurity };
   const database = prepare ? preparingStatements(db) : db;
+  const settings = { portable, rowLevelSecurity };
+  const call = <T>(verb: string, work: (settings: StoreSettings) => Promise<T>) =>
+    withTypedErrors(verb, tables, whereSupported(db, settings, work));
   const store: ChatStore<M> = {
-    upsertChat: (input) => withTypedErrors("upsertChat", tables, upsertChat(database, tables, input, settings)),
-    getChat: (input) => withTypedErrors("getChat", tables, getChat<M>(database, tables, input, settings)),
-    getChats: (input) => withTypedErrors("getChats", tables, getChats(database, tables, input, settings)),
-    updateChat: (input) => withTypedErrors("updateChat", tables, updateChat(database, tables, input, settings)),
-    deleteChat: (input) => withTypedErrors("deleteChat", tables, deleteChat(database, tables, input, settings)),
-    forkChat: (input) => withTypedErrors("forkChat", tables, forkChat(database, tables, input, settings)),
-    searchChats: (input) => withTypedErrors("searchChats", tables, searchChats(database, tables, input, settings)),
-    getMessages: (input) => withTypedErrors("getMessages", tables, getMessages<M>(database, tables, input, settings)),
-    updateMessage: (input) =>
-      withTypedErrors("updateMessage", tables, updateMessage(database, tables, input, settings)),
-    deleteMessage: (input) =>
-      withTypedErrors("deleteMessage", tables, deleteMessage(database, tables, input, settings)),
-    claimChats: (input) => withTypedErrors("claimChats", tables, claimChats(database, tables, input, settings)),
-    deleteAllChats: (input) =>
-      withTypedErrors("deleteAllChats", tables, deleteAllChats(database, tables, input, settings)),
+    upsertChat: (input) => call("upsertChat", (settings) => upsertChat(database, tables, input, settings)),
+    getChat: (input) => call("getChat", (settings) => getChat<M>(database, tables, input, settings)),
+    getChats: (input) => call("getChats", (settings) => getChats(database, tables, input, settings)),
+    updateChat: (input) => call("updateChat", (settings) => updateChat(database, tables, input, settings)),
+    deleteChat: (input) => call("deleteChat", (settings) => deleteChat(database, tables, input, settings)),
+    forkChat: (input) => call("forkChat", (settings) => forkChat(database, tables, input, settings)),
+    searchChats: (input) => call("searchChats", (settings) => searchChats(database, tables, input, settings)),
+    getMessages: (input) => call("getMessages", (settings) => getMessages<M>(database, tables, input, settings)),
+    updateMessage: (input) => call("updateMessage", (settings) => updateMessage(database, tables, input, settings)),
+    deleteMessage: (input) => call("deleteMessage", (settings) => deleteMessage(database, tables, input, settings)),
+    claimChats: (input) => call("claimChats", (settings) => claimChats(database, tables, input, settings)),
+    deleteAllChats: (input) => call("deleteAllChats", (settings) => deleteAllChats(database, tables, input, settings)),
     exportChats: (input) => exportChats<M>(database, tables, input, settings),
-    startTurn: (input) => withTypedErrors("startTurn", tables, startTurn<M>(database, tables, input, settings)),
-    resumeTurn: (input) => withTypedErrors("resumeTurn", tables, resumeTurn(database, tables, input, settings)),
-    stopTurn: (input) => withTypedErrors("stopTurn", tables, stopTurn(database, tables, input, settings)),
+    startTurn: (input) => call("startTurn", (settings) => startTurn<M>(database, tables, input, settings)),
+    resumeTurn: (input) => call("resumeTurn", (settings) => resumeTurn(database, tables, input, settings)),
+    stopTurn: (input) => call("stopTurn", (settings) => stopTurn(database, tables, input, settings)),
   };
   // What was stored as a chat's metadata is read as it. It is not validated.
   return Object.freeze(store as ChatStore<M, C>);

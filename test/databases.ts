@@ -12,6 +12,7 @@ import pg from "pg";
 import postgres from "postgres";
 import { inject } from "vitest";
 import { type ChatDatabase, createChatStore, migrate } from "../src/index.ts";
+import { openCluster } from "./citus/cluster.ts";
 import { startHttpEndpoint, startWebSocketProxy } from "./neon-services.ts";
 import { startPgBouncer } from "./pgbouncer.ts";
 import { type Peculiarity, peculiarities } from "./tables/peculiarities.ts";
@@ -19,7 +20,7 @@ import { type Peculiarity, peculiarities } from "./tables/peculiarities.ts";
 declare module "vitest" {
   interface ProvidedContext {
     /** What a suite runs on, if not on the usual drivers. */
-    drivers: "usual" | "others" | "servers" | "node-postgres";
+    drivers: "usual" | "others" | "servers" | "node-postgres" | "Citus";
     /** What was done to the tables and sessions that a suite runs on. */
     peculiarity: string;
   }
@@ -34,10 +35,14 @@ export interface TestDatabase {
   close(): Promise<void>;
 }
 
+/** Where a chat's statements see one snapshot only if they are `portable`. */
+export const isOnCitus = inject("drivers") === "Citus";
+
 /** Creates an empty database of its own on the tests' Postgres server; or, if it is to be peculiar, one that has the tables. */
 export async function createDatabase(
   peculiarity = peculiarities[inject("peculiarity") ?? ""],
 ): Promise<{ url: string; drop(): Promise<void> }> {
+  if (isOnCitus) return openCluster(inject("postgresUrl"));
   const serverUrl = inject("postgresUrl");
   const name = `test_${randomUUID().replaceAll("-", "")}`;
   const asAdmin = async (statement: string) => {
@@ -237,7 +242,8 @@ export const preparingThroughPgBouncer: Driver = {
 export const drivers = [...usual, ...others, postgresJsThroughPgBouncer, preparingThroughPgBouncer];
 
 const [, ...usualServers] = usual;
-const choices = { usual, others, servers: usualServers, "node-postgres": usualServers.slice(0, 1) };
+const nodePostgresOnly = usualServers.slice(0, 1);
+const choices = { usual, others, servers: usualServers, "node-postgres": nodePostgresOnly, Citus: nodePostgresOnly };
 const chosen = choices[inject("drivers") ?? "usual"];
 
 /** Empty databases of every kind that this run is about. */
@@ -255,16 +261,19 @@ const withoutTransactions = (db: ChatDatabase): ChatDatabase =>
     transaction: { value: () => Promise.reject(new Error("No transactions support in this driver")) },
   });
 
-/** The ways a save can take, whatever the driver. */
-export const modes = [
+const everyMode = [
   { mode: "saving in one statement where possible", storeOn: (db: ChatDatabase) => createChatStore(db) },
   { mode: "portable", storeOn: (db: ChatDatabase) => createChatStore(db, { portable: true }) },
   { mode: "without transactions", storeOn: (db: ChatDatabase) => createChatStore(withoutTransactions(db)) },
 ];
 
+/** The ways a save can take, whatever the driver. */
+export const modes =
+  isOnCitus && !process.env.ALLMODES ? everyMode.filter(({ mode }) => mode === "portable") : everyMode;
+
 export const preparing = {
   mode: "with prepared statements",
-  storeOn: (db: ChatDatabase) => createChatStore(db, { prepare: true }),
+  storeOn: (db: ChatDatabase) => createChatStore(db, { prepare: true, portable: isOnCitus }),
 };
 
 /** Every one of `kinds` in every one of `modes`. */

@@ -1,13 +1,18 @@
 import { type ChatDatabase, createChatStore } from "../src/index.ts";
-import { databases, databasesWithoutTransactions, inModes, modes, nodePostgres, openWith } from "./databases.ts";
+import {
+  databases,
+  databasesWithoutTransactions,
+  inModes,
+  isOnCitus,
+  modes,
+  nodePostgres,
+  openWith,
+} from "./databases.ts";
 import { onNewerTables } from "./newer-package.ts";
 import { underRowLevelSecurity } from "./row-level-security.ts";
 import { peculiarTables } from "./tables/peculiarities.ts";
 
-/** Every driver and mode of this run on which the same has to come out. */
-export const kinds = [
-  ...inModes(databases, modes.slice(0, 2)),
-  ...inModes(databasesWithoutTransactions, modes.slice(0, 1)),
+const special = [
   ...underRowLevelSecurity,
   onNewerTables,
   {
@@ -17,4 +22,11 @@ export const kinds = [
     storeOn: (db: ChatDatabase) => createChatStore(db, { prepare: true }),
     transactions: true,
   },
+];
+
+/** Every driver and mode of this run on which the same has to come out. */
+export const kinds = [
+  ...inModes(databases, modes.slice(0, 2)),
+  ...inModes(databasesWithoutTransactions, modes.slice(0, 1)),
+  ...(isOnCitus ? [] : special),
 ];

@@ -382,7 +382,7 @@ describe.each(kinds)("the life of a chat on $name, $mode", ({ open, storeOn, tra
       const { ids, chat } = await newChat(all);
       // Times say nothing about places.
       await database.query(
-        `update chat_store.messages set created_at = timestamptz '2026-01-01' - "order" * interval '1 hour' where chat_id = $1`,
+        `update chat_store.messages set created_at = to_timestamp(1767225600 - "order" * 3600) where chat_id = $1`,
         [ids.chatId],
       );
       const at = all.findIndex(({ id }) => id === messageId);

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { execute } from "../database/execute.ts";
+import { execute, executeChange } from "../database/execute.ts";
 import { retryOvertaken } from "../database/retry-overtaken.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { sqlStateOf } from "../database/sqlstate.ts";
@@ -22,21 +22,13 @@ export async function claimChats(
   const { fromUserId, userId } = parseInput(claimChatsInput, input);
   if (fromUserId === userId) return 0;
   const owned = ownedBy(chats, fromUserId);
-  // Locked in the order in which deleteAllChats locks them, or each could wait for what the other has.
-  const statement = {
-    with: {
-      claimed: sql`update ${chats} set user_id = ${userId}, claimed_from = ${fromUserId}
-where ${owned} and chats.id in (select chats.id from ${chats} where ${owned} order by chats.id for update) returning 1`,
-      found: sql`select (select count(*) from claimed)::int claimed, (select count(*) from ${chats} where ${owned})::int seen`,
-    },
-    select: columnsNamed("claimed", "seen"),
-    from: sql`found`,
-  };
+  const claim = sql`update ${chats} set user_id = ${userId}, claimed_from = ${fromUserId} where ${owned}`;
+  const seen = sql`select count(*)::int seen from ${chats} where ${owned}`;
   let total = 0;
   try {
     return await asUser(db, { userId: fromUserId, evenIfClaimed: true }, settings, (db) =>
       retryOvertaken(db, async () => {
-        const [found = { claimed: 0, seen: 0 }] = await execute<{ claimed: number; seen: number }>(db, statement);
+        const found = await (settings.portable ? claimPortably(db) : claimInOneStatement(db));
         total += found.claimed;
         return found.claimed === found.seen ? total : undefined;
       }),
@@ -51,6 +43,36 @@ where ${owned} and chats.id in (select chats.id from ${chats} where ${owned} ord
       { cause },
     );
   }
+
+  async function claimInOneStatement(db: ChatDatabase): Promise<Claimed> {
+    const [found = { claimed: 0, seen: 0 }] = await execute<Claimed>(db, {
+      with: {
+        // Locked in the order in which deleteAllChats locks them, or each could wait for what the other has.
+        claimed: sql`${claim} and chats.id in (select chats.id from ${chats} where ${owned} order by chats.id for update) returning 1`,
+        found: sql`select (select count(*) from claimed)::int claimed, (${seen})`,
+      },
+      select: columnsNamed("claimed", "seen"),
+      from: sql`found`,
+    });
+    return found;
+  }
+
+  /** Over shards there is no order of locks: who loses a deadlock tries again. */
+  async function claimPortably(db: ChatDatabase): Promise<Claimed> {
+    const [found = { seen: 0 }] = await execute<Pick<Claimed, "seen">>(db, {
+      with: { found: seen },
+      select: columnsNamed("seen"),
+      from: sql`found`,
+    });
+    const claimed = await executeChange(db, sql`${claim} returning 1 claimed`, "claimed");
+    return { ...found, claimed: claimed.length };
+  }
+}
+
+interface Claimed {
+  claimed: number;
+  /** How many there were to claim. */
+  seen: number;
 }
 
 const insufficientPrivilege = "42501";

@@ -1,5 +1,5 @@
-import { sql } from "drizzle-orm";
-import { execute } from "../database/execute.ts";
+import { type SQL, sql } from "drizzle-orm";
+import { execute, executeChange } from "../database/execute.ts";
 import { retryOvertaken } from "../database/retry-overtaken.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { columnsNamed } from "../database/statement.ts";
@@ -18,19 +18,13 @@ export async function deleteAllChats(
 ): Promise<number> {
   const { userId } = parseInput(deleteAllChatsInput, input);
   const owned = ownedBy(chats, userId);
-  const statement = {
-    with: {
-      removed: sql`delete from ${chats} where ${owned} and chats.id in (select chats.id from ${chats} where ${owned} order by chats.id limit ${batch} for update)
-returning 1`,
-      seen: sql`select (select count(*) from removed)::int deleted, (exists (select from ${chats} where ${owned}))::int found`,
-    },
-    select: columnsNamed("deleted", "found"),
-    from: sql`seen`,
-  };
+  const first = sql`select chats.id from ${chats} where ${owned} order by chats.id limit ${batch}`;
+  const remove = (ids: SQL) => sql`delete from ${chats} where ${owned} and chats.id in (${ids})`;
+  const found = sql`select exists (select 1 from ${chats} where ${owned})::int found`;
   for (let total = 0; ; ) {
     const { deleted, found } = await asUser(db, { userId }, settings, (db) =>
       retryOvertaken(db, async () => {
-        const [result = { deleted: 0, found: 0 }] = await execute<{ deleted: number; found: 0 | 1 }>(db, statement);
+        const result = await (settings.portable ? removePortably(db) : removeInOneStatement(db));
         // Who has waited for the batch of a second call finds it gone, and others still there.
         return result.found && result.deleted === 0 ? undefined : result;
       }),
@@ -38,4 +32,33 @@ returning 1`,
     if (!found) return total;
     total += deleted;
   }
+
+  async function removeInOneStatement(db: ChatDatabase): Promise<Removed> {
+    const [result = { deleted: 0, found: 0 }] = await execute<Removed>(db, {
+      with: {
+        removed: sql`${remove(sql`${first} for update`)} returning 1`,
+        seen: sql`select (select count(*) from removed)::int deleted, (${found})`,
+      },
+      select: columnsNamed("deleted", "found"),
+      from: sql`seen`,
+    });
+    return result;
+  }
+
+  /** Over shards there is no order of locks: who loses a deadlock tries again. */
+  async function removePortably(db: ChatDatabase): Promise<Removed> {
+    const [seen = { found: 0 }] = await execute<Pick<Removed, "found">>(db, {
+      with: { seen: found },
+      select: columnsNamed("found"),
+      from: sql`seen`,
+    });
+    const removed = seen.found ? await executeChange(db, sql`${remove(first)} returning 1 deleted`, "deleted") : [];
+    return { ...seen, deleted: removed.length };
+  }
+}
+
+interface Removed {
+  deleted: number;
+  /** Whether there was any before. */
+  found: 0 | 1;
 }

@@ -19,7 +19,7 @@ export async function deleteChat(
   const statement = {
     with: {
       deleted: sql`delete ${chosen} returning 1`,
-      found: sql`select (exists (table deleted))::int deleted, (exists (select ${chosen}))::int seen`,
+      found: sql`select (exists (table deleted))::int deleted, (exists (select 1 ${chosen}))::int seen`,
     },
     select: columnsNamed("deleted", "seen"),
     from: sql`found`,

@@ -1,5 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
-import { chatRow, parseChat } from "../conversation/chat-row.ts";
+import { parseChat, returnedChatRow } from "../conversation/chat-row.ts";
 import { execute, executeChange } from "../database/execute.ts";
 import { retryOvertaken } from "../database/retry-overtaken.ts";
 import { asUser } from "../database/row-level-security.ts";
@@ -24,9 +24,9 @@ export async function forkChat(
   }`;
   // Locked, so that it does not become somebody else's in the same moment.
   const source = sql`select chats.title ${chosen} for share`;
-  const facts = sql`(exists (select ${chosen}))::int seen, (exists (table source))::int found`;
+  const facts = sql`(exists (select 1 ${chosen}))::int seen, (exists (table source))::int found`;
   const forkOf = (source: SQL) => sql`insert into ${chats} (id, user_id, title)
-select ${newChatId}, ${userId}, coalesce(${title ?? null}, source.title) from ${source} on conflict do nothing returning ${chatRow} chat`;
+select ${newChatId}, ${userId}, coalesce(${title ?? null}, source.title) from ${source} on conflict do nothing returning ${returnedChatRow(settings)} chat`;
   const copyWhen = (when: SQL) => sql`insert into ${messages} (chat_id, id, "order", role, parts, metadata, created_at)
 select ${newChatId}, m.id, m."order", m.role, m.parts, m.metadata, m.created_at from ${messages} m
 where m.chat_id = ${chatId}${throughMessageId === undefined ? sql`` : sql` and m."order" <= ${last}`} and ${when}`;

@@ -36,7 +36,7 @@ export async function searchChats(
   const { userId, query, limit = 20, before } = parseInput(searchChatsInput, input);
   const from = before === undefined ? undefined : parsePlace(before);
   const pattern = patternOf(query);
-  const statement = walk(tables, userId, { pattern, limit, from });
+  const statement = walk(tables, userId, { pattern, limit, from }, settings);
   const rows = await asUser(db, { userId }, settings, (db) => execute<Found>(db, statement));
 
   // What the statement has found is a little more than what counts.
@@ -66,6 +66,7 @@ function walk(
   { chats, messages }: ChatTables,
   userId: string,
   { pattern, limit, from }: { pattern: SearchPattern; limit: number; from: Place | undefined },
+  { portable }: StoreSettings,
 ) {
   const [fromPlace, isNewChat, isNewMessage] = from
     ? [
@@ -75,14 +76,24 @@ function walk(
       ]
     : [sql``, sql`true`, sql`true`];
   const fits = sql`before < ${most.bytes}::bigint`;
+  const walked = {
+    walked: sql`select m.*, sum(size) over (order by m.rank, o desc) - size before from page cross join lateral (
+select page.rank, m.id, m."order" o, m.role, m.parts, pg_column_size(m.parts) size from ${messages} m
+where m.chat_id = page.id and ${isNewMessage} order by m."order" desc limit ${most.messages}::int
+) m order by m.rank, o desc limit ${most.messages}::int`,
+  };
+  // Shards know no lateral limit: each sorts all keys that it has of these chats, and only of the first ones reads what they say.
+  const walkedOverShards = {
+    keys: sql`select page.rank, m.chat_id, m.id, m."order" o, m.role, pg_column_size(m.parts) size from page join ${messages} m on m.chat_id = page.id
+where ${isNewMessage} order by page.rank, m."order" desc limit ${most.messages}::int`,
+    walked: sql`select keys.*, sum(size) over (order by rank, o desc) - size before from keys`,
+    read: sql`select w.rank, w.o, w.id, w.role, w.before, m.parts from walked w join ${messages} m on m.chat_id = w.chat_id and m.id = w.id where ${fits}`,
+  };
   return {
     with: {
       page: sql`select row_number() over (order by chats.updated_at desc, chats.id desc) rank, chats.id, chats.title, ${chatRow} chat
 from ${chats} where ${ownedBy(chats, userId)}${fromPlace} order by chats.updated_at desc, chats.id desc limit ${most.chats}::int`,
-      walked: sql`select m.*, sum(size) over (order by m.rank, o desc) - size before from page cross join lateral (
-select page.rank, m.id, m."order" o, m.role, m.parts, pg_column_size(m.parts) size from ${messages} m
-where m.chat_id = page.id and ${isNewMessage} order by m."order" desc limit ${most.messages}::int
-) m order by m.rank, o desc limit ${most.messages}::int`,
+      ...(portable ? walkedOverShards : walked),
       cut: sql`select rank, o from walked where ${fits} and ((select count(*) from walked) = ${most.messages}::int or exists (select from walked where not ${fits}))
 order by rank desc, o limit 1`,
       place: sql`table cut union all select ${most.chats}::int, 0 where not exists (table cut)`,
@@ -90,7 +101,7 @@ order by rank desc, o limit 1`,
 from page where rank <= (select rank from place) and ${isNewChat} and title collate "C" ~ ${pattern.text}
 union all
 select 'message', rank, o, id, role, parts::text
-from walked where case when ${fits} then parts::text collate "C" ~ ${pattern.json} end
+from ${portable ? sql`read` : sql`walked`} where case when ${fits} then parts::text collate "C" ~ ${pattern.json} end
 order by rank, o desc limit ${limit}::bigint`,
       shown: sql`select kind, rank::int, chat, o::float8 "order", found.id, role, parts from found join page using (rank)
 union all

@@ -1,5 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
-import { chatRow, parseChat } from "../conversation/chat-row.ts";
+import { chatRow, parseChat, returnedChatRow } from "../conversation/chat-row.ts";
 import { serialise } from "../conversation/messages.ts";
 import { execute } from "../database/execute.ts";
 import { retryOvertaken } from "../database/retry-overtaken.ts";
@@ -29,7 +29,7 @@ export async function updateChat<C>(
   const chosen = sql`chats.id = ${chatId} and ${ownedBy(chats, userId)}`;
   const statement = {
     with: {
-      updated: sql`update ${chats} set ${sql.join(assignments, sql`, `)} where ${chosen} and ${differs} returning ${chatRow} chat`,
+      updated: sql`update ${chats} set ${sql.join(assignments, sql`, `)} where ${chosen} and ${differs} returning ${returnedChatRow(settings)} chat`,
       found: sql`select chat, 0 overtaken from updated
 union all
 select ${chatRow}, ${differs}::int from ${chats} where ${chosen} and not exists (table updated)`,
@@ -68,7 +68,8 @@ function columnsOf({ title, titleIfEmpty, archived, metadata }: Omit<UpdateChatI
   if (archived !== undefined) {
     columns.push({
       name: "archived_at",
-      value: archived ? sql`coalesce(chats.archived_at, now())` : sql`null`,
+      // The earlier of the two: null counts for nothing. Citus would refuse `coalesce` with a function like this one.
+      value: archived ? sql`least(chats.archived_at, now())` : sql`null`,
       differs: archived ? sql`chats.archived_at is null` : sql`chats.archived_at is not null`,
     });
   }

@@ -22,6 +22,7 @@ Options
   --schema <name>   the Postgres schema of the tables  Default: ${defaultSchema}
   --from <version>  for sql: the version the database is at  Default: 0, no tables yet
   --rls             for sql: print the policies for row-level security instead
+  --citus           for sql: print what distributes the tables on Citus instead
   --older-than <n>d for purge: days since the last activity, such as 365d
   --dry-run         for purge: count only, delete nothing
   --json            print one JSON document
@@ -38,7 +39,7 @@ It connects with the driver of your application, pg or postgres, as found from t
 current folder. PGlite runs inside your application: call migrate(db) there.`;
 
 /** The options that belong to one command alone. */
-const commandOf = { from: "sql", rls: "sql", "older-than": "purge", "dry-run": "purge" } as const;
+const commandOf = { from: "sql", rls: "sql", citus: "sql", "older-than": "purge", "dry-run": "purge" } as const;
 
 type ExitCode = 0 | 1 | 2 | 3;
 
@@ -69,13 +70,15 @@ export async function runCommandLine(
         throw new UsageError(`--${option} is for the command ${name}.`);
       }
     }
-    if (values.from !== undefined && values.rls) throw new UsageError("--from and --rls exclude each other.");
+    const [choice, other] = (["from", "rls", "citus"] as const).filter((option) => values[option] !== undefined);
+    if (other) throw new UsageError(`--${choice} and --${other} exclude each other.`);
     const { text, json, isFine } = await command({
       url: values.url ?? databaseUrl,
       folder,
       schemaName: schemaNamed(values.schema ?? defaultSchema),
       fromVersion: versionNumbered(values.from ?? "0"),
       rowLevelSecurity: values.rls ?? false,
+      citus: values.citus ?? false,
       olderThanDays: command === commands.purge ? daysIn(values["older-than"]) : 0,
       dryRun: values["dry-run"] ?? false,
       say: inJson ? () => {} : print,
@@ -100,6 +103,7 @@ function parse(args: string[]) {
         schema: { type: "string" },
         from: { type: "string" },
         rls: { type: "boolean" },
+        citus: { type: "boolean" },
         "older-than": { type: "string" },
         "dry-run": { type: "boolean" },
         json: { type: "boolean" },

@@ -1,6 +1,6 @@
 import { describeDiagnosis, diagnose } from "../migrate/doctor.ts";
 import { applyMigrations } from "../migrate/migrate.ts";
-import { migrationScript, policyScript } from "../migrate/migration-script.ts";
+import { distributionScript, migrationScript, policyScript } from "../migrate/migration-script.ts";
 import { migrations, quoteIdentifier } from "../migrate/migrations.ts";
 import { describeStatus, statusOf } from "../migrate/status.ts";
 import type { ChatDatabase } from "../types.ts";
@@ -14,6 +14,7 @@ interface Settings {
   schemaName: string;
   fromVersion: number;
   rowLevelSecurity: boolean;
+  citus: boolean;
   olderThanDays: number;
   dryRun: boolean;
   /** Tells a person what is being done. */
@@ -57,9 +58,9 @@ export const commands: Record<string, (settings: Settings) => Answer | Promise<A
     };
   },
 
-  sql({ schemaName, fromVersion, rowLevelSecurity }) {
-    if (rowLevelSecurity) {
-      const text = policyScript(schemaName);
+  sql({ schemaName, fromVersion, rowLevelSecurity, citus }) {
+    if (rowLevelSecurity || citus) {
+      const text = rowLevelSecurity ? policyScript(schemaName) : distributionScript(schemaName);
       return { text, json: { schema: schemaName, sql: text }, isFine: true };
     }
     if (fromVersion > migrations.length) {

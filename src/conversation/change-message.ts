@@ -2,8 +2,8 @@ import { type SQL, sql } from "drizzle-orm";
 import { execute } from "../database/execute.ts";
 import { ChatConflictError } from "../errors.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
-import type { Chat, ChatDatabase } from "../types.ts";
-import { chatRow, parseChat } from "./chat-row.ts";
+import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
+import { chatRow, parseChat, returnedChatRow } from "./chat-row.ts";
 
 /** What is to happen to a stored message, and with it to others of its chat. */
 export interface MessageChange {
@@ -29,6 +29,7 @@ export async function changeMessage(
   db: ChatDatabase,
   { chats, messages }: ChatTables,
   { userId, chatId, messageId, expectedVersion, differs, changes }: MessageChange,
+  settings: StoreSettings,
 ): Promise<{ chat: Chat; role: string } | null | undefined> {
   const asExpected = expectedVersion === undefined ? sql`` : sql` and chats.version = ${expectedVersion}::int`;
   const parts = changes(sql`exists (table updated)`).map((statement, index) => [`part${index}`, statement]);
@@ -38,7 +39,7 @@ export async function changeMessage(
       message: sql`select m."order", m.role, ${differs} differs from ${messages} m where m.chat_id = ${chatId} and m.id = ${messageId} and exists (table cur)`,
       updated: sql`update ${chats} set version = chats.version + 1, updated_at = greatest(chats.updated_at, now())
 where chats.id = ${chatId} and chats.xmin = (select v from cur, message where differs)${asExpected}
-returning ${chatRow} chat`,
+returning ${returnedChatRow(settings)} chat`,
       ...Object.fromEntries(parts),
     },
     select: {

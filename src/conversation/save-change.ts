@@ -4,7 +4,7 @@ import { columnsNamed } from "../database/statement.ts";
 import { ChatOwnershipError } from "../errors.ts";
 import { type Asker, type ChatTables, ownedBy, ownedByAsker } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
-import { chatRow, parseChat } from "./chat-row.ts";
+import { parseChat, returnedChatRow, returnedUpdatedAt } from "./chat-row.ts";
 import { difference } from "./difference.ts";
 import type { StoredChat } from "./load-chat.ts";
 import type { MessageRow } from "./messages.ts";
@@ -55,7 +55,7 @@ export async function saveChange(
       : sql`version = chats.version`;
     const touch = sql`update ${chats} set ${counted}${newTitle === undefined ? sql`` : sql`, title = ${newTitle}`}
 where chats.id = ${chatId} and ${ownedByAsker(chats, asker)} and chats.xmin = ${rowVersion}::text::xid
-returning (extract(epoch from chats.updated_at) * 1000)::text updated, chats.xmin::text v`;
+returning ${returnedUpdatedAt(settings)} updated, chats.xmin::text v`;
     const touched = await write<{ updated: string; v: string }>(touch, "updated", "v");
     if (!touched) return undefined;
     // All else is as it was read, or the row would be another.
@@ -64,9 +64,9 @@ returning (extract(epoch from chats.updated_at) * 1000)::text updated, chats.xmi
   }
 
   async function create(): Promise<SavedChange | undefined> {
-    // Its xmin, which a partitioned table does not give of a row that is inserted.
+    // Its xmin, which a partitioned table does not give of a row that is inserted. Portably nobody goes by it later.
     const insert = sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${asker.userId}, ${title}) on conflict do nothing
-returning ${chatRow} chat, pg_current_xact_id()::xid::text v`;
+returning ${returnedChatRow(settings)} chat, ${settings.portable ? sql`''` : sql`pg_current_xact_id()::xid::text`} v`;
     const created = await write<{ chat: string; v: string }>(insert, "chat", "v");
     if (created) return { chat: parseChat(created.chat), rowVersion: created.v };
     const [taken] = await execute<{ owned: 0 | 1 }>(db, {

@@ -3,7 +3,7 @@ import { execute, executeChange } from "../database/execute.ts";
 import { ChatConflictError, ChatOwnershipError } from "../errors.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
-import { chatRow, parseChat } from "./chat-row.ts";
+import { parseChat, returnedChatRow } from "./chat-row.ts";
 import { chunks, type Difference, difference, type StoredDigest } from "./difference.ts";
 import type { MessageRow, Save } from "./messages.ts";
 
@@ -45,7 +45,7 @@ export async function saveDifference(
   for (const statement of differenceStatements(tables, chatId, changes)) await executeChange(tx, statement);
   if (!stored) return locked;
   const update = sql`update ${chats} set title = coalesce(${title ?? null}, chats.title), updated_at = greatest(chats.updated_at, now())
-where chats.id = ${chatId} and ${ownedBy(chats, userId)} returning ${chatRow} chat`;
+where chats.id = ${chatId} and ${ownedBy(chats, userId)} returning ${returnedChatRow(settings)} chat`;
   const [saved] = await executeChange<{ chat: string }>(tx, update, "chat");
   return saved ? parseChat(saved.chat) : locked;
 }
@@ -58,8 +58,9 @@ async function lockChat(
   tx: ChatDatabase,
   { chats }: ChatTables,
   { userId, chatId, title = "" }: Save,
-  { rowLevelSecurity }: StoreSettings,
+  settings: StoreSettings,
 ): Promise<Chat | undefined> {
+  const { rowLevelSecurity } = settings;
   const create = sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${userId}, ${title}) on conflict `;
   const countUp = sql`set version = chats.version + 1 where ${ownedBy(chats, userId)}`;
   const ways = rowLevelSecurity
@@ -68,7 +69,11 @@ async function lockChat(
     : [sql`${create} (id) do update ${countUp}`];
   // Twice, because the chat may have been created between the two ways.
   for (const way of [...ways, ...ways]) {
-    const [locked] = await executeChange<{ chat: string }>(tx, sql`${way} returning ${chatRow} chat`, "chat");
+    const [locked] = await executeChange<{ chat: string }>(
+      tx,
+      sql`${way} returning ${returnedChatRow(settings)} chat`,
+      "chat",
+    );
     if (locked) return parseChat(locked.chat);
     if (!rowLevelSecurity) return undefined;
   }

@@ -5,5 +5,5 @@ import { sql } from "drizzle-orm";
  * only slow; a few seconds after it was superseded; and a day if nobody ever ends it, which blocks nothing.
  */
 export const hasExpired = sql.raw(
-  "(coalesce(t.ended_at < now() - interval '60 seconds', false) or t.superseded and t.beat_at < now() - interval '10 seconds' or t.started_at < now() - interval '1 day')",
+  "(t.ended_at is not null and t.ended_at < now() - interval '60 seconds' or t.superseded and t.beat_at < now() - interval '10 seconds' or t.started_at < now() - interval '1 day')",
 );

@@ -6,6 +6,9 @@ import { otherWritersCameFirst } from "./typed-errors.ts";
 /** After so many, it is not other writers: a trigger of somebody's, say, that lets nothing be written. */
 const maxAttempts = 50;
 
+/** Another writer came first, at a higher level than read committed; or each had waited for what the other had. */
+const lostRaces = ["40001", "40P01"];
+
 /**
  * Does `work` again as long as it gives undefined: what it has seen was not what it found when it came to write, because another
  * writer was there in between. Where the database defaults to a higher level than read committed, that is an error, by which a
@@ -20,7 +23,8 @@ export async function retryOvertaken<T>(
       const done = await work(attempt);
       if (done !== undefined) return done;
     } catch (error) {
-      if (sqlStateOf(error) !== "40001" || isTransaction(db)) throw error;
+      const isRace = lostRaces.includes(sqlStateOf(error) ?? "");
+      if (!isRace || isTransaction(db)) throw error;
     }
   }
   throw otherWritersCameFirst(maxAttempts);

@@ -1,6 +1,7 @@
 import { ChatStoreError, InvalidChatError } from "../errors.ts";
 import type { ChatTables } from "../schema.ts";
 import { sqlStateOf } from "./sqlstate.ts";
+import { featureNotSupported } from "./where-supported.ts";
 
 const statementTooComplex = "54001";
 /** There is none of this name on this connection, or one already. */
@@ -41,7 +42,10 @@ export async function withTypedErrors<T>(verb: string, { schema }: ChatTables, w
       : new ChatStoreError(
           "QUERY_FAILED",
           `${verb} failed in the database${state ? ` with SQLSTATE ${state}` : ""}. The cause says what is known of it; ` +
-            "the driver's own error is in originalCause.",
+            "the driver's own error is in originalCause." +
+            (state === featureNotSupported
+              ? " Expected an engine that supports the statement. On Citus that is so with `createChatStore(db, { portable: true })`, and without row-level security."
+              : ""),
           { cause },
         );
   }

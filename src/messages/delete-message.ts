@@ -32,7 +32,7 @@ where m.chat_id = ${chatId} and m."order" > message."order" and ${when}`,
   ];
   const change = { ...ids, messageId, expectedVersion, differs: sql`true`, changes };
   const changed = await asUser(db, ids, settings, (db) =>
-    takeTurns(db, tables, ids, settings, (db) => changeMessage(db, tables, change)),
+    takeTurns(db, tables, ids, settings, (db) => changeMessage(db, tables, change, settings)),
   );
   return changed?.chat ?? null;
 }

@@ -32,7 +32,7 @@ where t.chat_id = ${chatId} and t.question_id = ${id} and message.role = 'user' 
     ],
   };
   const changed = await asUser(db, ids, settings, (db) =>
-    takeTurns(db, tables, ids, settings, (db) => changeMessage(db, tables, change)),
+    takeTurns(db, tables, ids, settings, (db) => changeMessage(db, tables, change, settings)),
   );
   if (changed && changed.role !== role) {
     throw new InvalidChatError([

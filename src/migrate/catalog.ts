@@ -1,8 +1,7 @@
-import { getTableName, is, sql } from "drizzle-orm";
-import { PgTable } from "drizzle-orm/pg-core";
+import { sql } from "drizzle-orm";
 import { executeText } from "../database/execute.ts";
-import { chatTables, defaultSchema } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
+import { tableNames } from "./migrations.ts";
 
 /**
  * What there is of the store's tables: by the object's name, such as `column chats.title`, its definition, such as
@@ -85,7 +84,3 @@ select object::text, definition::text from objects`,
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
 }
-
-const tableNames = Object.values(chatTables(defaultSchema))
-  .filter((value) => is(value, PgTable))
-  .map(getTableName);

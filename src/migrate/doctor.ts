@@ -1,6 +1,7 @@
 import expectedCatalog from "../../migrations/catalog.json" with { type: "json" };
 import type { ChatDatabase } from "../types.ts";
 import { type Catalog, readCatalog } from "./catalog.ts";
+import { expectedDistribution, readDistribution } from "./citus.ts";
 import { type AppliedMigration, expectedEncoding, inspect, newerThan } from "./ledger.ts";
 import { type Migration, migrations, quoteIdentifier } from "./migrations.ts";
 
@@ -28,9 +29,10 @@ export async function diagnose(db: ChatDatabase, schemaName: string, known = mig
     async (tx) => {
       const { encoding, applied } = await inspect(tx, schemaName);
       const ledger = compareLedger(applied, known);
+      const distribution = compareDistribution(await readDistribution(tx, schemaName));
       const tables = compareTables(await readCatalog(tx, schemaName));
       return {
-        differences: [...compareEncoding(encoding), ...ledger.differences, ...tables.differences],
+        differences: [...compareEncoding(encoding), ...ledger.differences, ...tables.differences, ...distribution],
         additions: [...ledger.additions, ...tables.additions],
         ledger: applied !== null,
       };
@@ -44,6 +46,20 @@ const compareEncoding = (found: string): Difference[] =>
     ...difference,
     advice: "Not every text comes back as it was saved: move to a database of that encoding.",
   }));
+
+function compareDistribution(found: Record<string, string> | null): Difference[] {
+  if (!found) return [];
+  const asCatalog = (distribution: Record<string, string>): Catalog =>
+    Object.fromEntries(Object.entries(distribution).map(([table, how]) => [`distribution of ${table}`, how]));
+  const ofThose = Object.entries(expectedDistribution).filter(([table]) => table in found);
+  return compare(asCatalog(Object.fromEntries(ofThose)), asCatalog(found)).map((difference) => ({
+    ...difference,
+    advice:
+      difference.found === "local"
+        ? "Its rows outlive their chats: distribute it by what `npx drizzle-chat-store sql --citus` prints."
+        : "All of a chat has to be on one shard: undistribute_table, then what `npx drizzle-chat-store sql --citus` prints.",
+  }));
+}
 
 type Comparison = Pick<Diagnosis, "differences" | "additions">;
 

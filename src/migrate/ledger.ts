@@ -1,7 +1,8 @@
 import { sql } from "drizzle-orm";
 import { boolean, integer, pgSchema, text, timestamp } from "drizzle-orm/pg-core";
+import { defaultSchema } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
-import { type Migration, quoteIdentifier } from "./migrations.ts";
+import { type Migration, qualified, tableNames } from "./migrations.ts";
 
 export interface AppliedMigration {
   version: number;
@@ -44,7 +45,7 @@ export const expectedEncoding = "UTF8";
 
 /** The statements that write migrations into the ledger, which they create if it is not there. */
 export const recordStatements = (schemaName: string, applied: readonly Migration[]): string[] => {
-  const ledger = `${quoteIdentifier(schemaName)}."migrations"`;
+  const ledger = qualified(schemaName, "migrations");
   const lines = applied.map(({ version, name, breaking }) => `(${version}, '${name}', ${breaking})`);
   return [
     `create table if not exists ${ledger} (
@@ -62,14 +63,15 @@ export const newerThan = (known: readonly Migration[], applied: readonly Applied
   applied.filter(({ version }) => version > known.length);
 
 /**
- * Takes the tables from whoever uses them until the end of the transaction, in the order in which saves take them. A
- * migration that takes one after the other as it comes to them and a save could each wait for what the other has.
+ * Takes the tables that these migrations have made from whoever uses them until the end of the transaction, in the order in which
+ * saves take them. A migration that takes one after the other as it comes to them and a save could each wait for what the other has.
  */
-export const lockStatement = (schemaName: string): string => {
-  const tables = ["chats", "messages", "turns", "turn_chunks"].map(
-    (table) => `${quoteIdentifier(schemaName)}."${table}"`,
+export const lockStatement = (schemaName: string, applied: readonly Migration[]): string => {
+  const made = applied.flatMap(({ statements }) => statements.join("\n"));
+  const tables = tableNames.filter((table) =>
+    made.some((text) => text.includes(`CREATE TABLE "${defaultSchema}"."${table}"`)),
   );
-  return `lock table ${tables.join(", ")} in access exclusive mode`;
+  return `lock table ${tables.map((table) => qualified(schemaName, table)).join(", ")} in access exclusive mode`;
 };
 
 /** Whoever migrates holds the advisory lock of this name until the end of the transaction. */

@@ -5,6 +5,7 @@ import { MigrationError } from "../errors.ts";
 import { migrateOptions, parseInput } from "../input.ts";
 import { defaultSchema } from "../schema.ts";
 import type { ChatDatabase, MigrateOptions } from "../types.ts";
+import { distributeStatements, readDistribution } from "./citus.ts";
 import {
   type AppliedMigration,
   expectedEncoding,
@@ -51,7 +52,7 @@ export async function applyMigrations(
         if (breaking.length > 0) throw new MigrationError(brokenBy(breaking, schemaName, known));
         const pending = known.slice(version);
         if (pending.length === 0) return version;
-        if (version > 0) await lockTables(tx, schemaName);
+        if (version > 0) await lockTables(tx, lockStatement(schemaName, known.slice(0, version)));
 
         for (current of pending) {
           announce(current);
@@ -60,6 +61,10 @@ export async function applyMigrations(
             if (schemaExists && statement.startsWith("CREATE SCHEMA")) continue;
             await tx.execute(sql.raw(statement));
           }
+        }
+        // A table that refers to a distributed one is a local one until somebody says otherwise, and then its rows outlive their chats.
+        if (await readDistribution(tx, schemaName)) {
+          for (const statement of distributeStatements(schemaName)) await tx.execute(sql.raw(statement));
         }
         for (const statement of recordStatements(schemaName, pending)) await tx.execute(sql.raw(statement));
         return known.length;
@@ -93,7 +98,7 @@ export async function applyMigrations(
  * A lock that waits makes all others wait behind it: for as long as a backup or a report may take that has the tables. So it
  * gives up soon, and tries again. Sooner than Postgres looks for deadlocks, which it might end at the cost of a save.
  */
-async function lockTables(tx: ChatDatabase, schemaName: string): Promise<void> {
+async function lockTables(tx: ChatDatabase, statement: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await tx.transaction(async (savepoint) => {
@@ -101,7 +106,7 @@ async function lockTables(tx: ChatDatabase, schemaName: string): Promise<void> {
           savepoint,
           sql`select current_setting('lock_timeout') timeout, set_config('lock_timeout', '200ms', true)`,
         );
-        await savepoint.execute(sql.raw(lockStatement(schemaName)));
+        await savepoint.execute(sql.raw(statement));
         await savepoint.execute(sql`select set_config('lock_timeout', ${before?.timeout ?? "0"}, true)`);
       });
     } catch (error) {

@@ -1,4 +1,5 @@
 import { policies } from "../database/row-level-security.ts";
+import { distributeStatements } from "./citus.ts";
 import { lockName, lockStatement, recordStatements } from "./ledger.ts";
 import { migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 
@@ -15,7 +16,9 @@ export function migrationScript(schemaName: string, fromVersion: number, known =
     "",
     "-- A migrate that starts meanwhile waits.",
     `select pg_advisory_xact_lock(hashtextextended('${lockName(schemaName).replaceAll("'", "''")}', 0));`,
-    ...(fromVersion > 0 ? ["\n-- Saves wait from here on.", terminated(lockStatement(schemaName))] : []),
+    ...(fromVersion > 0
+      ? ["\n-- Saves wait from here on.", terminated(lockStatement(schemaName, known.slice(0, fromVersion)))]
+      : []),
     ...pending.flatMap((migration) => [
       `\n-- ${migration.name}`,
       // Somebody may have created the schema beforehand, and migrate allows for that too.
@@ -36,6 +39,16 @@ export function policyScript(schemaName: string): string {
     "-- drizzle-chat-store: every role but the tables' owner sees the chats of one user at a time.",
     "begin;",
     ...policies(quoteIdentifier(schemaName)).map(terminated),
+    "commit;",
+  ].join("\n");
+}
+
+/** The SQL that distributes the tables on the coordinator of a Citus cluster, by chat. */
+export function distributionScript(schemaName: string): string {
+  return [
+    "-- drizzle-chat-store: all of a chat on one shard. What is distributed already stays as it is.",
+    "begin;",
+    ...distributeStatements(schemaName).map(terminated),
     "commit;",
   ].join("\n");
 }

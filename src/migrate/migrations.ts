@@ -1,7 +1,9 @@
+import { getTableName, is } from "drizzle-orm";
+import { PgTable } from "drizzle-orm/pg-core";
 import chats from "../../migrations/0000_chats.sql";
 import lifecycle from "../../migrations/0001_lifecycle.sql";
 import pages from "../../migrations/0002_pages.sql";
-import { defaultSchema } from "../schema.ts";
+import { chatTables, defaultSchema } from "../schema.ts";
 
 export interface Migration {
   /** Position in the list, from 1. What the ledger counts. */
@@ -27,9 +29,17 @@ export const migrations: readonly Migration[] = Object.entries({
   statements: text.split("--> statement-breakpoint").map((statement) => statement.trim()),
 }));
 
+/** All tables but the ledger, each after those that it refers to. Saves take them in this order. */
+export const tableNames: readonly string[] = Object.values(chatTables(defaultSchema))
+  .filter((value) => is(value, PgTable))
+  .map(getTableName);
+
 /** The statements of a migration for a Postgres schema of any name. */
 export const statementsIn = (schemaName: string, { statements }: Migration): string[] =>
   // A function, or "$&" in a name would be taken for a pattern.
   statements.map((statement) => statement.replaceAll(`"${defaultSchema}"`, () => quoteIdentifier(schemaName)));
+
+/** The name of a table, as SQL has it. */
+export const qualified = (schemaName: string, table: string) => `${quoteIdentifier(schemaName)}."${table}"`;
 
 export const quoteIdentifier = (name: string) => `"${name.replaceAll('"', '""')}"`;

@@ -367,6 +367,22 @@ Schema "chat_store" is at version 5, newer than version 3, the last one that thi
     });
   });
 });
+test("sql --citus distributes every table by chat, and none twice", async () => {
+  const { exitCode, stdout } = await run(["sql", "--citus", "--schema", "it's ours"]);
+  expect(exitCode).toBe(0);
+  const statements = stdout.split("\n").filter((line) => /^(begin|select|commit)/.test(line));
+  const nameOf = (table: string) => `'"it''s ours"."${table}"'`;
+  const beside = `colocate_with => ${nameOf("chats")}`;
+  expect(statements).toEqual([
+    "begin;",
+    "select create_distributed_table(found, 'id')",
+    ...["messages", "turns", "turn_chunks"].map(() => `select create_distributed_table(found, 'chat_id', ${beside})`),
+    "commit;",
+  ]);
+  const tables = ["chats", "messages", "turns", "turn_chunks"];
+  expect(stdout.match(/to_regclass\(.*?\)/g)).toEqual(tables.map((table) => `to_regclass(${nameOf(table)})`));
+  expect(stdout.match(/not exists \(select from pg_catalog.pg_dist_partition/g)).toHaveLength(4);
+});
 
 describe("a mistake on the command line", () => {
   const mistakes: [string[], string][] = [
@@ -387,6 +403,7 @@ describe("a mistake on the command line", () => {
       "--schema: expected a schema for these tables alone, found one of the application's or of Postgres's own.",
     ],
     [["doctor", "--rls"], "--rls is for the command sql."],
+    [["migrate", "--citus"], "--citus is for the command sql."],
     [["sql", "--older-than", "1d"], "--older-than is for the command purge."],
     [["migrate", "--dry-run"], "--dry-run is for the command purge."],
     ...[[], ["365"], ["0d"], ["-1d"], ["1.5d"], ["365d "], ["1y"], ["123456d"]].map(([days]): [string[], string] => [
@@ -394,6 +411,7 @@ describe("a mistake on the command line", () => {
       "purge needs --older-than. Expected a number of days from 1d on, such as 365d.",
     ]),
     [["sql", "--rls", "--from", "1"], "--from and --rls exclude each other."],
+    [["sql", "--citus", "--rls"], "--rls and --citus exclude each other."],
     [["status"], "No database is given. Set DATABASE_URL, or pass --url."],
     [
       ["status", "--url", "mysql://u:secret@h/d"],
