@@ -3,11 +3,13 @@ import { defineConfig } from "vitest/config";
 import config from "../../vitest.config.ts";
 import { majors } from "./majors.ts";
 
-const bounded = ["contract", "lifecycle", "migrate", "two-writers"];
+const few = ["contract", "migrate"];
+const bounded = [...few, "lifecycle", "two-writers"];
 const all = [...bounded, "long-chats", "search", "model", "interleavings", "fidelity", "errors", "input", "turns"];
 
 function suitesOn(major: number): string[] {
-  if (process.env.SUITES !== "all") return bounded;
+  // What works on the oldest and on the newest rarely fails in between.
+  if (process.env.SUITES !== "all") return major === 14 || major === 18 ? bounded : few;
   // What it counts by, Postgres 14 does not have.
   return major === 14 ? all : [...all, "cost"];
 }

@@ -5,10 +5,10 @@ import { peculiarSessions, peculiarTables } from "./peculiarities.ts";
 
 const isBounded = process.env.SUITES !== "all";
 const suites = isBounded
-  ? ["contract", "lifecycle"]
+  ? ["contract"]
   : ["contract", "lifecycle", "long-chats", "search", "fidelity", "requests", "approvals"];
 const suitesWithWriters = isBounded
-  ? [...suites, "requests", "model"]
+  ? [...suites, "lifecycle", "requests", "model"]
   : [...suites, "two-writers", "model", "live-turns", "interleavings"];
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
