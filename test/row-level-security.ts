@@ -52,5 +52,5 @@ const kinds = [
   },
 ].map((kind) => ({ ...kind, transactions: true }));
 
-/** Not on Citus, whose workers do not learn of the settings that the policies ask for. */
+/** Not on Citus, which refuses the policies. */
 export const underRowLevelSecurity = isOnCitus ? [] : kinds;

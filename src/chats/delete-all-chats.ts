@@ -59,6 +59,6 @@ export async function deleteAllChats(
 
 interface Removed {
   deleted: number;
-  /** Whether there was any before. */
+  /** Whether there was any chat to delete. */
   found: 0 | 1;
 }

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { answering } from "../answering.ts";
 import { createDatabase } from "../databases.ts";
 import { packInto } from "../pack.ts";
 import { freePort } from "../postgres.ts";
@@ -124,15 +125,7 @@ async function serve(cwd: string, databaseUrl: string) {
   });
   const exited = once(server, "exit");
   const url = `http://127.0.0.1:${port}`;
-  const answers = () =>
-    fetch(url).then(
-      () => true,
-      () => false,
-    );
-  while (!(await answers())) {
-    if (server.exitCode !== null || server.signalCode) throw new Error("The server did not start.");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await answering(url, server);
   return {
     url,
     stop: async () => {

@@ -248,6 +248,11 @@ const retryable: Failure[] = [
     gives: "57P05",
   },
   {
+    name: "a worker of Citus that is gone",
+    provoke: () => admin.query("do $$ begin raise exception 'failed to COPY to shard' using errcode = '58030'; end $$"),
+    gives: "58030",
+  },
+  {
     name: "too many connections",
     provoke: async () => {
       const role = `crowded_${randomUUID().replaceAll("-", "")}`;

@@ -106,3 +106,19 @@ describe.each(Object.entries(changes))("%s", (_, change) => {
     expect(refusals).toBe(1);
   });
 });
+
+test("who loses a deadlock over many chats tries again, and counts each of them once", async () => {
+  const [ids, others] = [await newChat(), await newChat()];
+  const losing = () => {
+    let isLost = false;
+    const execute = (statement: SQL) => {
+      const lost = sql.raw("do $$ begin raise exception 'lost' using errcode = '40P01'; end $$");
+      if (isLost) return database.db.execute(statement);
+      isLost = true;
+      return database.db.execute(lost);
+    };
+    return createChatStore(Object.create(database.db, { execute: { value: execute } }), { portable: true });
+  };
+  expect(await losing().claimChats({ fromUserId: ids.userId, userId: others.userId })).toBe(1);
+  expect(await losing().deleteAllChats(others)).toBe(2);
+});

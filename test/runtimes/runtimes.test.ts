@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
 import { createChatStore } from "../../src/index.ts";
+import { answering } from "../answering.ts";
 import { textOf } from "../conversations.ts";
 import { createDatabase, nodePostgres } from "../databases.ts";
 import { install, own, packInto } from "../pack.ts";
@@ -171,15 +172,7 @@ async function serve(output: string): Promise<{ url: string; databaseUrl: string
     await database.drop();
   });
   const url = `http://127.0.0.1:${port}`;
-  const answers = () =>
-    fetch(url).then(
-      () => true,
-      () => false,
-    );
-  while (!(await answers())) {
-    if (server.exitCode !== null || server.signalCode) throw new Error("workerd did not start.");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await answering(url, server);
   return { url, databaseUrl: database.url };
 }
 
