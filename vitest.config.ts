@@ -1,7 +1,11 @@
 import { fileURLToPath } from "node:url";
-import { configDefaults, defineConfig, type Plugin } from "vitest/config";
+import { defineConfig, type Plugin, type TestProjectInlineConfiguration } from "vitest/config";
+import { drizzleVersions } from "./test/support/drizzle/versions.ts";
+import { peculiarSessions, peculiarTables } from "./test/support/peculiarities.ts";
+import { majors } from "./test/support/postgres-majors.ts";
+import { filesOf, isolatedFiles } from "./test/support/projects.ts";
 
-/** What `loader: { ".sql": "text" }` does in the build. */
+/** Does what `loader: { ".sql": "text" }` does in the build. */
 const sqlAsText: Plugin = {
   name: "sql-as-text",
   enforce: "pre",
@@ -9,7 +13,7 @@ const sqlAsText: Plugin = {
     id.endsWith(".sql") ? { code: `export default ${JSON.stringify(code)}`, map: null } : undefined,
 };
 
-// With it Vitest 5 lists what failed, and Node 20 does not have it.
+// Vitest 5 lists failed tests with it, and Node 20 does not have it.
 Map.groupBy ??= <Key, Item>(items: Iterable<Item>, keyOf: (item: Item, index: number) => Key) => {
   const groups = new Map<Key, Item[]>();
   for (const [index, item] of [...items].entries()) {
@@ -19,18 +23,134 @@ Map.groupBy ??= <Key, Item>(items: Iterable<Item>, keyOf: (item: Item, index: nu
   return groups;
 };
 
+const root = fileURLToPath(new URL(".", import.meta.url));
+const support = (name: string) => fileURLToPath(new URL(`test/support/${name}.ts`, import.meta.url));
+
+/** Time limits are part of no promise. They only end what hangs. */
+const limits = { testTimeout: 120_000, hookTimeout: 300_000 };
+
+type Settings = NonNullable<TestProjectInlineConfiguration["test"]>;
+
+function project(name: string, settings: Settings = {}, more: TestProjectInlineConfiguration = {}) {
+  return {
+    root,
+    plugins: [sqlAsText],
+    ...more,
+    test: {
+      name,
+      include: filesOf(name),
+      globalSetup: support("postgres"),
+      // A worker imports Drizzle, ai and the drivers once, not once a file.
+      isolate: false,
+      expect: { poll: { timeout: 60_000 } },
+      ...limits,
+      ...settings,
+    },
+  } satisfies TestProjectInlineConfiguration;
+}
+
+/** `npm test`. Files that change what their worker shares get a worker of their own: their first lines say why. */
+const usual = [
+  project("main", {
+    include: filesOf("main").filter((file) => !isolatedFiles.includes(file)),
+    globalSetup: [support("postgres"), support("pglite")],
+  }),
+  project("main (isolated)", {
+    include: filesOf("main").filter((file) => isolatedFiles.includes(file)),
+    globalSetup: [support("postgres"), support("pglite")],
+    isolate: true,
+  }),
+];
+
+/** The other suites. `npx vitest run --project NAME` runs one, and installs and builds what it needs. */
+const suites = [
+  project("thorough", {
+    globalSetup: [support("postgres"), support("pglite")],
+    env: { MODEL_RUNS: process.env.MODEL_RUNS ?? "100" },
+    testTimeout: 600_000,
+  }),
+  project("fuzz", {
+    globalSetup: [support("postgres"), support("pglite")],
+    env: { FUZZ_CASES: process.env.FUZZ_CASES ?? "1000" },
+    testTimeout: 0,
+    isolate: true,
+  }),
+  project("node", { provide: { drivers: "node-postgres" } }),
+  project("drivers", { provide: { drivers: "others" } }),
+  project("package", {
+    globalSetup: [support("postgres"), support("build"), support("tarball")],
+    testTimeout: 600_000,
+  }),
+  project("bundles", { globalSetup: [support("postgres"), support("build")], testTimeout: 600_000 }),
+  project("runtimes", {
+    globalSetup: [support("postgres"), support("pglite"), support("build")],
+    hookTimeout: 600_000,
+  }),
+  project("start-up", { globalSetup: [support("postgres"), support("build")], testTimeout: 600_000 }),
+  project("express", { globalSetup: [support("postgres"), support("build")] }),
+  project("browser", { globalSetup: [support("build")], hookTimeout: 600_000, retry: process.env.CI ? 1 : 0 }),
+  project("stress", { testTimeout: 0 }),
+  // These start servers of their own, to kill them.
+  project("crash", { globalSetup: [], fileParallelism: false, testTimeout: 0 }),
+  // One file after the other: they measure.
+  project("load", {
+    globalSetup: support("durable-postgres"),
+    fileParallelism: false,
+    execArgv: ["--expose-gc"],
+    testTimeout: 0,
+  }),
+  // On the coordinator at CITUS_URL, in a database for these tests alone: they drop what is in it.
+  project("citus", {
+    include: process.env.CITUS_URL ? filesOf("citus") : ["test/citus/without-cluster.test.ts"],
+    globalSetup: support("citus"),
+    fileParallelism: false,
+    provide: { drivers: "Citus" },
+  }),
+  ...majors.map(({ major, embeddedPostgres }) =>
+    project(`postgres-${major}`, {
+      include: filesOf("postgres"),
+      globalSetup: support("postgres-of-a-major"),
+      provide: { drivers: "node-postgres", embeddedPostgres },
+    }),
+  ),
+  ...Object.keys({ ...peculiarTables, ...peculiarSessions }).map((name) =>
+    project(`tables: ${name}`, {
+      include: filesOf(name in peculiarTables ? "tables" : "sessions"),
+      provide: { drivers: "node-postgres", peculiarity: name },
+    }),
+  ),
+  project("drizzle-limits", { globalSetup: support("build") }),
+  ...drizzleVersions.map(({ installedAs }) =>
+    project(
+      installedAs === "drizzle-orm" ? "drizzle-orm-0.45" : installedAs,
+      {
+        include: filesOf("drizzle"),
+        globalSetup: [support("postgres"), support("build")],
+        provide: {
+          drivers: "servers",
+          ...(installedAs === "drizzle-orm-0.44" && { schemaName: "it's a schema" }),
+        },
+      },
+      {
+        resolve: {
+          alias: [
+            // Also for the built package, which is not in node_modules and so goes through here as the tests do.
+            { find: /^drizzle-orm(?=\/|$)/, replacement: installedAs },
+            { find: /^.*\/src\/(index|schema)\.ts$/, replacement: `${root}dist/$1.js` },
+          ],
+        },
+      },
+    ),
+  ),
+];
+
+// `vitest run some-file` means the usual run of that file, not one in each project that has it.
+const isUsual = !process.argv.some((argument) => argument.startsWith("--project"));
+
 export default defineConfig({
-  plugins: [sqlAsText],
   test: {
-    include: ["test/*.test.ts", "test/{chats,conversation,turns,migrate,cli,database}/*.test.ts"],
-    // Minutes long: they have `npm run test:thorough`.
-    exclude: [...configDefaults.exclude, "test/**/{interleavings,lifecycle-races,hostile-bodies}.test.ts"],
-    globalSetup: ["postgres", "pglite"].map((name) => fileURLToPath(new URL(`test/${name}.ts`, import.meta.url))),
+    projects: isUsual ? usual : [...usual, ...suites],
     // Tests mostly wait for Postgres: on two cores, one worker leaves half of the machine idle.
     maxWorkers: 3,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    // A second, as it is by default, is not long on a busy machine.
-    expect: { poll: { timeout: 20_000 } },
   },
 });

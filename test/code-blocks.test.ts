@@ -8,9 +8,9 @@ import pg from "pg";
 import ts from "typescript";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createChatStore, migrate } from "../src/index.ts";
-import { say } from "./conversations.ts";
-import { createDatabase } from "./databases.ts";
-import { type Block, blocksOf, pages } from "./pages.ts";
+import { say } from "./support/conversations.ts";
+import { createDatabase } from "./support/databases.ts";
+import { type Block, blocksOf, pages } from "./support/pages.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = join(root, ".data", "code-blocks");

@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { bundlers } from "./bundles/bundlers.ts";
-import { drivers } from "./databases.ts";
-import { drizzleVersions } from "./drizzle/versions.ts";
-import { pgBouncerVersion } from "./pgbouncer.ts";
-import { majors } from "./postgres-majors/majors.ts";
-import { runtimes } from "./runtimes/runtimes.ts";
+import { bundlers } from "./support/bundles/bundlers.ts";
+import { drivers } from "./support/databases.ts";
+import { drizzleVersions } from "./support/drizzle/versions.ts";
+import { pgBouncerVersion } from "./support/pgbouncer.ts";
+import { majors } from "./support/postgres-majors.ts";
+import { runtimes } from "./support/runtimes/runtimes.ts";
 
 const manifest = JSON.parse(readFileSync("package.json", "utf8"));
 const installed = (name: string): string =>
@@ -35,7 +35,7 @@ const driversOn = runtimes.map(({ name, drivers }) => [name, drivers.map(({ name
 /** Drizzle's Postgres drivers that no test imports. */
 function notTried(): string[] {
   const programs = runtimes.flatMap(({ drivers }) => drivers.map(({ program }) => program));
-  const tried = ["test/databases.ts", ...programs].map((file) => readFileSync(file, "utf8")).join();
+  const tried = ["test/support/databases.ts", ...programs].map((file) => readFileSync(file, "utf8")).join();
   return readdirSync("node_modules/drizzle-orm", { recursive: true, encoding: "utf8" })
     .filter((file) => /\bsession\.d\.ts$/.test(file))
     .filter((file) => /extends PgSession\b/.test(readFileSync(`node_modules/drizzle-orm/${file}`, "utf8")))

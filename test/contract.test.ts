@@ -1,10 +1,11 @@
+// Projects: main, node, drivers, postgres, drizzle, tables, sessions, citus.
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ChatConflictError, ChatOwnershipError, type ChatStore, InvalidChatError, migrate } from "../src/index.ts";
-import { conversation, say } from "./conversations.ts";
-import type { TestDatabase } from "./databases.ts";
-import { kinds } from "./kinds.ts";
+import { conversation, say } from "./support/conversations.ts";
+import type { TestDatabase } from "./support/databases.ts";
+import { kinds } from "./support/kinds.ts";
 
 describe.each(kinds)("a chat store on $name, $mode", ({ open, storeOn, transactions }) => {
   let database: TestDatabase;

@@ -1,3 +1,4 @@
+// Projects: main, drizzle. Long: postgres.
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
@@ -10,8 +11,8 @@ import {
   MigrationError,
   migrate,
 } from "../src/index.ts";
-import { say } from "./conversations.ts";
-import { databases, type TestDatabase } from "./databases.ts";
+import { say } from "./support/conversations.ts";
+import { databases, type TestDatabase } from "./support/databases.ts";
 
 /** The innermost cause, where the driver's fields are. */
 const rootOf = (error: unknown): Error & Record<string, unknown> => {

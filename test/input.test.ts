@@ -1,8 +1,9 @@
+// Projects: main. Long: node, postgres.
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, createChatStore, InvalidChatError, migrate } from "../src/index.ts";
-import { conversation, say } from "./conversations.ts";
-import { servers, type TestDatabase } from "./databases.ts";
+import { conversation, say } from "./support/conversations.ts";
+import { servers, type TestDatabase } from "./support/databases.ts";
 
 const [nodePostgres] = servers as [(typeof servers)[number]];
 

@@ -1,10 +1,11 @@
+// Projects: main, drivers, tables, citus. Long: postgres, drizzle, sessions, node.
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ChatConflictError, ChatOwnershipError, type ChatStore, InvalidChatError, migrate } from "../src/index.ts";
-import { conversation, say } from "./conversations.ts";
-import type { TestDatabase } from "./databases.ts";
-import { kinds } from "./kinds.ts";
+import { conversation, say } from "./support/conversations.ts";
+import type { TestDatabase } from "./support/databases.ts";
+import { kinds } from "./support/kinds.ts";
 
 type Ids = { userId: string; chatId: string };
 

@@ -1,3 +1,4 @@
+// Projects: main, drivers, citus. Long: postgres, tables, sessions.
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,9 +10,9 @@ import {
   migrate,
   type UpsertChatInput,
 } from "../src/index.ts";
-import { conversation, say, windowOf } from "./conversations.ts";
-import type { TestDatabase } from "./databases.ts";
-import { kinds } from "./kinds.ts";
+import { conversation, say, windowOf } from "./support/conversations.ts";
+import type { TestDatabase } from "./support/databases.ts";
+import { kinds } from "./support/kinds.ts";
 
 describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
   let database: TestDatabase;

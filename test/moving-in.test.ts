@@ -4,8 +4,8 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ChatStore, createChatStore, migrate } from "../src/index.ts";
-import { createDatabase } from "./databases.ts";
-import { blocksOf } from "./pages.ts";
+import { createDatabase } from "./support/databases.ts";
+import { blocksOf } from "./support/pages.ts";
 
 const blocks = blocksOf("docs/moving-in.md");
 

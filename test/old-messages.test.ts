@@ -1,3 +1,4 @@
+// Isolated: it watches the console.
 import { randomUUID } from "node:crypto";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,10 +11,10 @@ import * as ai6 from "ai6";
 import { MockLanguageModelV3 } from "ai6/test";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { createChatStore, migrate } from "../src/index.ts";
-import { say } from "./conversations.ts";
-import { databases, type TestDatabase } from "./databases.ts";
-import { dataSchemas, metadataSchema, oldMessages, tools } from "./old-messages.ts";
-import { blocksOf } from "./pages.ts";
+import { say } from "./support/conversations.ts";
+import { databases, type TestDatabase } from "./support/databases.ts";
+import { dataSchemas, metadataSchema, oldMessages, tools } from "./support/old-messages.ts";
+import { blocksOf } from "./support/pages.ts";
 
 const [database] = databases as [(typeof databases)[number]];
 const folder = fileURLToPath(new URL("../.data/old-messages", import.meta.url));

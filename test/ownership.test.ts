@@ -2,10 +2,10 @@ import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Chat, ChatOwnershipError, type ChatStore, createChatStore, migrate } from "../src/index.ts";
-import { type CapturedDatabase, openCaptured } from "./captured.ts";
-import { conversation, say } from "./conversations.ts";
-import { databases, inModes, modes, type TestDatabase } from "./databases.ts";
-import { snapshot } from "./snapshot.ts";
+import { type CapturedDatabase, openCaptured } from "./support/captured.ts";
+import { conversation, say } from "./support/conversations.ts";
+import { databases, inModes, modes, type TestDatabase } from "./support/databases.ts";
+import { snapshot } from "./support/snapshot.ts";
 
 /** Who asks, and for which chat. */
 interface Ids {

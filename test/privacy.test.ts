@@ -1,3 +1,4 @@
+// Isolated: it watches what is printed.
 import { Writable } from "node:stream";
 import { format, inspect } from "node:util";
 import type { UIMessage } from "ai";
@@ -8,7 +9,7 @@ import pino from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import winston from "winston";
 import { type ChatDatabase, type ChatStore, ChatStoreError, createChatStore, migrate } from "../src/index.ts";
-import { createDatabase, modes } from "./databases.ts";
+import { createDatabase, modes } from "./support/databases.ts";
 
 /** In every title, text, tool output and metadata, and in the ids of users. Nothing of the library may show it. */
 const secret = "Xyzzy";

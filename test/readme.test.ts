@@ -7,10 +7,10 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as api from "../src/index.ts";
 import { createChatStore, migrate } from "../src/index.ts";
-import { serve, TestChat } from "./chat-server.ts";
-import { createDatabase, databases, type TestDatabase } from "./databases.ts";
-import { blocksOf } from "./pages.ts";
-import { model, text } from "./sdk-messages.ts";
+import { serve, TestChat } from "./support/chat-server.ts";
+import { createDatabase, databases, type TestDatabase } from "./support/databases.ts";
+import { blocksOf } from "./support/pages.ts";
+import { model, text } from "./support/sdk-messages.ts";
 
 const blocks = blocksOf("README.md");
 const [embedded] = databases as [(typeof databases)[number]];

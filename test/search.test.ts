@@ -1,11 +1,12 @@
+// Projects: main, drivers, citus. Long: postgres, tables, sessions.
 import { randomBytes, randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatMatch, type ChatStore, InvalidChatError, migrate } from "../src/index.ts";
-import { say } from "./conversations.ts";
-import { modes, type TestDatabase } from "./databases.ts";
-import { kinds } from "./kinds.ts";
-import { underRowLevelSecurity } from "./row-level-security.ts";
+import { say } from "./support/conversations.ts";
+import { modes, type TestDatabase } from "./support/databases.ts";
+import { kinds } from "./support/kinds.ts";
+import { underRowLevelSecurity } from "./support/row-level-security.ts";
 
 // How things are saved makes no difference to what is found. The drivers do, and policies.
 const searched = kinds.filter(

@@ -2,10 +2,10 @@ import { isDeepStrictEqual } from "node:util";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ChatDatabase, type ChatStore, ChatStoreError, createChatStore, migrate } from "../src/index.ts";
-import { type CapturedDatabase, openCaptured, type Statement } from "./captured.ts";
-import { conversation, say } from "./conversations.ts";
-import { modes } from "./databases.ts";
-import { snapshot } from "./snapshot.ts";
+import { type CapturedDatabase, openCaptured, type Statement } from "./support/captured.ts";
+import { conversation, say } from "./support/conversations.ts";
+import { modes } from "./support/databases.ts";
+import { snapshot } from "./support/snapshot.ts";
 
 const [owner, stranger] = ["the owner", "the stranger"];
 const chat = { userId: owner, chatId: "chat" };

@@ -6,8 +6,8 @@ import { parseArgs } from "node:util";
 import { migrate } from "drizzle-chat-store";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
-import { countingProxy } from "../counting-proxy.ts";
-import { startPostgres } from "../postgres.ts";
+import { countingProxy } from "../support/counting-proxy.ts";
+import { startPostgres } from "../support/postgres.ts";
 import { connect, listStatement, plainTables } from "./contenders.ts";
 import { buffersOf, longChatTable, measureLongChats } from "./long-chats.ts";
 import {

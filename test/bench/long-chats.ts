@@ -1,8 +1,8 @@
 import { createChatStore } from "drizzle-chat-store";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
-import { say } from "../conversations.ts";
-import { countingProxy } from "../counting-proxy.ts";
+import { say } from "../support/conversations.ts";
+import { countingProxy } from "../support/counting-proxy.ts";
 import type { Contenders } from "./contenders.ts";
 import { median, prose } from "./races.ts";
 import { columns } from "./report.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
-import { say } from "../conversations.ts";
+import { say } from "../support/conversations.ts";
 import { type Contender, type Contenders, type Name, names } from "./contenders.ts";
 
 /** Of those who took part: medians in milliseconds, or saves a second and the client's microseconds of CPU for each. */

@@ -3,8 +3,8 @@ import { parseArgs } from "node:util";
 import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "drizzle-chat-store";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
-import { say } from "../conversations.ts";
-import { startPostgres } from "../postgres.ts";
+import { say } from "../support/conversations.ts";
+import { startPostgres } from "../support/postgres.ts";
 import { median } from "./races.ts";
 
 /**

@@ -7,11 +7,11 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { answering } from "../answering.ts";
-import { createDatabase } from "../databases.ts";
-import { packInto } from "../pack.ts";
-import { freePort } from "../postgres.ts";
-import { bundlers } from "./bundlers.ts";
+import { answering } from "../support/answering.ts";
+import { bundlers } from "../support/bundles/bundlers.ts";
+import { createDatabase } from "../support/databases.ts";
+import { packInto } from "../support/pack.ts";
+import { freePort } from "../support/postgres.ts";
 
 const run = promisify(execFile);
 const drivers = ["node-postgres", "postgres-js"];
@@ -26,7 +26,7 @@ beforeAll(async () => {
   app = join(folder, "app");
   // What somebody has installed or built there by hand stays behind.
   const filter = (path: string) => !/[/\\]app[/\\](node_modules|out|\.next)$/.test(path);
-  await cp(fileURLToPath(new URL("app", import.meta.url)), app, { recursive: true, filter });
+  await cp(fileURLToPath(new URL("../support/bundles/app", import.meta.url)), app, { recursive: true, filter });
   const flags = ["--no-save", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"];
   await run("npm", ["install", ...flags, tarball], { cwd: app });
 });

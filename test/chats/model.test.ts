@@ -1,8 +1,9 @@
+// Projects: main, thorough, tables, citus. Long: postgres.
 import type { UIMessage } from "ai";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, migrate } from "../../src/index.ts";
-import { databases, inModes, type TestDatabase } from "../databases.ts";
+import { databases, inModes, type TestDatabase } from "../support/databases.ts";
 
 /** What is there: few chats of two users, which come and go, and few messages in them. */
 interface ModelChat {

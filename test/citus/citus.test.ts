@@ -7,9 +7,9 @@ import { diagnose } from "../../src/migrate/doctor.ts";
 import { applyMigrations } from "../../src/migrate/migrate.ts";
 import { distributionScript, policyScript } from "../../src/migrate/migration-script.ts";
 import { type Migration, migrations } from "../../src/migrate/migrations.ts";
-import { conversation, say } from "../conversations.ts";
-import { createDatabase } from "../databases.ts";
-import { crashWorkers, tasksOf, withClient } from "./cluster.ts";
+import { crashWorkers, tasksOf, withClient } from "../support/citus-cluster.ts";
+import { conversation, say } from "../support/conversations.ts";
+import { createDatabase } from "../support/databases.ts";
 
 const isCitus = inject("isCitus");
 const tables = ["chats", "messages", "turn_chunks", "turns"];

@@ -1,3 +1,4 @@
+// Projects: main, node.
 import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,7 +9,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { runCommandLine } from "../../src/cli/command-line.ts";
 import { migrationScript } from "../../src/migrate/migration-script.ts";
 import { migrations } from "../../src/migrate/migrations.ts";
-import { createDatabase } from "../databases.ts";
+import { createDatabase } from "../support/databases.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 

@@ -5,8 +5,8 @@ import { expect, onTestFinished, test } from "vitest";
 import { runCommandLine } from "../../src/cli/command-line.ts";
 import { createChatStore, migrate } from "../../src/index.ts";
 import { policyScript } from "../../src/migrate/migration-script.ts";
-import { conversation, say } from "../conversations.ts";
-import { createDatabase } from "../databases.ts";
+import { conversation, say } from "../support/conversations.ts";
+import { createDatabase } from "../support/databases.ts";
 
 const folder = fileURLToPath(new URL("../..", import.meta.url));
 

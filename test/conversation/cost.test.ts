@@ -1,3 +1,4 @@
+// Isolated: it replaces node:crypto.
 import { hash, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { UIMessage } from "ai";
@@ -5,9 +6,9 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createChatStore, migrate, type Turn } from "../../src/index.ts";
-import { conversation, say } from "../conversations.ts";
-import { countingProxy } from "../counting-proxy.ts";
-import { createDatabase } from "../databases.ts";
+import { conversation, say } from "../support/conversations.ts";
+import { countingProxy } from "../support/counting-proxy.ts";
+import { createDatabase } from "../support/databases.ts";
 
 vi.mock("node:crypto", async (load) => {
   const crypto = await load<typeof import("node:crypto")>();

@@ -1,9 +1,10 @@
+// Projects: main, drivers. Long: postgres, tables, sessions.
 import { deepStrictEqual } from "node:assert/strict";
 import type { ToolUIPart, UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Chat, createChatStore, migrate } from "../../src/index.ts";
-import { databases, databasesWithoutTransactions, type TestDatabase } from "../databases.ts";
-import { conversations, model, text, turn, user } from "../sdk-messages.ts";
+import { databases, databasesWithoutTransactions, type TestDatabase } from "../support/databases.ts";
+import { conversations, model, text, turn, user } from "../support/sdk-messages.ts";
 
 describe.each([...databases, ...databasesWithoutTransactions])("on $name", ({ open }) => {
   let database: TestDatabase;

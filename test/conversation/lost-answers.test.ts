@@ -14,9 +14,9 @@ import {
   migrate,
   type UpsertChatInput,
 } from "../../src/index.ts";
-import { conversation, say } from "../conversations.ts";
-import { createDatabase, modes } from "../databases.ts";
-import { type Cut, faultyProxy } from "../faulty-proxy.ts";
+import { conversation, say } from "../support/conversations.ts";
+import { createDatabase, modes } from "../support/databases.ts";
+import { type Cut, faultyProxy } from "../support/faulty-proxy.ts";
 
 /**
  * The connection breaks at each statement of a save in turn: before the server has it, so that the save did not happen,

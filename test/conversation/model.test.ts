@@ -1,9 +1,10 @@
+// Projects: main, thorough, tables, citus. Long: postgres.
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { migrate } from "../../src/index.ts";
-import { databases, inModes, type TestDatabase } from "../databases.ts";
+import { databases, inModes, type TestDatabase } from "../support/databases.ts";
 
 /** Ids are few, so that messages return, move and change, and bodies fewer, so that saves often change nothing. */
 const message = fc.record({

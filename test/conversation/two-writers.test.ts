@@ -1,6 +1,7 @@
+// Projects: main, drivers, postgres, citus. Long: tables.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, migrate } from "../../src/index.ts";
-import { conversation, say } from "../conversations.ts";
+import { conversation, say } from "../support/conversations.ts";
 import {
   databasesWithoutTransactions,
   inModes,
@@ -9,7 +10,7 @@ import {
   openWith,
   servers,
   type TestDatabase,
-} from "../databases.ts";
+} from "../support/databases.ts";
 
 const serializable = {
   name: "node-postgres with serializable transactions",

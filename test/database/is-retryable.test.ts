@@ -16,9 +16,9 @@ import {
   isRetryable,
   migrate,
 } from "../../src/index.ts";
-import { conversation, say } from "../conversations.ts";
-import { createDatabase } from "../databases.ts";
-import { faultyProxy } from "../faulty-proxy.ts";
+import { conversation, say } from "../support/conversations.ts";
+import { createDatabase } from "../support/databases.ts";
+import { faultyProxy } from "../support/faulty-proxy.ts";
 
 let url: string;
 let drop: () => Promise<void>;

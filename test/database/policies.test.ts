@@ -2,11 +2,11 @@ import { join } from "node:path";
 import { sql } from "drizzle-orm";
 import { expect, onTestFinished, test } from "vitest";
 import { createChatStore } from "../../src/index.ts";
-import { conversation, say } from "../conversations.ts";
-import { nodePostgres } from "../databases.ts";
-import { run } from "../pack.ts";
-import { unpackRelease } from "../releases.ts";
-import { openUnderPolicies } from "../row-level-security.ts";
+import { conversation, say } from "../support/conversations.ts";
+import { nodePostgres } from "../support/databases.ts";
+import { run } from "../support/pack.ts";
+import { unpackRelease } from "../support/releases.ts";
+import { openUnderPolicies } from "../support/row-level-security.ts";
 
 const options = { rowLevelSecurity: true };
 

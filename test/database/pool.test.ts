@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type ChatStore, migrate } from "../../src/index.ts";
-import { conversation, say } from "../conversations.ts";
-import { inModes, openWith, pools, type TestDatabase } from "../databases.ts";
+import { conversation, say } from "../support/conversations.ts";
+import { inModes, openWith, pools, type TestDatabase } from "../support/databases.ts";
 
 /**
  * The store never holds a connection while it waits for another one: applications that do so, each request holding some

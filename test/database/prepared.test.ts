@@ -5,8 +5,8 @@ import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ChatStore, createChatStore, migrate } from "../../src/index.ts";
 import { chats } from "../../src/schema.ts";
-import { conversation, say } from "../conversations.ts";
-import { createDatabase } from "../databases.ts";
+import { conversation, say } from "../support/conversations.ts";
+import { createDatabase } from "../support/databases.ts";
 
 const userId = "ada";
 const ids = { userId, chatId: "chat" };

@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto";
 import { sql, TransactionRollbackError } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ChatOwnershipError, type ChatStore, createChatStore } from "../../src/index.ts";
-import { conversation, say } from "../conversations.ts";
-import type { TestDatabase } from "../databases.ts";
-import { underRowLevelSecurity } from "../row-level-security.ts";
+import { conversation, say } from "../support/conversations.ts";
+import type { TestDatabase } from "../support/databases.ts";
+import { underRowLevelSecurity } from "../support/row-level-security.ts";
 
 describe.each(underRowLevelSecurity)("$mode, on $name", ({ open, storeOn }) => {
   let database: TestDatabase;

@@ -2,8 +2,8 @@ import { type SQL, sql } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "../../src/index.ts";
-import { conversation, say } from "../conversations.ts";
-import { nodePostgres, openWith, type TestDatabase } from "../databases.ts";
+import { conversation, say } from "../support/conversations.ts";
+import { nodePostgres, openWith, type TestDatabase } from "../support/databases.ts";
 
 /**
  * Stands in for Citus, on which test/citus does the same: it refuses changes that return what is not immutable, and locks over

@@ -2,9 +2,14 @@ import { sql } from "drizzle-orm";
 import pg from "pg";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createChatStore, migrate } from "../../src/index.ts";
-import { conversation } from "../conversations.ts";
-import { createDatabase, type Driver, databasesWithoutTransactions, postgresJsThroughPgBouncer } from "../databases.ts";
-import { pgBouncerVersion, startPgBouncer } from "../pgbouncer.ts";
+import { conversation } from "../support/conversations.ts";
+import {
+  createDatabase,
+  type Driver,
+  databasesWithoutTransactions,
+  postgresJsThroughPgBouncer,
+} from "../support/databases.ts";
+import { pgBouncerVersion, startPgBouncer } from "../support/pgbouncer.ts";
 
 /** What the table in docs/compatibility.md says does not work. */
 

@@ -1,8 +1,13 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createChatStore, migrate } from "../../src/index.ts";
-import { conversation, say } from "../conversations.ts";
-import { type Driver, databases, databasesWithoutTransactions, preparingThroughPgBouncer } from "../databases.ts";
-import { startPgBouncer } from "../pgbouncer.ts";
+import { conversation, say } from "../support/conversations.ts";
+import {
+  type Driver,
+  databases,
+  databasesWithoutTransactions,
+  preparingThroughPgBouncer,
+} from "../support/databases.ts";
+import { startPgBouncer } from "../support/pgbouncer.ts";
 
 const ids = { userId: "ada", chatId: "chat" };
 

@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { migrate } from "../../src/index.ts";
 import { readCatalog } from "../../src/migrate/catalog.ts";
-import { databases } from "../databases.ts";
+import { databases } from "../support/databases.ts";
 
 describe.each(databases)("the catalog on $name", ({ open }) => {
   test.each(["chat_store", `it's a "schema"`])(

@@ -6,10 +6,10 @@ import { applyMigrations } from "../../src/migrate/migrate.ts";
 import { migrationScript } from "../../src/migrate/migration-script.ts";
 import { type Migration, migrations } from "../../src/migrate/migrations.ts";
 import { statusOf } from "../../src/migrate/status.ts";
-import { say } from "../conversations.ts";
-import { openWith, pools, type TestDatabase } from "../databases.ts";
-import { newerMigrations } from "../newer-package.ts";
-import { importRelease } from "../releases.ts";
+import { say } from "../support/conversations.ts";
+import { openWith, pools, type TestDatabase } from "../support/databases.ts";
+import { newerMigrations } from "../support/newer-package.ts";
+import { importRelease } from "../support/releases.ts";
 
 // The older package is this one, which is what will be there when a newer one comes. That passes for the newer one with a
 // migration more. That the older one works on its tables is also what the contract suite shows. The one before this was published.

@@ -3,8 +3,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import catalog from "../../migrations/catalog.json" with { type: "json" };
 import { createChatStore, migrate } from "../../src/index.ts";
 import { describeDiagnosis, diagnose } from "../../src/migrate/doctor.ts";
-import { conversation, say } from "../conversations.ts";
-import { databases, nodePostgres, openWith, type TestDatabase } from "../databases.ts";
+import { conversation, say } from "../support/conversations.ts";
+import { databases, nodePostgres, openWith, type TestDatabase } from "../support/databases.ts";
 
 const openMigrated = async (open: () => Promise<TestDatabase>) => {
   const database = await open();

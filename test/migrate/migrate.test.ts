@@ -1,3 +1,4 @@
+// Projects: main, drivers, postgres, drizzle.
 import { readdirSync, readFileSync } from "node:fs";
 import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
@@ -7,8 +8,8 @@ import { createChatStore, type MigrationError, migrate } from "../../src/index.t
 import { diagnose } from "../../src/migrate/doctor.ts";
 import { applyMigrations } from "../../src/migrate/migrate.ts";
 import { migrations } from "../../src/migrate/migrations.ts";
-import { conversation } from "../conversations.ts";
-import { databases, servers, type TestDatabase } from "../databases.ts";
+import { conversation } from "../support/conversations.ts";
+import { databases, servers, type TestDatabase } from "../support/databases.ts";
 
 declare module "vitest" {
   interface ProvidedContext {

@@ -11,9 +11,9 @@ import catalog from "../../migrations/catalog.json" with { type: "json" };
 import { createChatStore, migrate } from "../../src/index.ts";
 import { readCatalog } from "../../src/migrate/catalog.ts";
 import { diagnose } from "../../src/migrate/doctor.ts";
-import { conversation } from "../conversations.ts";
-import { createDatabase } from "../databases.ts";
-import { unpackRelease } from "../releases.ts";
+import { conversation } from "../support/conversations.ts";
+import { createDatabase } from "../support/databases.ts";
+import { unpackRelease } from "../support/releases.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 

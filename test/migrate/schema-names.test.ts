@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createChatStore, migrate } from "../../src/index.ts";
-import { say } from "../conversations.ts";
-import { databases, type TestDatabase } from "../databases.ts";
-import { sqlShaped } from "../fuzz/hostile.ts";
+import { say } from "../support/conversations.ts";
+import { databases, type TestDatabase } from "../support/databases.ts";
+import { sqlShaped } from "../support/fuzz/hostile.ts";
 
 const [, nodePostgres] = databases as [unknown, (typeof databases)[number]];
 let database: TestDatabase;

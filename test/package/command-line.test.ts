@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFinished } from "vitest";
-import { install, own, root, run } from "../pack.ts";
-import { blocksOf } from "../pages.ts";
+import { install, own, root, run } from "../support/pack.ts";
+import { blocksOf } from "../support/pages.ts";
 
 let folder: string;
 /** Has installed the package, and later a driver. */

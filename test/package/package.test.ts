@@ -4,9 +4,9 @@ import { join, posix, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
-import { install, manifestOf, own, root, run } from "../pack.ts";
+import { install, manifestOf, own, root, run } from "../support/pack.ts";
 
-const fixtures = fileURLToPath(new URL("fixtures", import.meta.url));
+const fixtures = fileURLToPath(new URL("../support/package", import.meta.url));
 
 const ownPeers = [await own("drizzle-orm"), await own("zod")];
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ts from "typescript";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { run } from "../pack.ts";
+import { run } from "../support/pack.ts";
 
 /** What comes into an application with this package, seen from one that installs nothing else. */
 

@@ -7,12 +7,12 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
 import { createChatStore } from "../../src/index.ts";
-import { answering } from "../answering.ts";
-import { textOf } from "../conversations.ts";
-import { createDatabase, nodePostgres } from "../databases.ts";
-import { install, own, packInto } from "../pack.ts";
-import { freePort } from "../postgres.ts";
-import { bun, deno, type Recognised, type Runtime, runtimes, workerd } from "./runtimes.ts";
+import { answering } from "../support/answering.ts";
+import { textOf } from "../support/conversations.ts";
+import { createDatabase, nodePostgres } from "../support/databases.ts";
+import { install, own, packInto } from "../support/pack.ts";
+import { freePort } from "../support/postgres.ts";
+import { bun, deno, type Recognised, type Runtime, runtimes, workerd } from "../support/runtimes/runtimes.ts";
 
 const run = promisify(execFile);
 
@@ -30,7 +30,9 @@ beforeAll(async () => {
   await writeFile(join(app, "package.json"), JSON.stringify({ private: true, type: "module" }));
   const others = ["drizzle-orm", "ai", "zod", "pg", "postgres", "@electric-sql/pglite", "esbuild"];
   await install(app, [tarball, ...(await Promise.all(others.map(own))), ...runtimes.map((runtime) => runtime.package)]);
-  await cp(fileURLToPath(new URL("programs", import.meta.url)), join(app, "programs"), { recursive: true });
+  await cp(fileURLToPath(new URL("../support/runtimes/programs", import.meta.url)), join(app, "programs"), {
+    recursive: true,
+  });
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -111,7 +113,7 @@ test("workerd: a turn goes on when the browser leaves if waitUntil is given its 
 
 test("a runtime whose node:crypto has no hash", async () => {
   const { program, recognised } = bun.drivers.find(({ name }) => name === "PGlite") ?? expect.fail();
-  const before = `./${pathOf(new URL("programs/without-hash.ts", import.meta.url))}`;
+  const before = `./${pathOf(new URL("../support/runtimes/programs/without-hash.ts", import.meta.url))}`;
   expect(await resultOf(process.execPath, ["--import", before, pathOf(program)])).toEqual(expected(recognised));
 });
 

@@ -5,9 +5,9 @@ import { readMigrationFiles } from "drizzle-orm/migrator";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { migrations } from "../../src/migrate/migrations.ts";
-import { createDatabase } from "../databases.ts";
-import { type Driver, drivers, migrateApplication, migrationsFolder } from "./application.ts";
-import type { Start } from "./process.ts";
+import { createDatabase } from "../support/databases.ts";
+import { type Driver, drivers, migrateApplication, migrationsFolder } from "../support/start-up/application.ts";
+import type { Start } from "../support/start-up/process.ts";
 
 const rounds = Number(process.env.START_UP_ROUNDS ?? 20);
 const chatIds = Array.from({ length: 8 }, (_, index) => `chat-${index}`);
@@ -19,7 +19,7 @@ const chatIds = Array.from({ length: 8 }, (_, index) => `chat-${index}`);
 let processes: { child: ChildProcess; hasExited: AbortSignal }[];
 
 beforeAll(() => {
-  const program = fileURLToPath(new URL("process.ts", import.meta.url));
+  const program = fileURLToPath(new URL("../support/start-up/process.ts", import.meta.url));
   processes = chatIds.map(() => {
     const child = fork(program, { execArgv: ["--import", "tsx"] });
     const exit = new AbortController();

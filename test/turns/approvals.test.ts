@@ -1,10 +1,11 @@
+// Projects: main. Long: tables, sessions, citus.
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, InvalidChatError, migrate, type StartTurnInput, type Turn } from "../../src/index.ts";
-import { say } from "../conversations.ts";
-import { databases, inModes, modes, type TestDatabase } from "../databases.ts";
-import { underRowLevelSecurity } from "../row-level-security.ts";
+import { say } from "../support/conversations.ts";
+import { databases, inModes, modes, type TestDatabase } from "../support/databases.ts";
+import { underRowLevelSecurity } from "../support/row-level-security.ts";
 
 /** Without a window on each of them; in windows of two lengths on one: the same has to come out. */
 const kinds = [

@@ -9,9 +9,9 @@ import * as ai6Test from "ai6/test";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { type ChatStore, createChatStore, migrate, type Turn } from "../../src/index.ts";
-import { serve } from "../chat-server.ts";
-import { say } from "../conversations.ts";
-import { nodePostgres, openWith, type TestDatabase } from "../databases.ts";
+import { serve } from "../support/chat-server.ts";
+import { say } from "../support/conversations.ts";
+import { nodePostgres, openWith, type TestDatabase } from "../support/databases.ts";
 
 /** What a model does when it is asked: its stream, which ends with an error once nobody wants it any more. */
 type Model = (options: { abortSignal?: AbortSignal | undefined }) => Promise<{ stream: ReadableStream }>;

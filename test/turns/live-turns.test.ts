@@ -1,12 +1,20 @@
+// Projects: main, drivers, citus. Long: tables.
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readUIMessageStream, type UIMessage, type UIMessageChunk } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, migrate, type Turn } from "../../src/index.ts";
-import { say, textOf } from "../conversations.ts";
-import { databases, databasesWithoutTransactions, inModes, modes, preparing, type TestDatabase } from "../databases.ts";
-import { underRowLevelSecurity } from "../row-level-security.ts";
-import { answer, speaker } from "./speaker.ts";
+import { say, textOf } from "../support/conversations.ts";
+import {
+  databases,
+  databasesWithoutTransactions,
+  inModes,
+  modes,
+  preparing,
+  type TestDatabase,
+} from "../support/databases.ts";
+import { underRowLevelSecurity } from "../support/row-level-security.ts";
+import { answer, speaker } from "../support/scripted-model.ts";
 
 const decoded = (stream: ReadableStream<Uint8Array>) => stream.pipeThrough(new TextDecoderStream());
 /** What a client of the SDK makes of a stream that has ended. */

@@ -5,7 +5,7 @@ import * as ai6 from "ai6";
 import { describe, expect, test } from "vitest";
 import { eventOf } from "../../src/turns/events.ts";
 import { chunksOf } from "../../src/turns/message-chunks.ts";
-import { conversations } from "../sdk-messages.ts";
+import { conversations } from "../support/sdk-messages.ts";
 
 /** What a client of this version makes of a response's body, which it checks event by event. */
 async function read(sdk: typeof ai, body: string): Promise<unknown> {

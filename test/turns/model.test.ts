@@ -1,11 +1,12 @@
+// Projects: main, thorough, tables, citus. Long: postgres.
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, migrate, type Turn } from "../../src/index.ts";
-import { windowOf } from "../conversations.ts";
-import { databases, inModes, type TestDatabase } from "../databases.ts";
-import { underRowLevelSecurity } from "../row-level-security.ts";
+import { windowOf } from "../support/conversations.ts";
+import { databases, inModes, type TestDatabase } from "../support/databases.ts";
+import { underRowLevelSecurity } from "../support/row-level-security.ts";
 
 /** What a person in one of several tabs, a model, or another writer does next. `which` chooses among what there is. */
 type Step =

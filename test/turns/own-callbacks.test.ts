@@ -14,10 +14,10 @@ import * as ai6 from "ai6";
 import * as ai6Test from "ai6/test";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, createChatStore, migrate, type Turn } from "../../src/index.ts";
-import { say } from "../conversations.ts";
-import { databases, type TestDatabase } from "../databases.ts";
-import { blocksOf } from "../pages.ts";
-import { model, text } from "../sdk-messages.ts";
+import { say } from "../support/conversations.ts";
+import { databases, type TestDatabase } from "../support/databases.ts";
+import { blocksOf } from "../support/pages.ts";
+import { model, text } from "../support/sdk-messages.ts";
 
 const [embedded] = databases as [(typeof databases)[number]];
 const folder = new URL("../../.data/own-callbacks/", import.meta.url);

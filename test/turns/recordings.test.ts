@@ -1,3 +1,5 @@
+// Projects: main. Long: citus.
+// Isolated: it watches the clock and what is printed.
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { sql } from "drizzle-orm";
@@ -7,8 +9,8 @@ import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "../
 import { chatTables, defaultSchema } from "../../src/schema.ts";
 import { eventOf } from "../../src/turns/events.ts";
 import { beat } from "../../src/turns/recordings.ts";
-import { say } from "../conversations.ts";
-import { databases, type TestDatabase } from "../databases.ts";
+import { say } from "../support/conversations.ts";
+import { databases, type TestDatabase } from "../support/databases.ts";
 
 const tables = chatTables(defaultSchema);
 const fine = { owned: 1, found: 1, stop: 0, superseded: 0 };

