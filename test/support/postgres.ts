@@ -19,22 +19,21 @@ interface Server {
 /** Nothing that is lost in a crash matters to the tests, and a checkpoint shall not make the figures of a statement larger. */
 export const forTests = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"];
 
-/** The server of this run. Vitest loads this file anew for each project, so that a variable of its own would not do. */
-const shared: { server?: Promise<Server>; projects: number } = ((globalThis as Record<symbol, unknown>)[
-  Symbol.for("drizzle-chat-store.tests.postgres")
-] ??= { projects: 0 }) as never;
+/** The server of this run. Vitest loads this file anew for each project, so that a variable of the file would not do. */
+const run: { testServer?: Promise<Server>; testProjects?: number } = globalThis as object;
 
 /** Gives all test files of all projects one real Postgres. */
 export default async function setup(project: TestProject) {
-  shared.projects++;
-  if (!shared.server) {
-    shared.server = startPostgres({ inContainer: true, settings: forTests });
-    console.log(`Postgres for the tests: ${(await shared.server).from}`);
+  run.testProjects = (run.testProjects ?? 0) + 1;
+  if (!run.testServer) {
+    run.testServer = startPostgres({ inContainer: true, settings: forTests });
+    console.log(`Postgres for the tests: ${(await run.testServer).from}`);
   }
-  project.provide("postgresUrl", (await shared.server).url);
+  const server = await run.testServer;
+  project.provide("postgresUrl", server.url);
   return async () => {
-    shared.projects--;
-    if (shared.projects === 0) await (await shared.server)?.stop();
+    run.testProjects = (run.testProjects ?? 0) - 1;
+    if (run.testProjects === 0) await server.stop();
   };
 }
 
