@@ -26,6 +26,10 @@ Map.groupBy ??= <Key, Item>(items: Iterable<Item>, keyOf: (item: Item, index: nu
 const root = fileURLToPath(new URL(".", import.meta.url));
 const support = (name: string) => fileURLToPath(new URL(`test/support/${name}.ts`, import.meta.url));
 
+const postgres = [support("postgres"), support("migrated")];
+const pglite = support("pglite");
+const build = support("build");
+
 /** Time limits are part of no promise. They only end what hangs. */
 const limits = { testTimeout: 120_000, hookTimeout: 300_000 };
 
@@ -39,7 +43,7 @@ function project(name: string, settings: Settings = {}, more: TestProjectInlineC
     test: {
       name,
       include: filesOf(name),
-      globalSetup: support("postgres"),
+      globalSetup: postgres,
       // A worker imports Drizzle, ai and the drivers once, not once a file.
       isolate: false,
       expect: { poll: { timeout: 60_000 } },
@@ -53,11 +57,11 @@ function project(name: string, settings: Settings = {}, more: TestProjectInlineC
 const usual = [
   project("main", {
     include: filesOf("main").filter((file) => !isolatedFiles.includes(file)),
-    globalSetup: [support("postgres"), support("pglite")],
+    globalSetup: [...postgres, pglite, build],
   }),
   project("main (isolated)", {
     include: filesOf("main").filter((file) => isolatedFiles.includes(file)),
-    globalSetup: [support("postgres"), support("pglite")],
+    globalSetup: [...postgres, pglite, build],
     isolate: true,
   }),
 ];
@@ -65,36 +69,36 @@ const usual = [
 /** The other suites. `npx vitest run --project NAME` runs one, and installs and builds what it needs. */
 const suites = [
   project("thorough", {
-    globalSetup: [support("postgres"), support("pglite")],
+    globalSetup: [...postgres, pglite],
     env: { MODEL_RUNS: process.env.MODEL_RUNS ?? "100" },
     testTimeout: 600_000,
   }),
   project("fuzz", {
-    globalSetup: [support("postgres"), support("pglite")],
+    globalSetup: [...postgres, pglite],
     env: { FUZZ_CASES: process.env.FUZZ_CASES ?? "1000" },
     testTimeout: 0,
     isolate: true,
   }),
-  project("node", { provide: { drivers: "node-postgres" } }),
+  project("node", { provide: { drivers: "one kind" } }),
   project("drivers", { provide: { drivers: "others" } }),
   project("package", {
-    globalSetup: [support("postgres"), support("build"), support("tarball")],
+    globalSetup: [...postgres, build, support("tarball")],
     testTimeout: 600_000,
   }),
-  project("bundles", { globalSetup: [support("postgres"), support("build")], testTimeout: 600_000 }),
+  project("bundles", { globalSetup: [...postgres, build], testTimeout: 600_000 }),
   project("runtimes", {
-    globalSetup: [support("postgres"), support("pglite"), support("build")],
+    globalSetup: [...postgres, pglite, build],
     hookTimeout: 600_000,
   }),
-  project("start-up", { globalSetup: [support("postgres"), support("build")], testTimeout: 600_000 }),
-  project("express", { globalSetup: [support("postgres"), support("build")] }),
-  project("browser", { globalSetup: [support("build")], hookTimeout: 600_000, retry: process.env.CI ? 1 : 0 }),
+  project("start-up", { globalSetup: [...postgres, build], testTimeout: 600_000 }),
+  project("express", { globalSetup: [...postgres, build] }),
+  project("browser", { globalSetup: [build], hookTimeout: 600_000, retry: process.env.CI ? 1 : 0 }),
   project("stress", { testTimeout: 0 }),
   // These start servers of their own, to kill them.
   project("crash", { globalSetup: [], fileParallelism: false, testTimeout: 0 }),
   // One file after the other: they measure.
   project("load", {
-    globalSetup: support("durable-postgres"),
+    globalSetup: [support("durable-postgres"), support("migrated")],
     fileParallelism: false,
     execArgv: ["--expose-gc"],
     testTimeout: 0,
@@ -109,7 +113,7 @@ const suites = [
   ...majors.map(({ major, embeddedPostgres }) =>
     project(`postgres-${major}`, {
       include: filesOf("postgres"),
-      globalSetup: support("postgres-of-a-major"),
+      globalSetup: [support("postgres-of-a-major"), support("migrated")],
       provide: { drivers: "node-postgres", embeddedPostgres },
     }),
   ),
@@ -119,13 +123,13 @@ const suites = [
       provide: { drivers: "node-postgres", peculiarity: name },
     }),
   ),
-  project("drizzle-limits", { globalSetup: support("build") }),
+  project("drizzle-limits", { globalSetup: build }),
   ...drizzleVersions.map(({ installedAs }) =>
     project(
       installedAs === "drizzle-orm" ? "drizzle-orm-0.45" : installedAs,
       {
         include: filesOf("drizzle"),
-        globalSetup: [support("postgres"), support("build")],
+        globalSetup: [...postgres, build],
         provide: {
           drivers: "servers",
           ...(installedAs === "drizzle-orm-0.44" && { schemaName: "it's a schema" }),

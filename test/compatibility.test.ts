@@ -19,16 +19,16 @@ const drizzle = drizzleVersions.map(({ installedAs, but }) => {
 });
 const versions = [
   ["Node", nodeMajors.join(", "), "[.ci/run](../.ci/run)"],
-  ["Postgres", majors.map(({ major }) => major).join(", "), "`npm run test:postgres`"],
+  ["Postgres", majors.map(({ major }) => major).join(", "), '`npm run suite "postgres-*"`'],
   [
     "drizzle-orm",
     drizzle.map(({ release, but }) => (but ? `${release} (but ${but})` : release)).join(", "),
-    "`npm run test:drizzle`",
+    '`npm run suite "drizzle-*"`',
   ],
-  ["ai", aiMajors.join(", "), "`npm test`, `npm run test:package`"],
-  ["zod", manifest.peerDependencies.zod.replaceAll("^", "").replace(" || ", ", "), "`npm run test:package`"],
-  ["bundlers", bundlers.map(({ name }) => name).join(", "), "`npm run test:bundles`"],
-  ...runtimes.map(({ name, version }) => [name, version, "`npm run test:runtimes`"]),
+  ["ai", aiMajors.join(", "), "`npm test`, `npm run suite package`"],
+  ["zod", manifest.peerDependencies.zod.replaceAll("^", "").replace(" || ", ", "), "`npm run suite package`"],
+  ["bundlers", bundlers.map(({ name }) => name).join(", "), "`npm run suite bundles`"],
+  ...runtimes.map(({ name, version }) => [name, version, "`npm run suite runtimes`"]),
 ];
 const driversOn = runtimes.map(({ name, drivers }) => [name, drivers.map(({ name }) => name).join(", ")]);
 

@@ -71,7 +71,7 @@ describe("errors", () => {
 describe.each(databases)("a failing database on $name", ({ open }) => {
   let database: TestDatabase;
   beforeAll(async () => {
-    database = await open();
+    database = await open({ empty: true });
   });
   afterAll(() => database.close());
 

@@ -1,7 +1,7 @@
 // Projects: main. Long: node, postgres.
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatStore, createChatStore, InvalidChatError, migrate } from "../src/index.ts";
+import { type ChatStore, createChatStore, InvalidChatError } from "../src/index.ts";
 import { conversation, say } from "./support/conversations.ts";
 import { servers, type TestDatabase } from "./support/databases.ts";
 
@@ -12,7 +12,6 @@ describe("input that is not valid", () => {
   let store: ChatStore;
   beforeAll(async () => {
     database = await nodePostgres.open();
-    await migrate(database.db);
     store = createChatStore(database.db);
     await store.upsertChat({ userId: "u", chatId: "c", title: "Stored", messages: conversation(3) });
   });

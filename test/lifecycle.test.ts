@@ -2,19 +2,18 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ChatConflictError, ChatOwnershipError, type ChatStore, InvalidChatError, migrate } from "../src/index.ts";
+import { ChatConflictError, ChatOwnershipError, type ChatStore, InvalidChatError } from "../src/index.ts";
 import { conversation, say } from "./support/conversations.ts";
-import type { TestDatabase } from "./support/databases.ts";
+import { embedded, type TestDatabase } from "./support/databases.ts";
 import { kinds } from "./support/kinds.ts";
 
 type Ids = { userId: string; chatId: string };
 
-describe.each(kinds)("the life of a chat on $name, $mode", ({ open, storeOn, transactions }) => {
+describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ open, storeOn, transactions }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
     database = await open();
-    await migrate(database.migrator);
     store = storeOn(database.db);
   });
   afterAll(() => database.close());

@@ -7,7 +7,6 @@ import {
   type ChatStore,
   type GetMessagesInput,
   InvalidChatError,
-  migrate,
   type UpsertChatInput,
 } from "../src/index.ts";
 import { conversation, say, windowOf } from "./support/conversations.ts";
@@ -19,7 +18,6 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
   let store: ChatStore;
   beforeAll(async () => {
     database = await open();
-    await migrate(database.migrator);
     store = storeOn(database.db);
   });
   afterAll(() => database.close());

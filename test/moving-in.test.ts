@@ -18,7 +18,7 @@ let pool: pg.Pool;
 let store: ChatStore;
 
 beforeEach(async () => {
-  const database = await createDatabase();
+  const database = await createDatabase({ empty: true });
   drop = database.drop;
   client = new pg.Client(database.url);
   await client.connect();

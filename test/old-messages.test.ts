@@ -130,7 +130,7 @@ afterAll(() => opened.close());
 
 beforeAll(async () => {
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, "chat.ts"), 'export * from "../../test/old-messages.ts";\n');
+  await writeFile(join(folder, "chat.ts"), 'export * from "../../test/support/old-messages.ts";\n');
   return () => rm(folder, { recursive: true });
 });
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Chat, ChatOwnershipError, type ChatStore, createChatStore, migrate } from "../src/index.ts";
+import { type Chat, ChatOwnershipError, type ChatStore, createChatStore } from "../src/index.ts";
 import { type CapturedDatabase, openCaptured } from "./support/captured.ts";
 import { conversation, say } from "./support/conversations.ts";
 import { databases, inModes, modes, type TestDatabase } from "./support/databases.ts";
@@ -295,7 +295,6 @@ describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
   let store: ChatStore;
   beforeAll(async () => {
     database = await open();
-    await migrate(database.db);
     store = storeOn(database.db);
   });
   afterAll(() => database.close());
@@ -398,7 +397,6 @@ describe.each(modes)("what the database is asked, $mode", ({ storeOn }) => {
   let database: CapturedDatabase;
   beforeAll(async () => {
     database = await openCaptured();
-    await migrate(database.db);
   });
   afterAll(() => database.close());
 

@@ -6,7 +6,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as api from "../src/index.ts";
-import { createChatStore, migrate } from "../src/index.ts";
+import { createChatStore } from "../src/index.ts";
 import { serve, TestChat } from "./support/chat-server.ts";
 import { createDatabase, databases, type TestDatabase } from "./support/databases.ts";
 import { blocksOf } from "./support/pages.ts";
@@ -72,7 +72,6 @@ describe("README's route handler", () => {
   let database: TestDatabase;
   beforeAll(async () => {
     database = await embedded.open();
-    await migrate(database.db);
     const application = {
       store: createChatStore(database.db),
       model: model([text("Hello."), text("Again."), text("Anew."), text("And on and")], () => new Promise(() => {})),

@@ -2,7 +2,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatMatch, type ChatStore, InvalidChatError, migrate } from "../src/index.ts";
+import { type ChatMatch, type ChatStore, InvalidChatError } from "../src/index.ts";
 import { say } from "./support/conversations.ts";
 import { modes, type TestDatabase } from "./support/databases.ts";
 import { kinds } from "./support/kinds.ts";
@@ -22,7 +22,6 @@ describe.each(searched)("searching on $name, $mode", ({ open, storeOn }) => {
   let store: ChatStore;
   beforeAll(async () => {
     database = await open();
-    await migrate(database.migrator);
     store = storeOn(database.db);
   });
   afterAll(() => database.close());

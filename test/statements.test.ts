@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type ChatDatabase, type ChatStore, ChatStoreError, createChatStore, migrate } from "../src/index.ts";
+import { type ChatDatabase, type ChatStore, ChatStoreError, createChatStore } from "../src/index.ts";
 import { type CapturedDatabase, openCaptured, type Statement } from "./support/captured.ts";
 import { conversation, say } from "./support/conversations.ts";
 import { modes } from "./support/databases.ts";
@@ -203,7 +203,6 @@ describe.each(modes)("every statement, $mode", ({ storeOn }) => {
   let database: CapturedDatabase;
   beforeAll(async () => {
     database = await openCaptured();
-    await migrate(database.db);
   });
   afterAll(() => database.close());
 

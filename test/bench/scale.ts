@@ -8,7 +8,7 @@ import { startPostgres } from "../support/postgres.ts";
 import { median } from "./races.ts";
 
 /**
- * What calls take, and what is on disk, with so many messages in the tables: `npm run bench:scale -- --messages 20000,4000000`. With
+ * What calls take, and what is on disk, with so many messages in the tables: `npx tsx test/bench/scale.ts --messages 20000,4000000`. With
  * `--citus`, on the coordinator at DATABASE_URL, each number a second time, distributed.
  */
 const { values: options } = parseArgs({

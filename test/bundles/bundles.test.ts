@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { answering } from "../support/answering.ts";
 import { bundlers } from "../support/bundles/bundlers.ts";
 import { createDatabase } from "../support/databases.ts";
+import { isLong } from "../support/long-run.ts";
 import { packInto } from "../support/pack.ts";
 import { freePort } from "../support/postgres.ts";
 
@@ -41,7 +42,9 @@ const expected = {
   refusal: { name: "ChatOwnershipError", code: "CHAT_NOT_OWNED", isInstance: true },
 };
 
-const builds = bundlers.flatMap(({ name, scripts }) => scripts.map((script) => ({ name, script })));
+const builds = bundlers
+  .filter(({ often }) => often || isLong)
+  .flatMap(({ name, scripts }) => scripts.map((script) => ({ name, script })));
 const scripts = builds.filter(({ name }) => !name.startsWith("Next"));
 const servers = builds.filter(({ name }) => name.startsWith("Next"));
 
@@ -51,7 +54,7 @@ test.for(servers)(
     const output = await bundle(script);
     expect(await readdir(join(output, "node_modules"))).not.toContain("drizzle-chat-store");
     const bundled = await isolate(output);
-    const database = await createDatabase();
+    const database = await createDatabase({ empty: true });
     onTestFinished(database.drop);
     const { url, stop } = await serve(bundled, database.url);
     onTestFinished(stop);
@@ -68,7 +71,7 @@ test.for(scripts)("$name ($script): a script migrates and stores chats", async (
   // Beside one for each driver, webpack puts out a file of its own for what is imported on demand.
   const files = await readdir(bundled);
   for (const driver of drivers) {
-    const database = await createDatabase();
+    const database = await createDatabase({ empty: true });
     onTestFinished(database.drop);
     const file = files.find((file) => file.startsWith(driver)) ?? expect.fail(`no bundle for ${driver}`);
     const code = await readFile(join(bundled, file), "utf8");

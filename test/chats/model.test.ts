@@ -2,7 +2,7 @@
 import type { UIMessage } from "ai";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatStore, migrate } from "../../src/index.ts";
+import type { ChatStore } from "../../src/index.ts";
 import { databases, inModes, type TestDatabase } from "../support/databases.ts";
 
 /** What is there: few chats of two users, which come and go, and few messages in them. */
@@ -203,7 +203,6 @@ describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
   let database: TestDatabase;
   beforeAll(async () => {
     database = await open();
-    await migrate(database.db);
   });
   afterAll(() => database.close());
 

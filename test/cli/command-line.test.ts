@@ -28,7 +28,7 @@ async function run(args: string[], { databaseUrl, folder = root }: { databaseUrl
 }
 
 const openDatabase = async () => {
-  const { url, drop } = await createDatabase();
+  const { url, drop } = await createDatabase({ empty: true });
   const client = new pg.Client(url);
   await client.connect();
   onTestFinished(async () => {

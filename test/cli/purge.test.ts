@@ -11,7 +11,7 @@ import { createDatabase } from "../support/databases.ts";
 const folder = fileURLToPath(new URL("../..", import.meta.url));
 
 async function openDatabase(schema = "chat_store") {
-  const { url, drop } = await createDatabase();
+  const { url, drop } = await createDatabase({ empty: true });
   const pool = new pg.Pool({ connectionString: url });
   // Its sockets close a little after `end`, when the database may be gone already.
   pool.on("error", () => {});

@@ -2,7 +2,7 @@
 import { deepStrictEqual } from "node:assert/strict";
 import type { ToolUIPart, UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Chat, createChatStore, migrate } from "../../src/index.ts";
+import { type Chat, createChatStore } from "../../src/index.ts";
 import { databases, databasesWithoutTransactions, type TestDatabase } from "../support/databases.ts";
 import { conversations, model, text, turn, user } from "../support/sdk-messages.ts";
 
@@ -11,7 +11,6 @@ describe.each([...databases, ...databasesWithoutTransactions])("on $name", ({ op
 
   beforeAll(async () => {
     database = await open();
-    await migrate(database.migrator);
   });
 
   afterAll(() => database?.close());

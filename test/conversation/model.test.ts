@@ -3,7 +3,6 @@ import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { migrate } from "../../src/index.ts";
 import { databases, inModes, type TestDatabase } from "../support/databases.ts";
 
 /** Ids are few, so that messages return, move and change, and bodies fewer, so that saves often change nothing. */
@@ -75,7 +74,6 @@ describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
   let database: TestDatabase;
   beforeAll(async () => {
     database = await open();
-    await migrate(database.db);
   });
   afterAll(() => database.close());
 

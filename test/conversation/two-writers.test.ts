@@ -1,6 +1,6 @@
 // Projects: main, drivers, postgres, citus. Long: tables.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatStore, migrate } from "../../src/index.ts";
+import type { ChatStore } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import {
   databasesWithoutTransactions,
@@ -11,6 +11,7 @@ import {
   servers,
   type TestDatabase,
 } from "../support/databases.ts";
+import { isLong } from "../support/long-run.ts";
 
 const serializable = {
   name: "node-postgres with serializable transactions",
@@ -20,6 +21,8 @@ const serializable = {
     ),
 };
 
+const rounds = isLong ? 60 : 20;
+
 describe.each([...inModes(servers), ...inModes([serializable, ...databasesWithoutTransactions], modes.slice(0, 1))])(
   "two writers of one chat on $name, $mode",
   ({ open, storeOn }) => {
@@ -27,7 +30,6 @@ describe.each([...inModes(servers), ...inModes([serializable, ...databasesWithou
     let store: ChatStore;
     beforeAll(async () => {
       database = await open();
-      await migrate(database.migrator);
       store = storeOn(database.db);
     });
     afterAll(() => database.close());
@@ -38,7 +40,7 @@ describe.each([...inModes(servers), ...inModes([serializable, ...databasesWithou
       conversation(count).map(({ id, role }) => say(role, `${writer} wrote ${id}`, id));
 
     test("leave the conversation of one of them, whole, whatever they save", async () => {
-      for (let round = 0; round < 60; round++) {
+      for (let round = 0; round < rounds; round++) {
         const chatId = `race ${round}`;
         // Every second chat exists before the race.
         if (round % 2) await store.upsertChat({ userId, chatId, messages: by("first", round % 7) });
@@ -95,7 +97,7 @@ describe.each([...inModes(servers), ...inModes([serializable, ...databasesWithou
         messages: by(writer, 4 + index * 3),
       }));
       const writes = (async () => {
-        for (let round = 0; round < 60; round++)
+        for (let round = 0; round < rounds; round++)
           await store.upsertChat({ userId, chatId, ...(candidates[round % 2] ?? expect.fail()) });
       })();
       let seen = 0;

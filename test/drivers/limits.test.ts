@@ -13,15 +13,15 @@ import { pgBouncerVersion, startPgBouncer } from "../support/pgbouncer.ts";
 
 /** What the table in docs/compatibility.md says does not work. */
 
-const open = async (driver: Driver) => {
-  const database = await driver.open();
+const open = async (driver: Driver, options?: { empty: boolean }) => {
+  const database = await driver.open(options);
   onTestFinished(database.close);
   return database;
 };
 
 describe.each(databasesWithoutTransactions)("$name, which has no transactions", (driver) => {
   test("refuses to migrate, and leaves nothing behind", async () => {
-    const { db, query } = await open(driver);
+    const { db, query } = await open(driver, { empty: true });
     await expect(migrate(db)).rejects.toMatchObject({
       code: "MIGRATION_FAILED",
       migration: null,

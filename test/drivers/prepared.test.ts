@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import { createChatStore, migrate } from "../../src/index.ts";
+import { createChatStore } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import {
   type Driver,
@@ -14,7 +14,6 @@ const ids = { userId: "ada", chatId: "chat" };
 const open = async (driver: Driver) => {
   const database = await driver.open();
   onTestFinished(database.close);
-  await migrate(database.migrator);
   return { ...database, store: createChatStore(database.db, { prepare: true }) };
 };
 

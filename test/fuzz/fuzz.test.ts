@@ -2,7 +2,7 @@
 // Isolated: it watches what is printed.
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { type ChatStore, ChatStoreError, createChatStore, migrate } from "../../src/index.ts";
+import { type ChatStore, ChatStoreError, createChatStore } from "../../src/index.ts";
 import { windowOf } from "../support/conversations.ts";
 import { databases, modes, type TestDatabase } from "../support/databases.ts";
 import {
@@ -98,7 +98,6 @@ describe.each(kinds)("hostile input on $name", ({ open, cases, places }) => {
 
   beforeAll(async () => {
     database = await open();
-    await migrate(database.db);
     process.on("unhandledRejection", recordUnhandled);
     for (const spy of printed) spy.mockClear();
   });

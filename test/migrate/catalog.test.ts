@@ -7,7 +7,7 @@ describe.each(databases)("the catalog on $name", ({ open }) => {
   test.each(["chat_store", `it's a "schema"`])(
     "after migrate into schema %s is migrations/catalog.json",
     async (schema) => {
-      const { db, close } = await open();
+      const { db, close } = await open({ empty: true });
       onTestFinished(close);
       await migrate(db, { schema });
       const catalog = await db.transaction((tx) => readCatalog(tx, schema));

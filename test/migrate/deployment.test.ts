@@ -97,7 +97,7 @@ beforeAll(async () => {
 
 describe.each(pools)("a deployment on $name", ({ connect }) => {
   const openOlder = async () => {
-    const database = await openWith(connect);
+    const database = await openWith(connect, { empty: true });
     opened.push(database);
     await migrate(database.db);
     return database;
@@ -114,7 +114,7 @@ describe.each(pools)("a deployment on $name", ({ connect }) => {
     "processes of $name serve side by side while it migrates, then the new ones alone, then old ones again",
     async ({ versions, known }) => {
       const [before, after] = versions();
-      const database = await openWith(connect);
+      const database = await openWith(connect, { empty: true });
       opened.push(database);
       const { db } = database;
       await before.migrate(db);

@@ -4,7 +4,8 @@ import catalog from "../../migrations/catalog.json" with { type: "json" };
 import { createChatStore, migrate } from "../../src/index.ts";
 import { describeDiagnosis, diagnose } from "../../src/migrate/doctor.ts";
 import { conversation, say } from "../support/conversations.ts";
-import { databases, nodePostgres, openWith, type TestDatabase } from "../support/databases.ts";
+import { databases, nodePostgres, openWith, servers, type TestDatabase } from "../support/databases.ts";
+import { isLong } from "../support/long-run.ts";
 
 const openMigrated = async (open: () => Promise<TestDatabase>) => {
   const database = await open();
@@ -18,7 +19,7 @@ const diagnosisOf = async ({ db }: TestDatabase, schema = "chat_store") =>
 
 const healthy = 'Schema "chat_store" is as this version of drizzle-chat-store expects it.';
 
-describe.each(databases)("doctor on $name", ({ open }) => {
+describe.each(isLong ? databases : servers)("doctor on $name", ({ open }) => {
   test("finds nothing on a healthy database, whatever the schema is called and with chats in it", async () => {
     const database = await openMigrated(open);
     await createChatStore(database.db).upsertChat({ userId: "u", chatId: "c", messages: [] });

@@ -9,7 +9,7 @@ import { diagnose } from "../../src/migrate/doctor.ts";
 import { applyMigrations } from "../../src/migrate/migrate.ts";
 import { migrations } from "../../src/migrate/migrations.ts";
 import { conversation } from "../support/conversations.ts";
-import { databases, servers, type TestDatabase } from "../support/databases.ts";
+import { type Driver, databases, servers, type TestDatabase } from "../support/databases.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -19,8 +19,8 @@ declare module "vitest" {
 }
 
 const opened: TestDatabase[] = [];
-const openWith = async ({ open }: { open(): Promise<TestDatabase> }) => {
-  const database = await open();
+const openWith = async ({ open }: Pick<Driver, "open">) => {
+  const database = await open({ empty: true });
   opened.push(database);
   return database;
 };

@@ -67,7 +67,7 @@ export default defineConfig({
   });
 
   const openDatabase = async () => {
-    const { url, drop } = await createDatabase();
+    const { url, drop } = await createDatabase({ empty: true });
     const pool = new pg.Pool({ connectionString: url });
     pool.on("error", () => {});
     onTestFinished(async () => {

@@ -7,7 +7,7 @@ import { sqlShaped } from "../support/fuzz/hostile.ts";
 const [, nodePostgres] = databases as [unknown, (typeof databases)[number]];
 let database: TestDatabase;
 beforeAll(async () => {
-  database = await nodePostgres.open();
+  database = await nodePostgres.open({ empty: true });
 });
 afterAll(() => database.close());
 

@@ -135,7 +135,7 @@ async function binaryOf({ binary: { scope, file } }: Runtime): Promise<string> {
 
 /** Runs a program on an empty database. It has to end by itself. */
 async function resultOf(file: string, args: string[]): Promise<unknown> {
-  const database = await createDatabase();
+  const database = await createDatabase({ empty: true });
   onTestFinished(database.drop);
   const { stdout } = await run(file, args, {
     cwd: app,
@@ -158,7 +158,7 @@ async function bundle(program: URL): Promise<string> {
 
 /** Starts workerd on an empty database, and resolves when it answers. */
 async function serve(output: string): Promise<{ url: string; databaseUrl: string }> {
-  const database = await createDatabase();
+  const database = await createDatabase({ empty: true });
   const port = await freePort();
   await writeFile(join(output, "config.capnp"), configOf(port));
   const server: ChildProcess = spawn(await binaryOf(workerd), ["serve", "config.capnp"], {

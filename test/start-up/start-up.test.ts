@@ -57,7 +57,7 @@ interface Round {
 async function eachRound(work: (round: Round) => Promise<void>) {
   for (let round = 0; round < rounds; round++) {
     const driver = drivers[round % drivers.length] ?? expect.fail();
-    const { url, drop } = await createDatabase();
+    const { url, drop } = await createDatabase({ empty: true });
     const client = new pg.Client(url);
     await client.connect();
     try {

@@ -1,9 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { root } from "./pack.ts";
 
-/** Builds the package, unless `dist` is newer than everything it is made of. */
+/** Builds the package for tests that use it as an application does, unless `dist` is newer than everything it is made of. */
 export default function setup() {
   const sources = ["src", "migrations", "package.json", "tsconfig.json", "tsup.config.ts"];
   const changed = Math.max(...sources.flatMap(filesIn).map(modified));
@@ -19,3 +20,6 @@ function filesIn(path: string): string[] {
 }
 
 const modified = (path: string) => statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
+// `npm run types`
+if (process.argv[1] === fileURLToPath(import.meta.url)) setup();

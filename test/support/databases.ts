@@ -13,6 +13,7 @@ import postgres from "postgres";
 import { inject } from "vitest";
 import { type ChatDatabase, createChatStore, migrate } from "../../src/index.ts";
 import { openCluster } from "./citus-cluster.ts";
+import { isLong } from "./long-run.ts";
 import { startHttpEndpoint, startWebSocketProxy } from "./neon-services.ts";
 import { type Peculiarity, peculiarities } from "./peculiarities.ts";
 import { startPgBouncer } from "./pgbouncer.ts";
@@ -20,7 +21,7 @@ import { startPgBouncer } from "./pgbouncer.ts";
 declare module "vitest" {
   interface ProvidedContext {
     /** What a suite runs on, if not on the usual drivers. */
-    drivers: "usual" | "others" | "servers" | "node-postgres" | "Citus";
+    drivers: "usual" | "others" | "servers" | "node-postgres" | "one kind" | "Citus";
     /** What was done to the tables and sessions that a suite runs on. */
     peculiarity: string;
   }
@@ -35,39 +36,44 @@ export interface TestDatabase {
   close(): Promise<void>;
 }
 
+/** Whether this is `npm test`, which tries in addition what is the same on every driver, Postgres and Drizzle. */
+export const isUsual = inject("drivers") === undefined;
+
 /** Where a chat's statements see one snapshot only if they are `portable`. */
 export const isOnCitus = inject("drivers") === "Citus";
 
-/** Creates an empty database of its own on the tests' Postgres server; or, if it is to be peculiar, one that has the tables. */
-export async function createDatabase(
-  peculiarity = peculiarities[inject("peculiarity") ?? ""],
-): Promise<{ url: string; drop(): Promise<void> }> {
+/**
+ * Creates a database on the tests' Postgres server. It has the tables, as `migrate` makes them, unless it is to be `empty`; and
+ * what an application may have done to them, if that is what this run is about.
+ */
+export async function createDatabase({
+  empty = false,
+  peculiarity = peculiarities[inject("peculiarity") ?? ""] as Peculiarity | undefined,
+} = {}): Promise<{ url: string; drop(): Promise<void> }> {
   if (isOnCitus) return openCluster(inject("postgresUrl"));
   const serverUrl = inject("postgresUrl");
   const name = `test_${randomUUID().replaceAll("-", "")}`;
-  const asAdmin = async (statement: string) => {
-    const client = new pg.Client(serverUrl);
-    await client.connect();
-    await client.query(statement).finally(() => client.end());
-  };
-  await asAdmin(`create database ${name}`);
-  const url = new URL(serverUrl);
-  url.pathname = `/${name}`;
+  await runOn(serverUrl, empty ? `create database ${name}` : `create database ${name} template ${inject("migrated")}`);
+  const url = Object.assign(new URL(serverUrl), { pathname: `/${name}` }).href;
   if (peculiarity) {
-    for (const [setting, value] of Object.entries(peculiarity.settings)) {
-      await asAdmin(`alter database ${name} set ${setting} = '${value}'`);
-    }
-    const client = new pg.Client(url.href);
-    await client.connect();
-    try {
-      await migrate(drizzlePg({ client }));
-      for (const change of peculiarity.changes) await client.query(change);
-    } finally {
-      await client.end();
-    }
+    const settings = Object.entries(peculiarity.settings);
+    await runOn(serverUrl, ...settings.map(([setting, value]) => `alter database ${name} set ${setting} = '${value}'`));
+    await runOn(url, ...peculiarity.changes);
   }
-  return { url: url.href, drop: () => asAdmin(`drop database ${name} with (force)`) };
+  return { url, drop: () => runOn(serverUrl, `drop database ${name} with (force)`) };
 }
+
+async function runOn(url: string, ...statements: string[]) {
+  const client = new pg.Client(url);
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
+
+type CreateOptions = Parameters<typeof createDatabase>[0];
 
 interface Connection {
   db: ChatDatabase;
@@ -77,9 +83,9 @@ interface Connection {
 }
 type Connect = (url: string) => Connection | Promise<Connection>;
 
-/** An empty Postgres database, opened by one driver for the store and by node-postgres for the test's own reads. */
-export async function openWith(connect: Connect, peculiarity?: Peculiarity): Promise<TestDatabase> {
-  const { url, drop } = await createDatabase(peculiarity);
+/** A Postgres database with the tables, opened by one driver for the store and by node-postgres for the test's own reads. */
+export async function openWith(connect: Connect, options?: CreateOptions): Promise<TestDatabase> {
+  const { url, drop } = await createDatabase(options);
   const { db, migrator = db, end } = await connect(url);
   const raw = new pg.Client(url);
   await raw.connect();
@@ -94,17 +100,37 @@ export async function openWith(connect: Connect, peculiarity?: Peculiarity): Pro
   };
 }
 
-const openPglite = async (): Promise<TestDatabase> => {
-  const loadDataDir = new Blob([await readFile(inject("emptyPglite"))]);
-  const client = await PGlite.create({ loadDataDir });
+/** PGlites of this worker that no test has open. To empty one takes a twentieth of the time that it takes to open one. */
+const idlePglites: PGlite[] = [];
+
+async function openPglite({ empty = false }: CreateOptions = {}): Promise<TestDatabase> {
+  const open = async () => PGlite.create({ loadDataDir: new Blob([await readFile(inject("emptyPglite"))]) });
+  const client = idlePglites.pop() ?? (await open());
   const db = drizzlePglite({ client });
+  if (!empty) await migrate(db);
   return {
     db,
     migrator: db,
     query: async <Row>(text: string, values?: unknown[]) => (await client.query<Row>(text, values)).rows,
-    close: () => client.close(),
+    close: async () => {
+      await client.exec(dropEverything);
+      idlePglites.push(client);
+    },
   };
-};
+}
+
+const dropEverything = `
+  rollback;
+  reset all;
+  do $$ declare name text; begin
+    for name in select nspname from pg_namespace where nspname !~ '^pg_|^information_schema$' loop
+      execute format('drop schema %I cascade', name);
+    end loop;
+    for name in select rolname from pg_roles where rolname !~ '^pg_' and not rolsuper loop
+      execute format('drop owned by %I; drop role %I', name, name);
+    end loop;
+    create schema public;
+  end $$`;
 
 const poolOn = (connectionString: string, max = 20) => {
   const pool = new pg.Pool({ connectionString, max });
@@ -173,7 +199,8 @@ const pgProxy = (url: string): Connection => {
 export interface Driver {
   name: string;
   works: string;
-  open(): Promise<TestDatabase>;
+  /** Opens a database with the tables, or an `empty` one. */
+  open(options?: CreateOptions): Promise<TestDatabase>;
   /** Whether it opens several connections. */
   concurrent: boolean;
   /** Whether `db.transaction` does not refuse. */
@@ -192,35 +219,35 @@ const overHttp = {
 
 const usual: Driver[] = [
   { ...pooled, name: "PGlite", open: openPglite, concurrent: false },
-  { ...pooled, name: "node-postgres", open: () => openWith(nodePostgres) },
-  { ...pooled, name: "postgres.js", open: () => openWith(postgresJs) },
+  { ...pooled, name: "node-postgres", open: (options) => openWith(nodePostgres, options) },
+  { ...pooled, name: "postgres.js", open: (options) => openWith(postgresJs, options) },
 ];
 
-/** Those that `npm run test:drivers` is for. */
+/** Those that `npm run suite drivers` is for. */
 const others: Driver[] = [
   {
     name: "node-postgres, one `Client`",
     works: "all but [live turns](turns.md#live-turns), for one request at a time",
-    open: () => openWith(nodePostgresClient),
+    open: (options) => openWith(nodePostgresClient, options),
     concurrent: false,
     transactions: true,
     live: false,
   },
-  { ...pooled, name: "postgres.js, `prepare: false`", open: () => openWith(postgresJsUnprepared) },
+  { ...pooled, name: "postgres.js, `prepare: false`", open: (options) => openWith(postgresJsUnprepared, options) },
   {
     ...pooled,
     name: "node-postgres through PgBouncer",
     works: "all, without `options` and `statement_timeout`: PgBouncer refuses to connect",
-    open: () => openWith(throughPgBouncer(nodePostgres)),
+    open: (options) => openWith(throughPgBouncer(nodePostgres), options),
   },
   {
     ...pooled,
     name: "postgres.js, `prepare: false`, through PgBouncer",
-    open: () => openWith(throughPgBouncer(postgresJsUnprepared)),
+    open: (options) => openWith(throughPgBouncer(postgresJsUnprepared), options),
   },
-  { ...pooled, name: "neon-serverless", open: () => openWith(neonServerless) },
-  { ...overHttp, name: "neon-http", open: () => openWith(neonHttp) },
-  { ...overHttp, name: "pg-proxy", open: () => openWith(pgProxy) },
+  { ...pooled, name: "neon-serverless", open: (options) => openWith(neonServerless, options) },
+  { ...overHttp, name: "neon-http", open: (options) => openWith(neonHttp, options) },
+  { ...overHttp, name: "pg-proxy", open: (options) => openWith(pgProxy, options) },
 ];
 
 /** Runs in test/drivers/limits.test.ts only, which shows what it says here. */
@@ -228,7 +255,7 @@ export const postgresJsThroughPgBouncer: Driver = {
   ...pooled,
   name: "postgres.js through PgBouncer",
   works: "**no**: transactions get lost without an error. Its `commit` is a prepared statement",
-  open: () => openWith(throughPgBouncer(postgresJs)),
+  open: (options) => openWith(throughPgBouncer(postgresJs), options),
 };
 
 /** With `prepare: true`, which test/drivers/prepared.test.ts shows. */
@@ -236,14 +263,21 @@ export const preparingThroughPgBouncer: Driver = {
   ...pooled,
   name: "`prepare: true` through PgBouncer",
   works: "**no**: refused, with an error that says what to do. From 1.21 on with `max_prepared_statements`",
-  open: () => openWith(throughPgBouncer(nodePostgres)),
+  open: (options) => openWith(throughPgBouncer(nodePostgres), options),
 };
 
 export const drivers = [...usual, ...others, postgresJsThroughPgBouncer, preparingThroughPgBouncer];
 
 const [, ...usualServers] = usual;
 const nodePostgresOnly = usualServers.slice(0, 1);
-const choices = { usual, others, servers: usualServers, "node-postgres": nodePostgresOnly, Citus: nodePostgresOnly };
+const choices = {
+  usual,
+  others,
+  servers: usualServers,
+  "node-postgres": nodePostgresOnly,
+  "one kind": nodePostgresOnly,
+  Citus: nodePostgresOnly,
+};
 const chosen = choices[inject("drivers") ?? "usual"];
 
 /** Empty databases of every kind that this run is about. */
@@ -268,14 +302,31 @@ const everyMode = [
 ];
 
 /** The ways a save can take, whatever the driver. */
-export const modes =
-  isOnCitus && !process.env.ALLMODES ? everyMode.filter(({ mode }) => mode === "portable") : everyMode;
+export const modes = everyMode.filter(({ mode }, index) => {
+  if (inject("drivers") === "one kind") return index === 0;
+  return !isOnCitus || isLong || mode === "portable";
+});
 
 export const preparing = {
   mode: "with prepared statements",
   storeOn: (db: ChatDatabase) => createChatStore(db, { prepare: true, portable: isOnCitus }),
 };
 
-/** Every one of `kinds` in every one of `modes`. */
-export const inModes = <Kind extends object>(kinds: Kind[], ways = modes) =>
-  kinds.flatMap((kind) => ways.map((way) => ({ ...kind, ...way })));
+/**
+ * Every mode on node-postgres, and on the other drivers the first of them: the modes differ in their statements, the drivers in
+ * how they encode values. PGlite, which is slow and a Postgres like the others, takes part where a test names it. A long run
+ * tries everything.
+ */
+export const inModes = <Kind extends { name: string }>(kinds: Kind[], ways = modes) =>
+  kinds
+    .filter(({ name }) => isLong || name !== "PGlite")
+    .flatMap((kind) =>
+      (isLong || kind.name === "node-postgres" ? ways : ways.slice(0, 1)).map((way) => ({ ...kind, ...way })),
+    );
+
+/** PGlite in its first mode, for tests of what an embedded database could do otherwise than a server. */
+export const embedded = isLong
+  ? []
+  : databases
+      .filter(({ name }) => name === "PGlite")
+      .flatMap((kind) => modes.slice(0, 1).map((way) => ({ ...kind, ...way })));

@@ -7,9 +7,9 @@ import { promisify } from "node:util";
 export const run = promisify(execFile);
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Packs this package into an empty folder, as `npm publish` would, and gives the path of the tarball. */
+/** Packs this package, as it is built, into an empty folder, as `npm publish` would, and gives the path of the tarball. */
 export async function packInto(folder: string): Promise<string> {
-  await run("npm", ["pack", "--pack-destination", folder], { cwd: root });
+  await run("npm", ["pack", "--ignore-scripts", "--pack-destination", folder], { cwd: root });
   const [packed, ...others] = await readdir(folder);
   if (!packed?.endsWith(".tgz") || others.length > 0)
     throw new Error(`Expected one tarball, found ${packed}, ${others}`);

@@ -17,7 +17,7 @@ interface Server {
 }
 
 /** Nothing that is lost in a crash matters to the tests, and a checkpoint shall not make the figures of a statement larger. */
-export const forTests = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"];
+export const forTests = ["fsync=off", "full_page_writes=off", "max_connections=200"];
 
 /** The server of this run. Vitest loads this file anew for each project, so that a variable of the file would not do. */
 const run: { testServer?: Promise<Server>; testProjects?: number } = globalThis as object;

@@ -4,7 +4,8 @@ import pg from "pg";
 import { inject } from "vitest";
 import { type ChatDatabase, createChatStore, migrate } from "../../src/index.ts";
 import { policyScript } from "../../src/migrate/migration-script.ts";
-import { isOnCitus, nodePostgres, openWith, postgresJs, type TestDatabase } from "./databases.ts";
+import { isOnCitus, isUsual, nodePostgres, openWith, postgresJs, type TestDatabase } from "./databases.ts";
+import { isLong } from "./long-run.ts";
 import { blocksOf } from "./pages.ts";
 
 /** Tables that have been migrated by their owner and given the policies; opened as a role that does not own them. */
@@ -53,4 +54,10 @@ const kinds = [
 ].map((kind) => ({ ...kind, transactions: true }));
 
 /** Not on Citus, which refuses the policies. */
-export const underRowLevelSecurity = isOnCitus ? [] : kinds;
+export const underRowLevelSecurity = isOnCitus
+  ? []
+  : isLong
+    ? kinds
+    : isUsual
+      ? kinds.filter(({ name }) => name === "node-postgres")
+      : [];

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatStore, migrate, type Turn } from "../../src/index.ts";
+import type { ChatStore, Turn } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { inModes, servers, type TestDatabase } from "../support/databases.ts";
 
@@ -10,7 +10,6 @@ describe.each(inModes(servers))("at once, on $name, $mode", ({ open, storeOn }) 
   let store: ChatStore;
   beforeAll(async () => {
     database = await open();
-    await migrate(database.migrator);
     store = storeOn(database.db);
   });
   afterAll(() => database.close());

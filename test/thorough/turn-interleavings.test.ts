@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatDatabase, createChatStore, migrate, type StartTurnInput, type Turn } from "../../src/index.ts";
 import { say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
+import { isLong } from "../support/long-run.ts";
 
 /**
  * Another transaction is held open while a turn starts or ends, and then commits or rolls back. Whatever it did, the outcome
@@ -104,7 +105,9 @@ const ours: Record<string, Act> = {
   "the second question's answer": ends("second", "a2"),
 };
 
-describe.each([{ isPortable: false }, { isPortable: true }, { isPortable: false, window: 1 }])(
+const everyWay = [{ isPortable: false }, { isPortable: true }, { isPortable: false, window: 1 }];
+
+describe.each(isLong ? everyWay : everyWay.slice(0, 1))(
   "while another transaction is open, portable: $isPortable, window: $window,",
   ({ isPortable, window }) => {
     let drop: () => Promise<void>;

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatStore, InvalidChatError, migrate, type StartTurnInput, type Turn } from "../../src/index.ts";
+import { type ChatStore, InvalidChatError, type StartTurnInput, type Turn } from "../../src/index.ts";
 import { say } from "../support/conversations.ts";
 import { databases, inModes, modes, type TestDatabase } from "../support/databases.ts";
 import { underRowLevelSecurity } from "../support/row-level-security.ts";
@@ -18,7 +18,6 @@ describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ o
   let store: ChatStore;
   beforeAll(async () => {
     database = await open();
-    await migrate(database.migrator);
     store = storeOn(database.db);
   });
   afterAll(() => database.close());

@@ -8,6 +8,7 @@ import { say, textOf } from "../support/conversations.ts";
 import {
   databases,
   databasesWithoutTransactions,
+  embedded,
   inModes,
   modes,
   preparing,
@@ -37,6 +38,7 @@ const permutations = (items: string[]): string[][] =>
 
 const kinds = [
   ...inModes(databases.filter(({ live }) => live)),
+  ...embedded,
   ...inModes(databasesWithoutTransactions, modes.slice(0, 1)),
   ...underRowLevelSecurity.slice(0, 1),
   ...inModes(

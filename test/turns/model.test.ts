@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatStore, migrate, type Turn } from "../../src/index.ts";
+import type { ChatStore, Turn } from "../../src/index.ts";
 import { windowOf } from "../support/conversations.ts";
 import { databases, inModes, type TestDatabase } from "../support/databases.ts";
 import { underRowLevelSecurity } from "../support/row-level-security.ts";
@@ -111,7 +111,6 @@ describe.each([...inModes(databases.slice(0, 2)), ...underRowLevelSecurity.slice
     let store: ChatStore;
     beforeAll(async () => {
       database = await open();
-      await migrate(database.migrator);
       store = storeOn(database.db);
     });
     afterAll(() => database.close());

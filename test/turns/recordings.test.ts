@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { executeText } from "../../src/database/execute.ts";
-import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "../../src/index.ts";
+import { type ChatDatabase, type ChatStore, createChatStore } from "../../src/index.ts";
 import { chatTables, defaultSchema } from "../../src/schema.ts";
 import { eventOf } from "../../src/turns/events.ts";
 import { beat } from "../../src/turns/recordings.ts";
@@ -30,7 +30,6 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
   let store: ChatStore;
   beforeAll(async () => {
     database = await open();
-    await migrate(database.migrator);
     store = createChatStore(database.db);
   });
   afterAll(() => database.close());
