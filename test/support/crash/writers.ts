@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { eventually } from "../eventually.ts";
 import { createJournals } from "./journals.ts";
 import type { Defect, Driver, WriterOptions } from "./writer.ts";
 
@@ -45,15 +45,15 @@ export function startWriters(drivers: Driver[], { url, defect }: { url: string; 
   const journals = createJournals(names.map(journalOf));
 
   async function until(isSo: () => boolean, what: string) {
-    for (const deadline = Date.now() + 60_000; ; await sleep(20)) {
+    const look = () => {
       journals.read();
-      if (failure) throw failure;
-      if (isSo()) return;
-      if (Date.now() > deadline) {
-        const counts = `${journals.acknowledgedPerWriter} saves, ${JSON.stringify(Object.fromEntries(journals.retries))}`;
-        throw new Error(`stuck: ${what} did not happen within a minute; ${counts}`);
-      }
-    }
+      return failure !== undefined || isSo();
+    };
+    await eventually(what, look).catch((cause: unknown) => {
+      const counts = `${journals.acknowledgedPerWriter} saves, ${JSON.stringify(Object.fromEntries(journals.retries))}`;
+      throw new Error(`stuck: ${what} did not happen; ${counts}`, { cause });
+    });
+    if (failure) throw failure;
   }
 
   return {
