@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { answering } from "../support/answering.ts";
 import { bundlers } from "../support/bundles/bundlers.ts";
 import { createDatabase } from "../support/databases.ts";
-import { packInto } from "../support/pack.ts";
+import { npm, packInto } from "../support/pack.ts";
 import { onFreePort } from "../support/postgres.ts";
 
 const run = promisify(execFile);
@@ -28,7 +28,7 @@ beforeAll(async () => {
   const filter = (path: string) => !/[/\\]app[/\\](node_modules|out|\.next)$/.test(path);
   await cp(fileURLToPath(new URL("../support/bundles/app", import.meta.url)), app, { recursive: true, filter });
   const flags = ["--no-save", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"];
-  await run("npm", ["install", ...flags, tarball], { cwd: app });
+  await npm(["install", ...flags, tarball], { cwd: app });
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));

@@ -29,7 +29,11 @@ beforeAll(async () => {
   const tarball = await packInto(packed);
   await writeFile(join(app, "package.json"), JSON.stringify({ private: true, type: "module" }));
   const others = ["drizzle-orm", "ai", "zod", "pg", "postgres", "@electric-sql/pglite", "esbuild"];
-  await install(app, [tarball, ...(await Promise.all(others.map(own))), ...runtimes.map((runtime) => runtime.package)]);
+  await install(app, [
+    tarball,
+    ...(await Promise.all(others.map((name) => own(name)))),
+    ...runtimes.map((runtime) => runtime.package),
+  ]);
   const support = fileURLToPath(new URL("../support", import.meta.url));
   await cp(join(support, "runtimes", "programs"), join(app, "programs"), { recursive: true });
   // Where these find it here as well.
