@@ -8,6 +8,7 @@ import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "../
 import { waitingForLocks } from "../support/citus-cluster.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { createDatabase, isOnCitus } from "../support/databases.ts";
+import { eventually } from "../support/eventually.ts";
 
 /**
  * Another transaction is held open at the moment of a call, and then commits or rolls back. Whatever it did, the outcome
@@ -153,10 +154,8 @@ describe.each(isOnCitus ? [true] : [false, true])("while another transaction is 
     void calling.finally(() => {
       done = true;
     });
-    for (;;) {
-      const { rowCount } = await pool.query(waitingForLocks());
-      if (done || rowCount) return;
-    }
+    const look = async () => ((await pool.query(waitingForLocks())).rowCount ?? 0) > 0 || done;
+    await eventually("the call waits for a lock or is done", look, { every: 1 });
   };
 
   describe.each(isOnCitus ? [true] : [true, false])("chat exists: %s", (exists) => {

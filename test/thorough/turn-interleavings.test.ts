@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatDatabase, createChatStore, migrate, type StartTurnInput, type Turn } from "../../src/index.ts";
 import { say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
+import { eventually } from "../support/eventually.ts";
 
 /**
  * Another transaction is held open while a turn starts or ends, and then commits or rolls back. Whatever it did, the outcome
@@ -158,12 +159,10 @@ describe.each([{ isPortable: false }, { isPortable: true }, { isPortable: false,
       void work.finally(() => {
         done = true;
       });
-      for (;;) {
-        const { rowCount } = await pool.query(
-          "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and pid <> pg_backend_pid()",
-        );
-        if (done || rowCount) return;
-      }
+      const waiting = `select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and pid <> pg_backend_pid()`;
+      const look = async () => ((await pool.query(waiting)).rowCount ?? 0) > 0 || done;
+      await eventually("the call waits for a lock or is done", look, { every: 1 });
     };
 
     describe.each(Object.entries(theirs))("of what they do: %s,", (_, theirAct) => {
