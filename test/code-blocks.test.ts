@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { drizzle } from "drizzle-orm/node-postgres";
@@ -10,10 +10,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { createChatStore, migrate } from "../src/index.ts";
 import { say } from "./support/conversations.ts";
 import { createDatabase } from "./support/databases.ts";
+import { temporaryFolder } from "./support/folder.ts";
 import { type Block, blocksOf, pages } from "./support/pages.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const folder = join(root, ".data", "code-blocks");
+const folder = temporaryFolder("code-blocks");
 
 const blocks = pages.flatMap(blocksOf);
 const code = blocks.filter(({ language }) => language.startsWith("ts"));
@@ -82,17 +83,16 @@ const moduleOf = ({ text, note }: Block) =>
   note === "in a handler" ? `export async function handler() {\n${text}}\n` : `${text}\nexport {};\n`;
 
 beforeAll(async () => {
-  await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "names.d.ts"), names);
   await writeFile(join(folder, "chat.ts"), application);
   await writeFile(join(folder, "react.ts"), react);
   await writeFile(join(folder, "better-auth.ts"), betterAuth);
   await writeFile(join(folder, "better-auth-plugins.ts"), betterAuthPlugins);
   for (const block of code) await writeFile(fileOf(block), moduleOf(block));
-  return () => rm(folder, { recursive: true });
 });
 
-test("every block of TypeScript type-checks against the package as it is", () => {
+// It compiles a whole program, and nothing in it waits.
+test("Every block of TypeScript type-checks against the package as it is", { timeout: 0 }, () => {
   const { config } = ts.readConfigFile(join(root, "tsconfig.json"), ts.sys.readFile);
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root);
   const program = ts.createProgram([join(root, "src/sql.d.ts"), join(folder, "names.d.ts"), ...code.map(fileOf)], {

@@ -1,10 +1,13 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ChatStore, createChatStore, migrate } from "../src/index.ts";
 import { createDatabase } from "./support/databases.ts";
+import { temporaryFolder } from "./support/folder.ts";
 import { blocksOf } from "./support/pages.ts";
 
 const blocks = blocksOf("docs/moving-in.md");
@@ -188,14 +191,15 @@ test("one JSON array for each chat, also those that Postgres cannot take apart",
   }
 });
 
+const folder = temporaryFolder("moving-in");
+
 /** A block of the page as it is printed, next to the names that it finds in the application. */
 async function runModule(source: string, application: Record<string, unknown>) {
-  const folder = new URL("../.data/moving-in/", import.meta.url);
-  await mkdir(folder, { recursive: true });
+  const block = join(folder, `${randomUUID()}.ts`);
   Object.assign(globalThis, { application });
   const names = Object.keys(application).join(", ");
-  await writeFile(new URL("block.ts", folder), `const { ${names} } = globalThis.application;\n${source}`);
-  await import(/* @vite-ignore */ new URL("block.ts", folder).href).finally(() => rm(folder, { recursive: true }));
+  await writeFile(block, `const { ${names} } = globalThis.application;\n${source}`);
+  await import(/* @vite-ignore */ block);
 }
 
 describe("what would be refused", () => {

@@ -1,8 +1,7 @@
 // Isolated: it watches the console.
 import { randomUUID } from "node:crypto";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import * as ai7 from "ai";
 import { MockLanguageModelV4 } from "ai/test";
 import * as ai5 from "ai5";
@@ -13,11 +12,12 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { createChatStore, migrate } from "../src/index.ts";
 import { say } from "./support/conversations.ts";
 import { databases, type TestDatabase } from "./support/databases.ts";
+import { temporaryFolder } from "./support/folder.ts";
 import { dataSchemas, metadataSchema, oldMessages, tools } from "./support/old-messages.ts";
 import { blocksOf } from "./support/pages.ts";
 
 const [database] = databases as [(typeof databases)[number]];
-const folder = fileURLToPath(new URL("../.data/old-messages", import.meta.url));
+const folder = temporaryFolder("old-messages");
 
 const [block] = blocksOf("docs/turns.md").filter(({ note }) => note === "old messages");
 const recipe = block?.text ?? "";
@@ -129,9 +129,7 @@ beforeAll(async () => {
 afterAll(() => opened.close());
 
 beforeAll(async () => {
-  await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "chat.ts"), 'export * from "../../test/support/old-messages.ts";\n');
-  return () => rm(folder, { recursive: true });
 });
 
 test("the recipe is ten lines long", () => {

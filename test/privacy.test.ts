@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import winston from "winston";
 import { type ChatDatabase, type ChatStore, ChatStoreError, createChatStore, migrate } from "../src/index.ts";
 import { createDatabase, modes } from "./support/databases.ts";
+import { eventually } from "./support/eventually.ts";
 
 /** In every title, text, tool output and metadata, and in the ids of users. Nothing of the library may show it. */
 const secret = "Xyzzy";
@@ -399,18 +400,13 @@ describe.each(modes)("nothing of what people say is thrown or printed, $mode", (
   test("for a lock that takes too long", () => interrupted("-c lock_timeout=100", async () => {}));
   test("for a connection that is cut", () =>
     interrupted("-c application_name=waiting", () =>
-      expect
-        .poll(
-          async () =>
-            (
-              await pool.query(
-                `select pg_terminate_backend(pid) from pg_stat_activity
-                 where application_name = 'waiting' and wait_event_type = 'Lock' and datname = current_database()`,
-              )
-            ).rowCount,
-          { timeout: 20_000 },
-        )
-        .toBe(1),
+      eventually("the save waits for the lock, and its connection is cut", async () => {
+        const { rowCount } = await pool.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity
+           where application_name = 'waiting' and wait_event_type = 'Lock' and datname = current_database()`,
+        );
+        return rowCount === 1;
+      }),
     ));
 
   test("for a server that is not there", async () => {

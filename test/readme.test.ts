@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,10 +9,12 @@ import * as api from "../src/index.ts";
 import { createChatStore } from "../src/index.ts";
 import { serve, TestChat } from "./support/chat-server.ts";
 import { createDatabase, databases, type TestDatabase } from "./support/databases.ts";
+import { temporaryFolder } from "./support/folder.ts";
 import { blocksOf } from "./support/pages.ts";
 import { model, text } from "./support/sdk-messages.ts";
 
 const blocks = blocksOf("README.md");
+const folder = temporaryFolder("readme");
 const [embedded] = databases as [(typeof databases)[number]];
 
 test('README\'s "Try it" is two commands, which are scripts of this package', () => {
@@ -33,18 +35,16 @@ test("README's table of the API names all that there is, and nothing else", () =
 
 test("README's set-up outlives the connections of its pool", async () => {
   const install = blocks.find(({ text }) => text.includes("new pg.Pool"))?.text ?? "";
-  const folder = new URL("../.data/readme-install/", import.meta.url);
-  const file = new URL("install.ts", folder);
+  const file = join(folder, "install.ts");
   const { url, drop } = await createDatabase();
   const admin = new pg.Client(url);
   await admin.connect();
-  await mkdir(folder, { recursive: true });
   await writeFile(
     file,
     `${install}\nprocess.stdin.on("data", async () => console.log(await store.getChats({ userId: "u" })));\nconsole.log("ready");\n`,
   );
   const env = { ...process.env, DATABASE_URL: url };
-  const child = spawn(process.execPath, ["--import", "tsx", fileURLToPath(file)], { env });
+  const child = spawn(process.execPath, ["--import", "tsx", file], { env });
   try {
     let printed = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (printed += text));
@@ -61,14 +61,12 @@ test("README's set-up outlives the connections of its pool", async () => {
     child.kill();
     await admin.end();
     await drop();
-    await rm(folder, { recursive: true });
   }
 });
 
 describe("README's route handler", () => {
   const handler = blocks.find(({ note }) => note === "handler")?.text ?? "";
   const live = blocks.find(({ note }) => note === "live")?.text ?? "";
-  const folder = new URL("../.data/readme/", import.meta.url);
   let database: TestDatabase;
   beforeAll(async () => {
     database = await embedded.open();
@@ -78,23 +76,19 @@ describe("README's route handler", () => {
       tools: {},
     };
     // The handler as it is printed, next to what it imports from the application.
-    await mkdir(folder, { recursive: true });
-    await writeFile(new URL("handler.ts", folder), handler);
-    await writeFile(new URL("live.ts", folder), live);
+    await writeFile(join(folder, "handler.ts"), handler);
+    await writeFile(join(folder, "live.ts"), live);
     await writeFile(
-      new URL("chat.ts", folder),
+      join(folder, "chat.ts"),
       "export const { model, store, tools } = globalThis.application;\nexport const userIdOf = async (request) => request.headers.get('x-user-id');\n",
     );
     Object.assign(globalThis, { application });
   });
-  afterAll(async () => {
-    await rm(folder, { recursive: true });
-    await database.close();
-  });
+  afterAll(() => database.close());
 
   test("is at most 15 lines, runs as printed, and stores what the client shows", async () => {
     expect(handler.trim().split("\n").length).toBeLessThanOrEqual(15);
-    const { POST } = await import(/* @vite-ignore */ new URL("handler.ts", folder).href);
+    const { POST } = await import(/* @vite-ignore */ join(folder, "handler.ts"));
     const server = await serve(POST);
     const chat = new TestChat({ id: "c", url: server.url });
     await chat.sendMessage({ text: "Hi" });
@@ -107,8 +101,8 @@ describe("README's route handler", () => {
   });
 
   test("and with the two routes of live turns, an answer is shown in another tab, and stopped from there", async () => {
-    const { POST } = await import(/* @vite-ignore */ new URL("handler.ts", folder).href);
-    const { GET, DELETE } = await import(/* @vite-ignore */ new URL("live.ts", folder).href);
+    const { POST } = await import(/* @vite-ignore */ join(folder, "handler.ts"));
+    const { GET, DELETE } = await import(/* @vite-ignore */ join(folder, "live.ts"));
     const routes: Record<string, (request: Request, chatId: string) => Promise<Response>> = { POST, GET, DELETE };
     const server = await serve((request) => routes[request.method]?.(request, "c") ?? expect.fail());
     const headers = { "x-user-id": "u" };

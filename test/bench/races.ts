@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type pg from "pg";
 import { say } from "../support/conversations.ts";
+import { createRandom } from "../support/random.ts";
 import { type Contender, type Contenders, type Name, names } from "./contenders.ts";
 
 /** Of those who took part: medians in milliseconds, or saves a second and the client's microseconds of CPU for each. */
@@ -219,15 +220,11 @@ export async function raceLists(contenders: Contenders, seconds: number) {
 
 /** Messages of 2 KB each as JSON, of invented words, which compress about as well as prose does. */
 export function prose(count: number) {
-  let seed = 1;
-  const random = (below: number) => {
-    seed = (seed * 48_271) % 2_147_483_647;
-    return seed % below;
-  };
-  const syllable = () => `${"bcdfghlmnprst"[random(13)]}${"aeiou"[random(5)]}`;
-  const words = Array.from({ length: 200 }, () => Array.from({ length: 1 + random(4) }, syllable).join(""));
+  const { below } = createRandom(1);
+  const syllable = () => `${"bcdfghlmnprst"[below(13)]}${"aeiou"[below(5)]}`;
+  const words = Array.from({ length: 200 }, () => Array.from({ length: 1 + below(4) }, syllable).join(""));
   return Array.from({ length: count }, (_, index) => {
-    const text = Array.from({ length: 500 }, () => words[random(words.length)]).join(" ");
+    const text = Array.from({ length: 500 }, () => words[below(words.length)]).join(" ");
     return say(index % 2 === 0 ? "user" : "assistant", text.slice(0, 2_000), `message-${index}`);
   });
 }

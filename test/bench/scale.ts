@@ -5,6 +5,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { say } from "../support/conversations.ts";
 import { startPostgres } from "../support/postgres.ts";
+import { createRandom } from "../support/random.ts";
 import { median } from "./races.ts";
 
 /**
@@ -55,10 +56,11 @@ async function scale(db: ChatDatabase) {
     if (!distributed) console.log(await sizes(installation));
   }
 
+  const random = createRandom(1);
   const times = new Map<string, Map<Installation, number[]>>();
   for (let round = 0; round < Number(options.rounds); round++) {
     for (const [installation, store] of stores) {
-      const chat = Math.floor(Math.random() * (installation.total / perChat));
+      const chat = random.below(Math.floor(installation.total / perChat));
       const ids = { userId: `user ${Math.floor(chat / chatsPerUser)}`, chatId: `chat ${chat}` };
       const time = async <T>(what: string, work: () => Promise<T>) => {
         const start = performance.now();

@@ -6,13 +6,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { answering } from "../support/answering.ts";
 import { bundlers } from "../support/bundles/bundlers.ts";
 import { createDatabase } from "../support/databases.ts";
 import { isLong } from "../support/long-run.ts";
-import { packInto } from "../support/pack.ts";
-import { freePort } from "../support/postgres.ts";
+import { npm, packInto } from "../support/pack.ts";
+import { onFreePort } from "../support/postgres.ts";
 
 const run = promisify(execFile);
 const drivers = ["node-postgres", "postgres-js"];
@@ -29,7 +29,7 @@ beforeAll(async () => {
   const filter = (path: string) => !/[/\\]app[/\\](node_modules|out|\.next)$/.test(path);
   await cp(fileURLToPath(new URL("../support/bundles/app", import.meta.url)), app, { recursive: true, filter });
   const flags = ["--no-save", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"];
-  await run("npm", ["install", ...flags, tarball], { cwd: app });
+  await npm(["install", ...flags, tarball], { cwd: app });
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -48,25 +48,21 @@ const builds = bundlers
 const scripts = builds.filter(({ name }) => !name.startsWith("Next"));
 const servers = builds.filter(({ name }) => name.startsWith("Next"));
 
-test.for(servers)(
-  "$name: a server migrates when it starts, and stores chats",
-  async ({ script }, { onTestFinished }) => {
-    const output = await bundle(script);
-    expect(await readdir(join(output, "node_modules"))).not.toContain("drizzle-chat-store");
-    const bundled = await isolate(output);
-    const database = await createDatabase({ empty: true });
-    onTestFinished(database.drop);
-    const { url, stop } = await serve(bundled, database.url);
-    onTestFinished(stop);
-    for (const driver of drivers) {
-      const response = await fetch(`${url}/${driver}`, { method: "POST" });
-      expect(response.status).toBe(200);
-      expect(await response.json()).toEqual(expected);
-    }
-  },
-);
+test.for(servers)("$name: a server migrates when it starts, and stores chats", async ({ script }) => {
+  const output = await bundle(script);
+  expect(await readdir(join(output, "node_modules"))).not.toContain("drizzle-chat-store");
+  const bundled = await isolate(output);
+  const database = await createDatabase({ empty: true });
+  onTestFinished(database.drop);
+  const url = await serve(bundled, database.url);
+  for (const driver of drivers) {
+    const response = await fetch(`${url}/${driver}`, { method: "POST" });
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual(expected);
+  }
+});
 
-test.for(scripts)("$name ($script): a script migrates and stores chats", async ({ script }, { onTestFinished }) => {
+test.for(scripts)("$name ($script): a script migrates and stores chats", async ({ script }) => {
   const bundled = await isolate(await bundle(script));
   // Beside one for each driver, webpack puts out a file of its own for what is imported on demand.
   const files = await readdir(bundled);
@@ -117,23 +113,20 @@ function onlyReading(folder: string): string[] {
   return ["--permission", `--allow-fs-read=${folder}`, ...network];
 }
 
-/** Starts Next's standalone server, and resolves when it answers. */
-async function serve(cwd: string, databaseUrl: string) {
-  const port = await freePort();
-  const server = spawn(process.execPath, [...onlyReading(cwd), "server.js"], {
-    cwd,
-    env: { DATABASE_URL: databaseUrl, HOSTNAME: "127.0.0.1", PORT: String(port), NEXT_TELEMETRY_DISABLED: "1" },
-    stdio: ["ignore", "inherit", "inherit"],
-    timeout: 60_000,
-  });
-  const exited = once(server, "exit");
-  const url = `http://127.0.0.1:${port}`;
-  await answering(url, server);
-  return {
-    url,
-    stop: async () => {
+/** Starts Next's standalone server for the running test, and gives its address when it answers. */
+const serve = (cwd: string, databaseUrl: string) =>
+  onFreePort(async (port) => {
+    const server = spawn(process.execPath, [...onlyReading(cwd), "server.js"], {
+      cwd,
+      env: { DATABASE_URL: databaseUrl, HOSTNAME: "127.0.0.1", PORT: String(port), NEXT_TELEMETRY_DISABLED: "1" },
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    const exited = once(server, "exit");
+    onTestFinished(async () => {
       server.kill();
       await exited;
-    },
-  };
-}
+    });
+    const url = `http://127.0.0.1:${port}`;
+    await answering(url, server);
+    return url;
+  });

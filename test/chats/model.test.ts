@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ChatStore } from "../../src/index.ts";
 import { databases, inModes, type TestDatabase } from "../support/databases.ts";
+import { seeded } from "../support/seed.ts";
 
 /** What is there: few chats of two users, which come and go, and few messages in them. */
 interface ModelChat {
@@ -198,6 +199,8 @@ const sequence = fc.array(fc.oneof(...steps.map((arbitrary, index) => ({ arbitra
   minLength: 5,
   maxLength: 25,
 });
+
+seeded();
 
 describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
   let database: TestDatabase;

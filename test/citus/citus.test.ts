@@ -10,6 +10,7 @@ import { type Migration, migrations } from "../../src/migrate/migrations.ts";
 import { crashWorkers, tasksOf, withClient } from "../support/citus-cluster.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
+import { eventually } from "../support/eventually.ts";
 
 const isCitus = inject("isCitus");
 const tables = ["chats", "messages", "turn_chunks", "turns"];
@@ -212,11 +213,11 @@ describe.runIf(isCitus)("on Citus", () => {
       }
     };
     const writers = Promise.all(["a", "b", "c", "d"].map(writer));
-    const until = async (saves: number) => {
-      while ([...acknowledged.values()].reduce((sum, length) => sum + length, 0) < saves) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    };
+    const until = (saves: number) =>
+      eventually(
+        `${saves} saves are acknowledged`,
+        () => [...acknowledged.values()].reduce((sum, length) => sum + length, 0) >= saves,
+      );
     for (const saves of [100, 200, 300]) {
       await until(saves);
       await crashWorkers(url);

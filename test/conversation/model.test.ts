@@ -4,6 +4,7 @@ import type { UIMessage } from "ai";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { databases, inModes, type TestDatabase } from "../support/databases.ts";
+import { seeded } from "../support/seed.ts";
 
 /** Ids are few, so that messages return, move and change, and bodies fewer, so that saves often change nothing. */
 const message = fc.record({
@@ -69,6 +70,8 @@ const sequence = fc.array(
   }),
   { minLength: 1, maxLength: 8 },
 );
+
+seeded();
 
 describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
   let database: TestDatabase;

@@ -6,8 +6,12 @@ import { migrate } from "../../src/index.ts";
 import { createServer } from "../support/crash/server.ts";
 import type { Defect, Driver } from "../support/crash/writer.ts";
 import { startWriters } from "../support/crash/writers.ts";
+import { isLong } from "../support/long-run.ts";
+import { seeded } from "../support/seed.ts";
 
-const crashes = Number(process.env.CRASHES ?? 12);
+/** Each kind of kill once, or three times and more. */
+const crashes = Number(process.env.CRASHES ?? (isLong ? 12 : 4));
+const random = seeded();
 
 /** Kills what there is to kill, in turn, at random moments; after each recovery all that was acknowledged must be there. */
 async function run(crashes: number, drivers: Driver[], defect?: Defect) {
@@ -17,7 +21,7 @@ async function run(crashes: number, drivers: Driver[], defect?: Defect) {
   const pool = new pg.Pool({ connectionString: server.url });
   await migrate(drizzle(pool));
   await pool.end();
-  const writers = startWriters(drivers, { url: server.url, defect });
+  const writers = startWriters(drivers, { url: server.url, random: random.fork(), defect });
   onTestFinished(writers.stop);
   const { journals } = writers;
 
@@ -37,7 +41,7 @@ async function run(crashes: number, drivers: Driver[], defect?: Defect) {
   await writers.recover();
   for (let crash = 0; crash < crashes; crash++) {
     const [kind, kill] = Object.entries(kinds)[crash % 4] ?? expect.fail();
-    await sleep(20 + Math.random() * 380);
+    await sleep(20 + random.below(380));
     await kill();
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
     await journals.check(server);
@@ -52,8 +56,8 @@ async function run(crashes: number, drivers: Driver[], defect?: Defect) {
   };
 }
 
-describe("writers and Postgres are killed at random moments", { timeout: (crashes + 60) * 10_000 }, () => {
-  test(`${crashes} times, and every acknowledged save is there, whole`, async () => {
+describe("writers and Postgres are killed at random moments", () => {
+  test(`Every acknowledged save is there, whole, after ${crashes} kills`, async () => {
     const { retries, ...figures } = await run(crashes, [
       "node-postgres",
       "node-postgres",
@@ -68,7 +72,7 @@ describe("writers and Postgres are killed at random moments", { timeout: (crashe
   test.each<[Defect, RegExp]>([
     ["acknowledges a save before it is done", /^(lost|back): /],
     ["saves in two transactions", /^torn: /],
-  ])("a store that %s is found out", async (defect, finding) => {
+  ])("A store that %s is found out", async (defect, finding) => {
     const error: unknown = await run(100, ["node-postgres", "node-postgres"], defect).catch(
       (thrown: unknown) => thrown,
     );

@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { createChatStore, migrate } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { createServer } from "../support/crash/server.ts";
+import { isLong } from "../support/long-run.ts";
 
 const ids = { userId: "ada", chatId: "chat" };
 
@@ -35,9 +36,8 @@ async function start() {
   return { primary: onPrimary, replica: open(standby.url, askedOfReplica), askedOfReplica };
 }
 
-test.each([{}, { prepare: true }, { portable: true }])(
-  "with options %j and replicas that lag, nothing is done on what they say",
-  { timeout: 120_000 },
+test.each(isLong ? [{}, { prepare: true }, { portable: true }] : [{}])(
+  "A store with the options %j does nothing on what replicas say that lag",
   async (options) => {
     const { primary, replica, askedOfReplica } = await start();
     const store = createChatStore(withReplicas(primary, [replica]), options);

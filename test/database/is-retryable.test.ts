@@ -18,6 +18,7 @@ import {
 } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
+import { eventually } from "../support/eventually.ts";
 import { faultyProxy } from "../support/faulty-proxy.ts";
 
 let url: string;
@@ -81,28 +82,22 @@ function signaturesOf(error: unknown): unknown[] {
   return ["code" in error && error.code !== undefined ? error.code : error.message, ...signaturesOf(error.cause)];
 }
 
-const sleep = (db: ChatDatabase, name = "") => db.execute(sql.raw(`select pg_sleep(10) /* ${name} */`));
+const sleep = (db: ChatDatabase, name = "") => db.execute(sql.raw(`select pg_sleep(120) /* ${name} */`));
 
 /** Once the server has begun to execute what `sleep` sent under this name. */
-const isAsleep = async (name: string) => {
-  for (;;) {
-    const { rowCount } = await admin.query("select from pg_stat_activity where state = 'active' and query = $1", [
-      `select pg_sleep(10) /* ${name} */`,
-    ]);
-    if (rowCount) return;
-  }
-};
+const isAsleep = (name: string) =>
+  eventually(`the server executes "${name}"`, async () => {
+    const active = "select from pg_stat_activity where state = 'active' and query = $1";
+    const { rowCount } = await admin.query(active, [`select pg_sleep(120) /* ${name} */`]);
+    return rowCount;
+  });
 
 /** Once a connection of this name waits for a lock. */
-const isWaiting = async (name: string) => {
-  for (;;) {
-    const { rowCount } = await admin.query(
-      "select from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1",
-      [name],
-    );
-    if (rowCount) return;
-  }
-};
+const isWaiting = (name: string) =>
+  eventually(`"${name}" waits for a lock`, async () => {
+    const waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1";
+    return (await admin.query(waiting, [name])).rowCount;
+  });
 
 /** Ends the connections of `name`, from the server's side. */
 const terminate = (name: string) =>
@@ -157,9 +152,10 @@ const retryable: Failure[] = [
   {
     name: "node-postgres: no connection becomes free",
     provoke: async () => {
-      // Long enough for the first one to be opened, also where much else is going on.
-      const pool = openPool({ max: 1, connectionTimeoutMillis: 2_000 });
+      const pool = openPool({ max: 1 });
       const client = await pool.connect();
+      // Not while the first one is opened.
+      pool.options.connectionTimeoutMillis = 100;
       return read(drizzlePg(pool)).finally(() => client.release());
     },
     gives: "timeout exceeded when trying to connect",

@@ -51,6 +51,7 @@ import {
   upsertChatInput,
   userInput,
 } from "../support/fuzz/hostile.ts";
+import { seeded } from "../support/seed.ts";
 import { snapshot } from "../support/snapshot.ts";
 
 const cases = Number(process.env.FUZZ_CASES ?? 300);
@@ -85,7 +86,10 @@ const prototypes = [Object, Function, Array, String, Number, Date, Map, Promise,
 );
 const prototypeKeys = () => prototypes.map((prototype) => Reflect.ownKeys(prototype));
 
-describe.each(kinds)("hostile input on $name", ({ open, cases, places }) => {
+seeded();
+
+// Without a limit: a case that was given up would go on beside the next one, which then finds more than it expects.
+describe.each(kinds)("hostile input on $name", { timeout: 0 }, ({ open, cases, places }) => {
   let database: TestDatabase;
   const keysBefore = prototypeKeys();
   const unhandled: unknown[] = [];
@@ -321,8 +325,7 @@ describe.each(kinds)("hostile input on $name", ({ open, cases, places }) => {
         await reset();
         await check(one.mode.storeOn(database.db), one);
       }),
-      // What hangs is an error. A busy machine is not.
-      { numRuns, timeout: 120_000 },
+      { numRuns },
     );
   const share = (parts: number) => Math.ceil((cases * parts) / 10);
 

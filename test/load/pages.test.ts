@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ChatConflictError, type ChatStore, createChatStore, InvalidChatError, migrate } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { openWith, pools, type TestDatabase } from "../support/databases.ts";
+import { isLong } from "../support/long-run.ts";
 
-const rounds = Number(process.env.LOAD_PAGES ?? 40);
+const rounds = Number(process.env.LOAD_PAGES ?? (isLong ? 40 : 10));
 
 describe.each(pools)("a long chat on $name", ({ connect }) => {
   let database: TestDatabase;
@@ -16,9 +17,7 @@ describe.each(pools)("a long chat on $name", ({ connect }) => {
   });
   afterAll(() => database.close());
 
-  test("is paged through while eight writers append, cut and edit: what was there all the time comes once, in order", {
-    timeout: 300_000,
-  }, async () => {
+  test("A page by page reader sees each message once, in order, that stays while eight writers append, cut and edit", async () => {
     const ids = { userId: "u", chatId: randomUUID() };
     await store.upsertChat({ ...ids, messages: conversation(600, 200) });
     // Each writer has some of the messages that come and go. All others stay, though one of them may be edited.
@@ -49,7 +48,9 @@ describe.each(pools)("a long chat on $name", ({ connect }) => {
     };
     const writers = Promise.all(Array.from({ length: 8 }, (_, writer) => write(writer)));
     try {
-      for (let round = 0; round < rounds; round++) {
+      // However slow the writers are.
+      const haveWritten = () => Math.min(counts.appended, counts.cut, counts.edited) > 10;
+      for (let round = 0; round < rounds || !haveWritten(); round++) {
         const shown: string[] = [];
         for (let before: string | undefined; ; ) {
           const page = await store.getMessages({ ...ids, limit: 7, before }).catch((error: unknown) => {
@@ -76,7 +77,6 @@ describe.each(pools)("a long chat on $name", ({ connect }) => {
       isDone = true;
     }
     await writers;
-    expect(Math.min(counts.appended, counts.cut, counts.edited)).toBeGreaterThan(10);
     console.log(JSON.stringify(counts));
   });
 });

@@ -15,11 +15,15 @@ import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { type ChatStore, createChatStore, migrate, type Turn } from "../../src/index.ts";
 import { say, textOf } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
+import { eventually } from "../support/eventually.ts";
 import { createLatencies } from "../support/latencies.ts";
+import { isLong } from "../support/long-run.ts";
+import { seeded } from "../support/seed.ts";
 
 /** At once, in one process. */
 const turns = Number(process.env.LOAD_TURNS ?? 50);
 const seconds = Number(process.env.LOAD_TURN_SECONDS ?? 4);
+const random = seeded();
 const wordsPerSecond = Number(process.env.LOAD_WORDS_PER_SECOND ?? 30);
 
 /** A model that says for each word when it says it, and ends when it may. */
@@ -109,7 +113,9 @@ const ask = (store: ChatStore, ids: { userId: string; chatId: string }) =>
   store.startTurn({ ...ids, message: say("user", "What time is it?", "q1") });
 const newChat = () => ({ userId: "u", chatId: randomUUID() });
 
-test(`${turns} turns at once, each followed by a reader elsewhere`, { timeout: 300_000 }, async () => {
+const measured: { name: string; lasted: number; statements: number; cut: number }[] = [];
+
+test.runIf(isLong)(`Readers elsewhere follow ${turns} turns at once`, async () => {
   const { writer, store, elsewhere, walBytes } = open();
   const latencies = createLatencies();
   const heard = (kind: string) => (age: number) => latencies.add(kind, age);
@@ -118,6 +124,7 @@ test(`${turns} turns at once, each followed by a reader elsewhere`, { timeout: 3
   for (const [name, consume] of Object.entries({ "not recorded": notRecorded, recorded })) {
     const delay = monitorEventLoopDelay({ resolution: 10 });
     delay.enable();
+    let cut = 0;
     const [wal, statements, began] = [await walBytes(), writer.statements(), performance.now()];
     await Promise.all(
       Array.from({ length: turns }, async (_, index) => {
@@ -128,22 +135,23 @@ test(`${turns} turns at once, each followed by a reader elsewhere`, { timeout: 3
         const joined = name === "recorded" ? await elsewhere.resumeTurn(ids) : undefined;
         const followed = joined ? await read(joined, heard("recorded, reader elsewhere")) : await sent;
         const stored = (await elsewhere.getChat(ids))?.messages;
-        expect(followed === (await sent), "what a reader got is what the client got").toBe(true);
+        // The end of a turn waits no longer than a second for its recording.
+        expect((await sent).startsWith(followed), "a reader gets nothing but what the client got").toBe(true);
+        if (followed !== (await sent)) cut++;
         expect(stored?.length).toBe(2);
-        expect(textOf(stored?.at(-1)) === followed, "and what is stored").toBe(true);
+        expect(textOf(stored?.at(-1)) === (await sent), "what is stored is what the client got").toBe(true);
       }),
     );
     delay.disable();
     const lasted = (performance.now() - began) / 1_000;
     const each = (total: number) => Number((total / turns).toFixed(1));
     figures[name] = {
+      "cut short for readers": cut,
       "statements a turn": each(writer.statements() - statements),
       "WAL a turn, kB": each(((await walBytes()) - wal) / 1_000),
       "event loop p99, ms": Math.round(delay.percentile(99) / 1e6),
     };
-    // A load, a question and an answer; and beside them one now and four a second, the rest of it with the end.
-    const most = name === "recorded" ? 5 + 4 * lasted : 3;
-    expect((writer.statements() - statements) / turns).toBeLessThanOrEqual(most);
+    measured.push({ name, lasted, statements: (writer.statements() - statements) / turns, cut });
   }
   console.table(figures);
   const [, ...lags] = latencies.summary();
@@ -162,20 +170,30 @@ test(`${turns} turns at once, each followed by a reader elsewhere`, { timeout: 3
   console.log(`the client's lag, recorded ÷ not recorded: p50 ${times("p50")}, p99 ${times("p99")}`);
 });
 
-test("fifty readers of one answer, who come and go", { timeout: 120_000 }, async () => {
+test.runIf(isLong)("Every reader gets all of a turn, which takes at most four statements a second", () => {
+  expect(measured).toHaveLength(2);
+  expect(measured.map(({ cut }) => cut)).toEqual([0, 0]);
+  for (const { name, lasted, statements } of measured) {
+    // A load, a question and an answer; and beside them one now and four a second, the rest of it with the end.
+    expect(statements).toBeLessThanOrEqual(name === "recorded" ? 5 + 4 * lasted : 3);
+  }
+});
+
+test.runIf(isLong)("Fifty readers of one answer come and go", async () => {
   const { store, reader, elsewhere } = open();
+  const { below } = random.fork();
   const ids = newChat();
   const turn = await ask(store, ids);
   const sent = read(await answer(turn, clock()));
   const statements = reader.statements();
   const stay = await Promise.all(
     Array.from({ length: 50 }, async (_, index) => {
-      await sleep(Math.random() * seconds * 900);
+      await sleep(below(seconds * 900));
       const stream = (await elsewhere.resumeTurn(ids)) ?? expect.fail("nothing runs");
       if (index % 2) return read(stream);
       const leaving = stream.getReader();
       await leaving.read();
-      await sleep(Math.random() * 500);
+      await sleep(below(500));
       await leaving.cancel();
       return undefined;
     }),
@@ -187,8 +205,8 @@ test("fifty readers of one answer, who come and go", { timeout: 120_000 }, async
   console.log(`50 readers of one answer: ${reader.statements() - statements} statements in ${seconds} s`);
 });
 
-test("a stop is heard, and a long answer replayed", { timeout: 120_000 }, async () => {
-  const { store, elsewhere } = open();
+test.runIf(isLong)("A stop is heard, and a long answer replayed", async () => {
+  const { store, reader, elsewhere } = open();
   const latencies = createLatencies();
   await Promise.all(
     Array.from({ length: 20 }, async (_, index) => {
@@ -206,7 +224,10 @@ test("a stop is heard, and a long answer replayed", { timeout: 120_000 }, async 
     }),
   );
 
-  const { promise: mayEnd, resolve: end } = Promise.withResolvers<void>();
+  let end = () => {};
+  const mayEnd = new Promise<void>((resolve) => {
+    end = resolve;
+  });
   const words = 20_000;
   const count = (all: () => void) => {
     let heard = 0;
@@ -222,8 +243,11 @@ test("a stop is heard, and a long answer replayed", { timeout: 120_000 }, async 
   await new Promise<void>((resolve) => {
     sent = read(stream, count(resolve));
   });
-  // Until the last of it is recorded.
-  await sleep(1_000);
+  // Each word is 14 characters of it.
+  const recorded = "select from chat_store.turn_chunks where chat_id = $1 having sum(length(text)) >= $2";
+  await eventually("all of it is recorded", async () => {
+    return (await reader.pool.query(recorded, [ids.chatId, words * 14])).rowCount;
+  });
   const began = performance.now();
   const times: number[] = [];
   const all = count(end);
@@ -244,7 +268,7 @@ test("a stop is heard, and a long answer replayed", { timeout: 120_000 }, async 
   );
 });
 
-test("memory is flat over many recorded turns", { timeout: 300_000 }, async () => {
+test.runIf(isLong)("Memory is flat over many recorded turns", async () => {
   const { store } = open();
   const many = Number(process.env.LOAD_RECORDED_TURNS ?? 600);
   const used = () => {

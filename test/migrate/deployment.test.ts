@@ -8,6 +8,7 @@ import { type Migration, migrations } from "../../src/migrate/migrations.ts";
 import { statusOf } from "../../src/migrate/status.ts";
 import { say } from "../support/conversations.ts";
 import { openWith, pools, type TestDatabase } from "../support/databases.ts";
+import { eventually } from "../support/eventually.ts";
 import { newerMigrations } from "../support/newer-package.ts";
 import { importRelease } from "../support/releases.ts";
 
@@ -78,7 +79,7 @@ function deploy(db: ChatDatabase, version: Version, count: number, shared: strin
     served: async (more: number) => {
       const target = requests + more;
       const failed = serving.then(() => expect.fail("stopped"));
-      const reached = expect.poll(() => requests, { timeout: 60_000, interval: 5 }).toBeGreaterThanOrEqual(target);
+      const reached = eventually(`${more} requests more are served`, () => requests >= target, { every: 5 });
       await Promise.race([failed, reached]);
     },
     stop: async () => {

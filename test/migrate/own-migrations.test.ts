@@ -1,7 +1,6 @@
 import { execFile } from "node:child_process";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { migrate as migrateOwn } from "drizzle-orm/node-postgres/migrator";
@@ -13,20 +12,21 @@ import { readCatalog } from "../../src/migrate/catalog.ts";
 import { diagnose } from "../../src/migrate/doctor.ts";
 import { conversation } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { root } from "../support/pack.ts";
 import { unpackRelease } from "../support/releases.ts";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-
-/** Applications that make our tables in their own drizzle-kit migrations, as docs/migrations.md shows. */
-const applications = [
-  { name: "re-exports", schema: "chat_store", source: 'export * from "drizzle-chat-store/schema";\n' },
-  {
-    name: "another-name",
-    schema: "assistant",
-    source: `import { chatTables } from "drizzle-chat-store/schema";
+/**
+ * An application that makes our tables in its own drizzle-kit migrations, twice, in both ways that docs/migrations.md shows:
+ * re-exported, and under another name with a table of its own that refers to them.
+ */
+const schemas = ["chat_store", "assistant"];
+const source = `export * from "drizzle-chat-store/schema";
+import { chatTables } from "drizzle-chat-store/schema";
 import { foreignKey, pgTable, text } from "drizzle-orm/pg-core";
 
-export const { schema, chats, messages, turns, turnChunks } = chatTables("assistant");
+const { schema, chats, messages, turns, turnChunks } = chatTables("assistant");
+export { schema as assistant, chats as itsChats, messages as itsMessages, turns as itsTurns, turnChunks as itsTurnChunks };
 
 export const votes = pgTable(
   "votes",
@@ -35,13 +35,10 @@ export const votes = pgTable(
     foreignKey({ columns: [vote.chatId, vote.messageId], foreignColumns: [messages.chatId, messages.id] }).onDelete("cascade"),
   ],
 );
-`,
-  },
-];
+`;
 
-describe.each(applications)("drizzle-kit of an application that $name", ({ name, schema, source }) => {
-  // Inside this package, so that its name leads to what is built.
-  const folder = join(root, ".data", `own-migrations-${name}`);
+describe("drizzle-kit of an application with our tables", () => {
+  const folder = temporaryFolder("own-migrations");
   const kit = async (args: string[], databaseUrl?: string) => {
     const bin = join(root, "node_modules", "drizzle-kit", "bin.cjs");
     const env = { ...process.env, DATABASE_URL: databaseUrl };
@@ -49,7 +46,6 @@ describe.each(applications)("drizzle-kit of an application that $name", ({ name,
   };
 
   beforeAll(async () => {
-    await mkdir(folder, { recursive: true });
     await writeFile(join(folder, "schema.ts"), source);
     await writeFile(
       join(folder, "drizzle.config.ts"),
@@ -58,12 +54,11 @@ describe.each(applications)("drizzle-kit of an application that $name", ({ name,
 export default defineConfig({
   dialect: "postgresql",
   schema: "./schema.ts",
-  schemaFilter: ["public", "${schema}"],
+  schemaFilter: ${JSON.stringify(["public", ...schemas])},
   dbCredentials: { url: process.env.DATABASE_URL! },
 });
 `,
     );
-    return () => rm(folder, { recursive: true });
   });
 
   const openDatabase = async () => {
@@ -78,49 +73,56 @@ export default defineConfig({
   };
 
   const expectHealthy = async (db: ReturnType<typeof drizzle>) => {
-    expect(await db.transaction((tx) => readCatalog(tx, schema))).toEqual(catalog);
-    expect(await diagnose(db, schema)).toEqual({ differences: [], additions: [], ledger: false });
-    const store = createChatStore(db, { schema });
-    await store.upsertChat({ userId: "u", chatId: "c", messages: conversation(3) });
-    expect((await store.getChat({ userId: "u", chatId: "c" }))?.messages).toEqual(conversation(3));
+    for (const schema of schemas) {
+      expect(await db.transaction((tx) => readCatalog(tx, schema))).toEqual(catalog);
+      expect(await diagnose(db, schema)).toEqual({ differences: [], additions: [], ledger: false });
+      const store = createChatStore(db, { schema });
+      await store.upsertChat({ userId: "u", chatId: "c", messages: conversation(3) });
+      expect((await store.getChat({ userId: "u", chatId: "c" }))?.messages).toEqual(conversation(3));
+    }
   };
 
-  test("generates exactly the tables that migrate makes, and migrate then leaves them alone", async () => {
+  test("drizzle-kit generates exactly the tables that migrate makes, and migrate then leaves them alone", async () => {
     const { db } = await openDatabase();
     await kit(["generate"]);
     await migrateOwn(db, { migrationsFolder: join(folder, "drizzle") });
     await expectHealthy(db);
     expect(await kit(["generate"])).toContain("No schema changes");
 
-    await expect(migrate(db, { schema })).rejects.toThrow(
-      /if your own migrations create the tables, do not call migrate/,
-    );
+    for (const schema of schemas) {
+      await expect(migrate(db, { schema })).rejects.toThrow(
+        /if your own migrations create the tables, do not call migrate/,
+      );
+    }
     await expectHealthy(db);
   });
 
-  test("generates what an update adds, and nothing else", async () => {
+  test("drizzle-kit generates what an update adds, and nothing else", async () => {
     const { db } = await openDatabase();
     const { folder: released, remove } = await unpackRelease("0.1.0");
     onTestFinished(remove);
     await rm(join(folder, "drizzle"), { recursive: true, force: true });
-    const before = source.replace("drizzle-chat-store/schema", join(released, "dist", "schema.js"));
+    const before = source.replaceAll("drizzle-chat-store/schema", join(released, "dist", "schema.js"));
     await writeFile(join(folder, "schema.ts"), before);
     await kit(["generate"]);
     await migrateOwn(db, { migrationsFolder: join(folder, "drizzle") });
-    expect((await diagnose(db, schema)).differences.map(({ kind, object }) => `${kind} ${object}`)).toEqual([
-      "missing column chats.archived_at",
-      "missing column chats.claimed_from",
-      "missing column chats.metadata",
-      "missing index messages.messages_order_idx",
-    ]);
+    for (const schema of schemas) {
+      expect((await diagnose(db, schema)).differences.map(({ kind, object }) => `${kind} ${object}`)).toEqual([
+        "missing column chats.archived_at",
+        "missing column chats.claimed_from",
+        "missing column chats.metadata",
+        "missing index messages.messages_order_idx",
+      ]);
+    }
     await writeFile(join(folder, "schema.ts"), source);
     await kit(["generate"]);
     await migrateOwn(db, { migrationsFolder: join(folder, "drizzle") });
     await expectHealthy(db);
   });
 
-  // Once: drizzle-kit 0.31 may read the columns of a composite key in another order than they have, and replace the key.
-  test("pushes exactly the tables that migrate makes", async () => {
+  // Once, into an empty database: of tables that are there, drizzle-kit 0.31 may read the columns of a composite key in another
+  // order than they have, and replace the key.
+  test("drizzle-kit pushes exactly the tables that migrate makes", async () => {
     const { db, url } = await openDatabase();
     await kit(["push", "--force"], url);
     await expectHealthy(db);

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,7 +30,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 async function openDatabase() {
   const admin = new pg.Client(inject("postgresUrl"));
   await admin.connect();
-  const name = `command_line_${Date.now()}`;
+  const name = `command_line_${randomUUID().replaceAll("-", "")}`;
   await admin.query(`create database ${name}`);
   const url = new URL(inject("postgresUrl"));
   url.pathname = `/${name}`;

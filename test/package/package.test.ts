@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { install, manifestOf, own, root, run } from "../support/pack.ts";
+import { newestOf } from "../support/peers.ts";
 
 const fixtures = fileURLToPath(new URL("../support/package", import.meta.url));
 
@@ -15,9 +16,9 @@ const oldest = {
   name: "the oldest peers",
   packages: ["drizzle-orm@0.44.0", "zod@3.25.76", "ai@5.0.0", "@ai-sdk/react@2.0.0"],
 };
-const ai5 = { name: "ai 5", packages: [...ownPeers, "ai@5", "@ai-sdk/react@2"] };
-const ai6 = { name: "ai 6", packages: [...ownPeers, "ai@6", "@ai-sdk/react@3"] };
-const newest = { name: "the newest peers", packages: [...ownPeers, await own("ai"), "@ai-sdk/react@4"] };
+const ai5 = { name: "ai 5", packages: [...ownPeers, newestOf("ai@5"), newestOf("@ai-sdk/react@2")] };
+const ai6 = { name: "ai 6", packages: [...ownPeers, newestOf("ai@6"), newestOf("@ai-sdk/react@3")] };
+const newest = { name: "the newest peers", packages: [...ownPeers, await own("ai"), newestOf("@ai-sdk/react@4")] };
 const projects = [oldest, ai5, ai6, newest];
 
 const tarball = inject("tarball");
@@ -26,7 +27,7 @@ const projectFolder = (name: string) => join(folder, name.replaceAll(" ", "-"));
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "drizzle-chat-store-package-"));
-  const helpers = [await own("@electric-sql/pglite"), "@types/react@19"];
+  const helpers = [await own("@electric-sql/pglite"), newestOf("@types/react@19")];
   for (const { name, packages } of projects) {
     const cwd = projectFolder(name);
     await mkdir(cwd);

@@ -11,7 +11,7 @@ import { answering } from "../support/answering.ts";
 import { textOf } from "../support/conversations.ts";
 import { createDatabase, nodePostgres } from "../support/databases.ts";
 import { install, own, packInto } from "../support/pack.ts";
-import { freePort } from "../support/postgres.ts";
+import { onFreePort } from "../support/postgres.ts";
 import { bun, deno, type Recognised, type Runtime, runtimes, workerd } from "../support/runtimes/runtimes.ts";
 
 const run = promisify(execFile);
@@ -29,10 +29,15 @@ beforeAll(async () => {
   const tarball = await packInto(packed);
   await writeFile(join(app, "package.json"), JSON.stringify({ private: true, type: "module" }));
   const others = ["drizzle-orm", "ai", "zod", "pg", "postgres", "@electric-sql/pglite", "esbuild"];
-  await install(app, [tarball, ...(await Promise.all(others.map(own))), ...runtimes.map((runtime) => runtime.package)]);
-  await cp(fileURLToPath(new URL("../support/runtimes/programs", import.meta.url)), join(app, "programs"), {
-    recursive: true,
-  });
+  await install(app, [
+    tarball,
+    ...(await Promise.all(others.map((name) => own(name)))),
+    ...runtimes.map((runtime) => runtime.package),
+  ]);
+  const support = fileURLToPath(new URL("../support", import.meta.url));
+  await cp(join(support, "runtimes", "programs"), join(app, "programs"), { recursive: true });
+  // Where these find it here as well.
+  await cp(join(support, "eventually.ts"), join(folder, "eventually.ts"));
 });
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -137,12 +142,17 @@ async function binaryOf({ binary: { scope, file } }: Runtime): Promise<string> {
 async function resultOf(file: string, args: string[]): Promise<unknown> {
   const database = await createDatabase({ empty: true });
   onTestFinished(database.drop);
-  const { stdout } = await run(file, args, {
+  const running = run(file, args, {
     cwd: app,
     env: { ...process.env, DATABASE_URL: database.url, EMPTY_PGLITE: inject("emptyPglite"), NO_COLOR: "1" },
-    // The chats' timers are a minute long, and must not keep a process.
-    timeout: 58_000,
   });
+  // The chats' timers are a minute long, and must not keep a process that has printed its result.
+  const { child } = running;
+  let timer: NodeJS.Timeout | undefined;
+  child.stdout?.once("data", () => {
+    timer = setTimeout(() => child.kill(), 40_000);
+  });
+  const { stdout } = await running.finally(() => clearTimeout(timer));
   return JSON.parse(stdout);
 }
 
@@ -159,22 +169,24 @@ async function bundle(program: URL): Promise<string> {
 /** Starts workerd on an empty database, and resolves when it answers. */
 async function serve(output: string): Promise<{ url: string; databaseUrl: string }> {
   const database = await createDatabase({ empty: true });
-  const port = await freePort();
-  await writeFile(join(output, "config.capnp"), configOf(port));
-  const server: ChildProcess = spawn(await binaryOf(workerd), ["serve", "config.capnp"], {
-    cwd: output,
-    env: { DATABASE_URL: database.url },
-    stdio: ["ignore", "inherit", "inherit"],
-    timeout: 100_000,
+  onTestFinished(database.drop);
+  const binary = await binaryOf(workerd);
+  const url = await onFreePort(async (port) => {
+    await writeFile(join(output, "config.capnp"), configOf(port));
+    const server: ChildProcess = spawn(binary, ["serve", "config.capnp"], {
+      cwd: output,
+      env: { DATABASE_URL: database.url },
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    const exited = once(server, "exit");
+    onTestFinished(async () => {
+      server.kill();
+      await exited;
+    });
+    const url = `http://127.0.0.1:${port}`;
+    await answering(url, server);
+    return url;
   });
-  const exited = once(server, "exit");
-  onTestFinished(async () => {
-    server.kill();
-    await exited;
-    await database.drop();
-  });
-  const url = `http://127.0.0.1:${port}`;
-  await answering(url, server);
   return { url, databaseUrl: database.url };
 }
 

@@ -6,10 +6,11 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { migrations } from "../../src/migrate/migrations.ts";
 import { createDatabase } from "../support/databases.ts";
+import { isLong } from "../support/long-run.ts";
 import { type Driver, drivers, migrateApplication, migrationsFolder } from "../support/start-up/application.ts";
 import type { Start } from "../support/start-up/process.ts";
 
-const rounds = Number(process.env.START_UP_ROUNDS ?? 20);
+const rounds = Number(process.env.START_UP_ROUNDS ?? (isLong ? 20 : 2));
 const chatIds = Array.from({ length: 8 }, (_, index) => `chat-${index}`);
 
 /**

@@ -1,8 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
-
 /**
  * Waits until `look` gives a truthy value, and gives that. Looks again after 20 ms each time, for two minutes: longer than
- * any machine needs, so that what fails here has not happened at all.
+ * any machine needs, so that what fails here has not happened at all. Imports nothing: programs on other runtimes use it, too.
  *
  * @throws an error that names `what`, with the last error of `look` as its cause
  */
@@ -23,3 +21,5 @@ export async function eventually<T>(
   }
   throw new Error(`This did not happen within ${seconds} s: ${what}.`, { cause });
 }
+
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

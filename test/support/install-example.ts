@@ -1,8 +1,7 @@
-import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { npm } from "./pack.ts";
 
 const dist = fileURLToPath(new URL("../../dist", import.meta.url));
 
@@ -12,7 +11,7 @@ export async function installExample(name: string): Promise<string> {
   const installed = await contentOf(join(folder, "node_modules", "drizzle-chat-store", "dist"));
   // npm does not notice that a package in a folder has changed, unless it installs everything anew.
   if (installed === undefined || installed !== (await contentOf(dist))) {
-    await promisify(execFile)("npm", ["ci", "--prefer-offline", "--no-audit", "--no-fund"], { cwd: folder });
+    await npm(["ci", "--prefer-offline", "--no-audit", "--no-fund"], { cwd: folder });
   }
   return folder;
 }

@@ -10,6 +10,7 @@ export function createLatencies() {
 
   return {
     add,
+    kinds: () => byKind.size,
 
     async measure<T>(kind: string, client: string, work: () => Promise<T>): Promise<T> {
       const began = performance.now();

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { freePort } from "./postgres.ts";
+import { onFreePort } from "./postgres.ts";
 
 /** What docs/compatibility.md speaks of. Since 1.21 PgBouncer can keep prepared statements. */
 export const pgBouncerVersion = "1.18";
@@ -12,11 +12,13 @@ export const pgBouncerVersion = "1.18";
  * PgBouncer in transaction mode before the server of `databaseUrl`. It has few connections to it, so that clients change
  * places on them all the time.
  */
-export async function startPgBouncer(databaseUrl: string) {
+export const startPgBouncer = (databaseUrl: string) => onFreePort((port) => startOn(port, databaseUrl));
+
+async function startOn(port: number, databaseUrl: string) {
   const target = new URL(databaseUrl);
   const url = new URL(databaseUrl);
   url.hostname = "127.0.0.1";
-  url.port = String(await freePort());
+  url.port = String(port);
   const folder = await mkdtemp(join(tmpdir(), "drizzle-chat-store-pgbouncer-"));
   const settings = join(folder, "pgbouncer.ini");
   await writeFile(

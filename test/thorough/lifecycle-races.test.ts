@@ -1,3 +1,4 @@
+// Projects: none. Long: thorough.
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ChatStore, Turn } from "../../src/index.ts";

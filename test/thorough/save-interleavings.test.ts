@@ -8,6 +8,7 @@ import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "../
 import { waitingForLocks } from "../support/citus-cluster.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { createDatabase, isOnCitus } from "../support/databases.ts";
+import { eventually } from "../support/eventually.ts";
 import { isLong } from "../support/long-run.ts";
 
 /**
@@ -97,110 +98,107 @@ const others: Record<string, Call> = {
 };
 const calls = { ...versioned, ...others };
 
-describe.each(isOnCitus ? [true] : isLong ? [false, true] : [false])(
-  "while another transaction is open, portable: %s",
-  (portable) => {
-    let drop: () => Promise<void>;
-    let pool: pg.Pool;
-    beforeAll(async () => {
-      const database = await createDatabase();
-      drop = database.drop;
-      pool = new pg.Pool({ connectionString: database.url, max: 8 });
-      // Its sockets close a little after `end`, when the database may be gone already.
-      pool.on("error", () => {});
-      await migrate(drizzle(pool));
-    });
-    afterAll(async () => {
-      await pool.end();
-      await drop();
-    });
+const portables = isOnCitus ? [true] : isLong ? [false, true] : [false];
 
-    /** A chat as its raw rows, without what differs from chat to chat. */
-    const rowsOf = async (chatId: string) => {
-      const { rows: chats } = await pool.query(
-        `select replace(id, $1, 'chat') id, replace(replace(user_id, $2, 'u'), $1, '') user_id, title, version, archived_at is null listed,
+describe.each(portables)("while another transaction is open, portable: %s", (portable) => {
+  let drop: () => Promise<void>;
+  let pool: pg.Pool;
+  beforeAll(async () => {
+    const database = await createDatabase();
+    drop = database.drop;
+    pool = new pg.Pool({ connectionString: database.url, max: 8 });
+    // Its sockets close a little after `end`, when the database may be gone already.
+    pool.on("error", () => {});
+    await migrate(drizzle(pool));
+  });
+  afterAll(async () => {
+    await pool.end();
+    await drop();
+  });
+
+  /** A chat as its raw rows, without what differs from chat to chat. */
+  const rowsOf = async (chatId: string) => {
+    const { rows: chats } = await pool.query(
+      `select replace(id, $1, 'chat') id, replace(replace(user_id, $2, 'u'), $1, '') user_id, title, version, archived_at is null listed,
        metadata::text, replace(claimed_from, $2, 'u') claimed_from from chat_store.chats where id like $1 || '%' order by 1`,
-        [chatId, userOf(chatId)],
-      );
-      const { rows: messages } = await pool.query(
-        `select replace(chat_id, $1, 'chat') chat_id, id, "order", role, parts::text, metadata::text
+      [chatId, userOf(chatId)],
+    );
+    const { rows: messages } = await pool.query(
+      `select replace(chat_id, $1, 'chat') chat_id, id, "order", role, parts::text, metadata::text
        from chat_store.messages where chat_id like $1 || '%' order by chat_id, "order"`,
-        [chatId],
-      );
-      return { chats, messages };
-    };
+      [chatId],
+    );
+    return { chats, messages };
+  };
 
-    const newChat = async (exists: boolean): Promise<Ids> => {
-      const chatId = randomUUID();
-      // Of their own, whose other chats would else be claimed, deleted and exported, too.
-      const ids = { userId: userOf(chatId), chatId };
-      if (exists) await createChatStore(drizzle(pool)).upsertChat({ ...ids, title: "Stored", messages: stored });
-      return ids;
-    };
+  const newChat = async (exists: boolean): Promise<Ids> => {
+    const chatId = randomUUID();
+    // Of their own, whose other chats would else be claimed, deleted and exported, too.
+    const ids = { userId: userOf(chatId), chatId };
+    if (exists) await createChatStore(drizzle(pool)).upsertChat({ ...ids, title: "Stored", messages: stored });
+    return ids;
+  };
 
-    /** What a call came to: the version and title of the chat it gave, or whatever else it did, or the code of its error. */
-    const outcomeOf = (calling: Promise<unknown>): Promise<unknown> =>
-      calling.then(
-        (value) => {
-          const isChat = typeof value === "object" && value !== null && "version" in value && "title" in value;
-          return isChat ? [value.version, value.title] : value;
-        },
-        (error: { code: string }) => error.code,
-      );
+  /** What a call came to: the version and title of the chat it gave, or whatever else it did, or the code of its error. */
+  const outcomeOf = (calling: Promise<unknown>): Promise<unknown> =>
+    calling.then(
+      (value) => {
+        const isChat = typeof value === "object" && value !== null && "version" in value && "title" in value;
+        return isChat ? [value.version, value.title] : value;
+      },
+      (error: { code: string }) => error.code,
+    );
 
-    const callWith = (db: ChatDatabase, ids: Parameters<Call>[1], call: Call) =>
-      outcomeOf(call(createChatStore(db, { portable }), ids));
+  const callWith = (db: ChatDatabase, ids: Parameters<Call>[1], call: Call) =>
+    outcomeOf(call(createChatStore(db, { portable }), ids));
 
-    const isBlockedOrDone = async (calling: Promise<unknown>) => {
-      let done = false;
-      void calling.finally(() => {
-        done = true;
-      });
-      for (;;) {
-        const { rowCount } = await pool.query(waitingForLocks());
-        if (done || rowCount) return;
-      }
-    };
-
-    describe.each(isOnCitus ? [true] : [true, false])("chat exists: %s", (exists) => {
-      for (const action of isOnCitus ? doneBySql : Object.keys(actions)) {
-        test.each(Object.entries(calls))(
-          `${exists ? action : `created, then ${action}`}, while %s`,
-          async (name, call) => {
-            for (const end of ["commit", "rollback"]) {
-              for (const expectedVersion of name in versioned ? [undefined, 1] : [undefined]) {
-                const run = async (order: "at once" | "ours last" | "ours first", { inTransaction = false } = {}) => {
-                  const ids = await newChat(exists);
-                  const client = await pool.connect();
-                  const asked = { ...ids, expectedVersion };
-                  const callNow = () =>
-                    inTransaction
-                      ? drizzle(pool).transaction((tx) => callWith(tx, asked, call))
-                      : callWith(drizzle(pool), asked, call);
-                  try {
-                    const first = order === "ours first" ? { outcome: await callNow() } : undefined;
-                    await client.query("begin");
-                    // Where there was no chat, the other transaction is the one that creates it.
-                    if (!exists) await actions["saved by another writer"]?.(client, ids);
-                    // Theirs may be refused when ours came first.
-                    await outcomeOf(actions[action]?.(client, ids) ?? expect.fail());
-                    const calling = order === "at once" ? callNow() : undefined;
-                    if (calling) await isBlockedOrDone(calling);
-                    await client.query(end);
-                    const { outcome } = first ?? { outcome: await (calling ?? callNow()) };
-                    return { outcome, ...(await rowsOf(ids.chatId)) };
-                  } finally {
-                    client.release();
-                  }
-                };
-                const oneAfterTheOther = [await run("ours last"), await run("ours first")];
-                expect(oneAfterTheOther).toContainEqual(await run("at once"));
-                expect(oneAfterTheOther).toContainEqual(await run("at once", { inTransaction: true }));
-              }
-            }
-          },
-        );
-      }
+  const isBlockedOrDone = async (calling: Promise<unknown>) => {
+    let done = false;
+    void calling.finally(() => {
+      done = true;
     });
-  },
-);
+    const look = async () => ((await pool.query(waitingForLocks())).rowCount ?? 0) > 0 || done;
+    await eventually("the call waits for a lock or is done", look, { every: 1 });
+  };
+
+  describe.each(isOnCitus ? [true] : [true, false])("chat exists: %s", (exists) => {
+    for (const action of isOnCitus ? doneBySql : Object.keys(actions)) {
+      test.each(Object.entries(calls))(
+        `${exists ? action : `created, then ${action}`}, while %s`,
+        async (name, call) => {
+          for (const end of ["commit", "rollback"]) {
+            for (const expectedVersion of name in versioned ? [undefined, 1] : [undefined]) {
+              const run = async (order: "at once" | "ours last" | "ours first", { inTransaction = false } = {}) => {
+                const ids = await newChat(exists);
+                const client = await pool.connect();
+                const asked = { ...ids, expectedVersion };
+                const callNow = () =>
+                  inTransaction
+                    ? drizzle(pool).transaction((tx) => callWith(tx, asked, call))
+                    : callWith(drizzle(pool), asked, call);
+                try {
+                  const first = order === "ours first" ? { outcome: await callNow() } : undefined;
+                  await client.query("begin");
+                  // Where there was no chat, the other transaction is the one that creates it.
+                  if (!exists) await actions["saved by another writer"]?.(client, ids);
+                  // Theirs may be refused when ours came first.
+                  await outcomeOf(actions[action]?.(client, ids) ?? expect.fail());
+                  const calling = order === "at once" ? callNow() : undefined;
+                  if (calling) await isBlockedOrDone(calling);
+                  await client.query(end);
+                  const { outcome } = first ?? { outcome: await (calling ?? callNow()) };
+                  return { outcome, ...(await rowsOf(ids.chatId)) };
+                } finally {
+                  client.release();
+                }
+              };
+              const oneAfterTheOther = [await run("ours last"), await run("ours first")];
+              expect(oneAfterTheOther).toContainEqual(await run("at once"));
+              expect(oneAfterTheOther).toContainEqual(await run("at once", { inTransaction: true }));
+            }
+          }
+        },
+      );
+    }
+  });
+});

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatDatabase, createChatStore, migrate, type StartTurnInput, type Turn } from "../../src/index.ts";
 import { say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
+import { eventually } from "../support/eventually.ts";
 import { isLong } from "../support/long-run.ts";
 
 /**
@@ -105,9 +106,9 @@ const ours: Record<string, Act> = {
   "the second question's answer": ends("second", "a2"),
 };
 
-const everyWay = [{ isPortable: false }, { isPortable: true }, { isPortable: false, window: 1 }];
+const ways = [{ isPortable: false }, { isPortable: true }, { isPortable: false, window: 1 }];
 
-describe.each(isLong ? everyWay : everyWay.slice(0, 1))(
+describe.each(isLong ? ways : ways.slice(0, 1))(
   "while another transaction is open, portable: $isPortable, window: $window,",
   ({ isPortable, window }) => {
     let drop: () => Promise<void>;
@@ -161,12 +162,10 @@ describe.each(isLong ? everyWay : everyWay.slice(0, 1))(
       void work.finally(() => {
         done = true;
       });
-      for (;;) {
-        const { rowCount } = await pool.query(
-          "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and pid <> pg_backend_pid()",
-        );
-        if (done || rowCount) return;
-      }
+      const waiting = `select from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and pid <> pg_backend_pid()`;
+      const look = async () => ((await pool.query(waiting)).rowCount ?? 0) > 0 || done;
+      await eventually("the call waits for a lock or is done", look, { every: 1 });
     };
 
     describe.each(Object.entries(theirs))("of what they do: %s,", (_, theirAct) => {

@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import * as ai from "ai";
 import * as aiTest from "ai/test";
 import * as ai5 from "ai5";
@@ -12,6 +11,8 @@ import { type ChatStore, createChatStore, migrate, type Turn } from "../../src/i
 import { serve } from "../support/chat-server.ts";
 import { say } from "../support/conversations.ts";
 import { nodePostgres, openWith, type TestDatabase } from "../support/databases.ts";
+import { dyingProcess } from "../support/dying-process.ts";
+import { eventually } from "../support/eventually.ts";
 
 /** What a model does when it is asked: its stream, which ends with an error once nobody wants it any more. */
 type Model = (options: { abortSignal?: AbortSignal | undefined }) => Promise<{ stream: ReadableStream }>;
@@ -112,11 +113,13 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
       return { stream: readable };
     };
     const turns: Turn[] = [];
+    const process = dyingProcess(database.db);
+    const asking = createChatStore(process.db);
     const server = await serve(async (request) => {
       const { searchParams } = new URL(request.url);
       if (request.method === "POST") {
         const { id: _, ...sent } = (await request.json()) as { id: string; message: ai.UIMessage };
-        const turn = await store.startTurn({ ...ids, ...sent, tools });
+        const turn = await asking.startTurn({ ...ids, ...sent, tools });
         turns.push(turn);
         return respond(turn, model);
       }
@@ -166,18 +169,11 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
           snapshot: structuredClone,
         },
       });
-    const until = async (isSo: () => Promise<boolean> | boolean, what: string) => {
-      for (let attempt = 0; !(await isSo()); attempt++) {
-        if (attempt > 300) throw new Error(`did not happen: ${what}`);
-        await sleep(10);
-      }
-    };
     return {
       ids,
       openTab,
       turns,
       server,
-      until,
       say: async (delta: string) => {
         speak({ type: "text-delta", id: "1", delta });
         const isRecorded = async () =>
@@ -187,7 +183,7 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
               `%${delta}%`,
             ])
           ).length > 0;
-        await until(isRecorded, `"${delta}" is recorded`);
+        await eventually(`"${delta}" is recorded`, isRecorded);
       },
       finish: async () => {
         speak({ type: "text-end", id: "1" });
@@ -195,10 +191,13 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
         await voice.close();
       },
       stored: async () => (await store.getChat(ids))?.messages,
-      silence: () =>
-        database.query("update chat_store.turns set beat_at = now() - interval '11 seconds' where chat_id = $1", [
-          ids.chatId,
-        ]),
+      /** The process dies that writes the answer, and more time passes than a turn may be silent for. */
+      die: async () => {
+        await process.die();
+        const setBack = "update chat_store.turns set beat_at = now() - interval '11 seconds' where chat_id = $1";
+        await database.query(setBack, [ids.chatId]);
+      },
+      comeBack: process.comeBack,
     };
   }
   const shown = (tab: { messages: unknown }) => JSON.parse(JSON.stringify(tab.messages));
@@ -212,7 +211,7 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
     await chat.say("The moon ");
     const [reloaded, second, late] = [await chat.openTab(), await chat.openTab(), await chat.openTab()];
     const resumed = [reloaded.resumeStream(), second.resumeStream()];
-    await chat.until(() => textOf(reloaded.messages.at(-1)) === "The moon ", "the reloaded page shows the beginning");
+    await eventually("the reloaded page shows the beginning", () => textOf(reloaded.messages.at(-1)) === "The moon ");
     await chat.say("pulls.");
     await chat.finish();
     await Promise.all([asked, ...resumed]);
@@ -286,13 +285,11 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
     await chat.say("The moon ");
     const attached = await chat.openTab();
     const resumed = attached.resumeStream();
-    await chat.until(() => attached.messages.length === 2, "the second tab shows the beginning");
-    // Nothing is heard of it, again and again, until somebody has looked.
-    const silencing = setInterval(() => void chat.silence(), 1);
+    await eventually("the second tab shows the beginning", () => attached.messages.length === 2);
+    await chat.die();
     const reloaded = await chat.openTab();
     await reloaded.resumeStream();
     await resumed;
-    clearInterval(silencing);
     for (const tab of [attached, reloaded]) {
       expect(tab.status).toBe("error");
       expect(textOf(tab.messages.at(-1))).toBe("The moon ");
@@ -301,6 +298,8 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
     expect(stored?.map(textOf)).toEqual(["Why do tides turn?", "The moon "]);
     expect(shown(reloaded).at(-1).id).toBe(stored?.at(-1)?.id);
     await asking.stop();
+    chat.comeBack();
+    await chat.finish();
   });
 
   const call = (tool: string, state: object) => ({ type: `tool-${tool}`, toolCallId: "t1", input: {}, ...state });
@@ -331,7 +330,7 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
     await chat.say("The moon ");
     const reloaded = await chat.openTab();
     const resumed = reloaded.resumeStream();
-    await chat.until(() => (textOf(reloaded.messages.at(-1)) ?? "").includes("The moon"), "the reloaded page goes on");
+    await eventually("the reloaded page goes on", () => (textOf(reloaded.messages.at(-1)) ?? "").includes("The moon"));
     await chat.say("pulls.");
     await chat.finish();
     await Promise.all([asked, resumed]);

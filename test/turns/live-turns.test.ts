@@ -14,6 +14,8 @@ import {
   preparing,
   type TestDatabase,
 } from "../support/databases.ts";
+import { dyingProcess } from "../support/dying-process.ts";
+import { eventually } from "../support/eventually.ts";
 import { underRowLevelSecurity } from "../support/row-level-security.ts";
 import { answer, speaker } from "../support/scripted-model.ts";
 
@@ -57,28 +59,35 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
   });
   afterAll(() => database.close());
 
+  /** A turn in a process of its own. */
   const begin = async () => {
     const ids = { userId: randomUUID(), chatId: randomUUID() };
-    const turn = await store.startTurn({ ...ids, message: say("user", "Why do tides turn?", "q1") });
+    const turn = await ask(ids, { id: "q1" });
+    return { ids, ...turn };
+  };
+  const ask = async (ids: { userId: string; chatId: string }, { id, limit }: { id: string; limit?: number }) => {
+    const process = dyingProcess(database.db);
+    const question = say("user", "Why do tides turn?", id);
+    const turn = await storeOn(process.db).startTurn({ ...ids, message: question, limit });
     const voice = speaker();
     const response = await answer(turn, voice.model);
-    return { ids, turn, voice, response };
+    return { turn, voice, response, process };
   };
   const recorded = (chatId: string) =>
     database.query<{ text: string }>("select text from chat_store.turn_chunks where chat_id = $1 order by seq", [
       chatId,
     ]);
-  const until = async (isSo: () => Promise<boolean>) => {
-    for (let attempt = 0; !(await isSo()); attempt++) {
-      if (attempt > 200) throw new Error("did not happen");
-      await sleep(20);
-    }
-  };
   const untilRecorded = (chatId: string, text: string) =>
-    until(async () => (await recorded(chatId)).some((piece) => piece.text.includes(text)));
-  /** Makes a turn look as if nothing had been heard of it for long. */
-  const silence = (chatId: string) =>
+    eventually(`"${text}" is recorded`, async () =>
+      (await recorded(chatId)).some((piece) => piece.text.includes(text)),
+    );
+  const setBackHeartbeat = (chatId: string) =>
     database.query("update chat_store.turns set beat_at = now() - interval '11 seconds' where chat_id = $1", [chatId]);
+  /** The process dies, and more time passes than a turn may be silent for. */
+  const dies = async ({ chatId }: { chatId: string }, process: { die(): Promise<void> }) => {
+    await process.die();
+    await setBackHeartbeat(chatId);
+  };
 
   test("is shown from its beginning to its end to whoever joins, and stored", async () => {
     const { ids, voice, response } = await begin();
@@ -113,7 +122,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     await response.body?.cancel();
     voice.say("pulls.");
     await voice.finish();
-    await until(async () => (await store.getChat(ids))?.messages.length === 2);
+    await eventually("the answer is stored", async () => (await store.getChat(ids))?.messages.length === 2);
     expect(textOf((await store.getChat(ids))?.messages.at(-1))).toBe("The moon pulls.");
   });
 
@@ -136,7 +145,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     await untilRecorded(ids.chatId, "The moon");
     await database.query("update chat_store.turns set chunks = 0 where chat_id = $1", [ids.chatId]);
     voice.say("pulls ");
-    await silence(ids.chatId);
+    await setBackHeartbeat(ids.chatId);
     const beats = async () =>
       (
         await database.query(
@@ -144,7 +153,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
           [ids.chatId],
         )
       ).length;
-    await until(async () => (await beats()) === 1);
+    await eventually("the turn gives a sign of life", async () => (await beats()) === 1);
     expect(await store.stopTurn({ ...ids, messageId: "q1" })).toBe(true);
     await response.text();
     expect(textOf((await store.getChat(ids))?.messages.at(-1))).toBe("The moon pulls ");
@@ -185,7 +194,8 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
           await steps[step]?.();
           await sleep(300);
         }
-        await until(async () => (await store.getChat(ids))?.messages[1]?.id === anew?.persist.generateMessageId());
+        const isStored = async () => (await store.getChat(ids))?.messages[1]?.id === anew?.persist.generateMessageId();
+        await eventually("the new answer is stored", isStored);
         expect((await store.getChat(ids))?.messages.map(textOf), order.join()).toEqual([
           "Why do tides turn?",
           "The sun does, too.",
@@ -212,10 +222,10 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
   });
 
   test("whose process has died becomes its answer, once, for who resumes; who asks next goes on from it", async () => {
-    const { ids, voice, turn } = await begin();
+    const { ids, voice, turn, process } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
-    await silence(ids.chatId);
+    await dies(ids, process);
     const [one, two] = await Promise.all([
       store.resumeTurn({ ...ids, version: 1 }),
       store.resumeTurn({ ...ids, version: 1 }),
@@ -232,9 +242,11 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     expect(next.messages).toHaveLength(3);
 
     // It was only slow.
+    process.comeBack();
     voice.say("pulls.");
     await voice.finish();
-    await until(async () => textOf((await store.getChat(ids))?.messages[1]) === "The moon pulls.");
+    const isWhole = async () => textOf((await store.getChat(ids))?.messages[1]) === "The moon pulls.";
+    await eventually("the whole answer is stored", isWhole);
     expect((await store.getChat(ids))?.messages.map(({ id }) => id)).toEqual([
       "q1",
       turn.persist.generateMessageId(),
@@ -243,14 +255,15 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
   });
 
   test("whose process was taken for dead writes over nothing that was put before its question since", async () => {
-    const { ids, turn, voice } = await begin();
+    const { ids, turn, voice, process } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
-    await silence(ids.chatId);
+    await dies(ids, process);
     await new Response(await store.resumeTurn(ids)).text();
     const [question, half] = (await store.getChat(ids))?.messages ?? [];
     if (!question || !half) expect.fail();
     await store.upsertChat({ ...ids, messages: [half, question] });
+    process.comeBack();
     await voice.finish();
     const late = turn.persist.onEnd({ responseMessage: say("assistant", "The moon pulls.", half.id) });
     await expect(late).rejects.toMatchObject({ code: "INVALID_CHAT" });
@@ -258,12 +271,13 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
   });
 
   test("whose process has died becomes its answer for the next question, too", async () => {
-    const { ids, voice } = await begin();
+    const { ids, voice, process } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
-    await silence(ids.chatId);
+    await dies(ids, process);
     const next = await store.startTurn({ ...ids, message: say("user", "And then?", "q2") });
     expect(next.messages.map(textOf)).toEqual(["Why do tides turn?", "The moon ", "And then?"]);
+    process.comeBack();
     await voice.finish();
   });
 
@@ -271,24 +285,23 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     const { ids, turn, voice } = await begin();
     await voice.finish();
     await turn.persist.onEnd({ responseMessage: say("assistant", "Nobody knows.", turn.persist.generateMessageId()) });
-    const again = await store.startTurn({ ...ids, message: say("user", "Why do tides turn?", "q1"), limit: 1 });
-    const second = speaker();
-    await answer(again, second.model);
-    second.say("The moon ");
+    const second = await ask(ids, { id: "q1", limit: 1 });
+    second.voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
-    await silence(ids.chatId);
+    await dies(ids, second.process);
     const next = await store.startTurn({ ...ids, message: say("user", "And then?", "q2") });
     expect(next.messages.map(textOf)).toEqual(["Why do tides turn?", "The moon ", "And then?"]);
-    await second.finish();
+    second.process.comeBack();
+    await second.voice.finish();
   });
 
   test("whose process has died becomes its answer also for a turn whose window does not reach its question", async () => {
-    const { ids, voice } = await begin();
+    const { ids, voice, process } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
     const notices = ["n1", "n2", "n3", "n4"].map((id) => say("user", id, id));
     await store.upsertChat({ ...ids, after: "q1", messages: notices });
-    await silence(ids.chatId);
+    await dies(ids, process);
     const next = await store.startTurn({ ...ids, message: say("user", "And then?", "q2"), limit: 2 });
     expect(next.messages.map(textOf)).toEqual(["n4", "And then?"]);
     expect((await store.getChat(ids))?.messages.map(textOf)).toEqual([
@@ -297,19 +310,21 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
       ...notices.map(textOf),
       "And then?",
     ]);
+    process.comeBack();
     await voice.finish();
   });
 
   test("whose process has died answers nothing when its question was edited since", async () => {
-    const { ids, voice } = await begin();
+    const { ids, voice, process } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
     await store.upsertChat({ ...ids, messages: [say("user", "Why do leaves fall?", "q1")] });
-    await silence(ids.chatId);
+    await dies(ids, process);
     const resumed = await store.resumeTurn({ ...ids, version: 2 });
     expect(resumed && textOf((await messageIn(await new Response(resumed).text())).message)).toBeFalsy();
     const next = await store.startTurn({ ...ids, message: say("user", "And then?", "q2") });
     expect(next.messages.map(textOf)).toEqual(["Why do leaves fall?", "And then?"]);
+    process.comeBack();
     await voice.finish();
   });
 

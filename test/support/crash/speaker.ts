@@ -7,11 +7,13 @@ import pg from "pg";
 import { z } from "zod";
 import { createChatStore } from "../../../src/store.ts";
 import { say } from "../conversations.ts";
+import { createRandom } from "../random.ts";
 
 export interface SpeakerOptions {
   url: string;
   /** Of one user "u". The last one calls a tool that does not come back. */
   chatIds: string[];
+  seed: number;
 }
 
 /** A piece of an answer that has been sent to the browser, and when. */
@@ -21,7 +23,8 @@ export interface Said {
   at: number;
 }
 
-const { url, chatIds }: SpeakerOptions = JSON.parse(process.argv[2] ?? "");
+const { url, chatIds, seed }: SpeakerOptions = JSON.parse(process.argv[2] ?? "");
+const random = createRandom(seed);
 const pool = new pg.Pool({ connectionString: url, max: 4 });
 const store = createChatStore(drizzle(pool));
 process.on("disconnect", () => process.exit());
@@ -34,7 +37,7 @@ function model(callsTool: boolean) {
     yield { type: "text-start", id: "1" };
     for (let word = 1; word <= (callsTool ? 40 : 10_000); word++) {
       yield { type: "text-delta", id: "1", delta: `word ${word} ` };
-      await sleep(Math.random() * 20);
+      await sleep(random.below(20));
     }
     yield { type: "text-end", id: "1" };
     yield { type: "tool-call", toolCallId: "t1", toolName: "wait", input: "{}" };

@@ -13,6 +13,7 @@ import { isRetryable } from "../../../src/database/is-retryable.ts";
 import { ChatConflictError } from "../../../src/errors.ts";
 import { createChatStore } from "../../../src/store.ts";
 import type { ChatDatabase, UpsertChatInput } from "../../../src/types.ts";
+import { createRandom } from "../random.ts";
 import { change, compose, type Line, linesOf } from "./conversations.ts";
 
 export interface WriterOptions {
@@ -22,6 +23,7 @@ export interface WriterOptions {
   url: string;
   driver: Driver;
   journal: string;
+  seed: number;
   defect?: Defect | undefined;
 }
 
@@ -40,6 +42,7 @@ export type Entry =
 
 const options: WriterOptions = JSON.parse(process.argv[2] ?? "");
 const file = openSync(options.journal, "a");
+const random = createRandom(options.seed);
 const note = (entry: Entry) => writeSync(file, `${JSON.stringify(entry)}\n`);
 
 // With the test that started it.
@@ -52,22 +55,22 @@ const userId = "u";
 for (let running = 1; ; running++) {
   const save = `${options.name}-${options.life}.${running}`;
   // Most of the time a chat that is this writer's alone, where a conflict would be a false one.
-  const isOwn = options.defect !== undefined || Math.random() < 0.7;
+  const isOwn = options.defect !== undefined || random.chance(0.7);
   const chatId = isOwn ? options.name : "shared";
   const stored = await retrying(() => store.getChat({ userId, chatId }));
   const before = stored ? linesOf(stored.messages) : [];
-  if (!options.defect && Math.random() < 0.1) await createAndDelete(save);
-  else if (isOwn && !options.defect && Math.random() < 0.3) await takeTurn(save, chatId, before, stored?.version ?? 0);
+  if (!options.defect && random.chance(0.1)) await createAndDelete(save);
+  else if (isOwn && !options.defect && random.chance(0.3)) await takeTurn(save, chatId, before, stored?.version ?? 0);
   else await saveChange(save, { isOwn, chatId, before, version: stored?.version });
-  await sleep(Math.random() * 10);
+  await sleep(random.below(10));
 }
 
 async function saveChange(
   save: string,
   { isOwn, chatId, before, version }: { isOwn: boolean; chatId: string; before: Line[]; version: number | undefined },
 ) {
-  const lines = change(before, save);
-  const expectedVersion = Math.random() < 0.5 ? version : undefined;
+  const lines = change(before, save, random);
+  const expectedVersion = random.chance(0.5) ? version : undefined;
 
   note({ attempt: save, chatId, lines });
   const input = { userId, chatId, messages: lines.map(compose), expectedVersion };
@@ -102,7 +105,7 @@ async function takeTurn(save: string, chatId: string, before: Line[], version: n
   note({ attempt: `${save}, asked`, chatId, lines: [...before, question] });
   const turn = await retrying(() => store.startTurn({ userId, chatId, message: compose(question) }));
   await saved(`${save}, asked`, version + 1);
-  await sleep(Math.random() * 20);
+  await sleep(random.below(20));
   note({ attempt: `${save}, answered`, chatId, lines: [...before, question, answer] });
   await retrying(() => turn.persist.onEnd({ responseMessage: compose(answer) }));
   await saved(`${save}, answered`, version + 2);
@@ -116,7 +119,7 @@ async function createAndDelete(save: string) {
     Line,
     Line,
   ];
-  const rest = () => sleep(Math.random() * 20);
+  const rest = () => sleep(random.below(20));
 
   note({ attempt: `${save}, created`, chatId, lines: [first] });
   await retrying(() => store.upsertChat({ userId, chatId, messages: [compose(first)] }));
@@ -143,7 +146,7 @@ async function retrying<T>(call: () => Promise<T>): Promise<T> {
       if (!isRetryable(error)) throw error;
       const reason = reasonOf(error);
       note({ retry: reason });
-      await sleep(20 + Math.random() * 80);
+      await sleep(20 + random.below(80));
 
       // Drizzle 0.45 never gives a connection back to node-postgres's pool if BEGIN fails on it. In the end there is none.
       starved = reason.includes("timeout exceeded when trying to connect") ? starved + 1 : 0;

@@ -3,13 +3,17 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { eventually } from "../eventually.ts";
+import type { Random } from "../random.ts";
 import { createJournals } from "./journals.ts";
 import type { Defect, Driver, WriterOptions } from "./writer.ts";
 
 /** Processes that save until they are stopped. One that ends by itself is a failure. */
-export function startWriters(drivers: Driver[], { url, defect }: { url: string; defect?: Defect | undefined }) {
+export function startWriters(
+  drivers: Driver[],
+  { url, random, defect }: { url: string; random: Random; defect?: Defect | undefined },
+) {
   const folder = mkdtempSync(join(tmpdir(), "drizzle-chat-store-writers-"));
   const journalOf = (name: string) => join(folder, name);
   const lives = new Map<string, number>();
@@ -21,7 +25,7 @@ export function startWriters(drivers: Driver[], { url, defect }: { url: string; 
   function start(name: string, driver: Driver) {
     const life = (lives.get(name) ?? 0) + 1;
     lives.set(name, life);
-    const options: WriterOptions = { name, life, url, driver, journal: journalOf(name), defect };
+    const options: WriterOptions = { name, life, url, driver, journal: journalOf(name), seed: random.seed(), defect };
     const writer = fork(fileURLToPath(new URL("writer.ts", import.meta.url)), [JSON.stringify(options)], {
       execArgv: ["--import", "tsx"],
       stdio: ["ignore", "ignore", "pipe", "ipc"],
@@ -45,15 +49,15 @@ export function startWriters(drivers: Driver[], { url, defect }: { url: string; 
   const journals = createJournals(names.map(journalOf));
 
   async function until(isSo: () => boolean, what: string) {
-    for (const deadline = Date.now() + 60_000; ; await sleep(20)) {
+    const look = () => {
       journals.read();
-      if (failure) throw failure;
-      if (isSo()) return;
-      if (Date.now() > deadline) {
-        const counts = `${journals.acknowledgedPerWriter} saves, ${JSON.stringify(Object.fromEntries(journals.retries))}`;
-        throw new Error(`stuck: ${what} did not happen within a minute; ${counts}`);
-      }
-    }
+      return failure !== undefined || isSo();
+    };
+    await eventually(what, look).catch((cause: unknown) => {
+      const counts = `${journals.acknowledgedPerWriter} saves, ${JSON.stringify(Object.fromEntries(journals.retries))}`;
+      throw new Error(`stuck: ${what} did not happen; ${counts}`, { cause });
+    });
+    if (failure) throw failure;
   }
 
   return {
@@ -77,7 +81,7 @@ export function startWriters(drivers: Driver[], { url, defect }: { url: string; 
 
     /** SIGKILL to one of them, for which another one is started. */
     async killOne() {
-      const name = names[Math.floor(Math.random() * names.length)] ?? "";
+      const name = random.pick(names);
       const writer = processes.get(name);
       if (writer?.exitCode === null && writer.kill("SIGKILL")) await once(writer, "exit");
       restart(name);

@@ -1,5 +1,6 @@
 import type { UIMessage } from "ai";
 import { expect } from "vitest";
+import type { Random } from "../random.ts";
 
 /** A message: its id and the tag of the save that wrote it, like "w3.17". All else about it follows from these two. */
 export interface Line {
@@ -31,7 +32,7 @@ export function linesOf(messages: UIMessage[]): Line[] {
 const shared = Array.from({ length: 80 }, (_, index) => `m${index}`);
 
 /** What the save `tag` makes of a conversation: 0 to 40 lines, nearly all under ids that every writer uses. */
-export function change(base: Line[], tag: string): Line[] {
+export function change(base: Line[], tag: string, { below, chance, pick }: Random): Line[] {
   const unused = shared.filter((id) => base.every((line) => line.id !== id));
   const fresh = (count: number) =>
     unused.slice(0, count).map((id, index) => ({ id: chance(0.1) ? `${tag}.${index}` : id, tag }));
@@ -55,7 +56,3 @@ export function change(base: Line[], tag: string): Line[] {
   ];
   return pick(changes)().slice(-40);
 }
-
-export const below = (limit: number) => Math.floor(Math.random() * limit);
-export const chance = (probability: number) => Math.random() < probability;
-export const pick = <T>(values: readonly T[]): T => values[below(values.length)] ?? expect.fail("nothing to pick from");

@@ -18,6 +18,7 @@ import {
   type Turn,
 } from "drizzle-chat-store";
 import { sql } from "drizzle-orm";
+import { eventually } from "../../eventually.ts";
 
 /**
  * What an application does with a store, from the empty database on. The same on every runtime and with every driver: it knows
@@ -173,12 +174,7 @@ export function speaker() {
 
 /** Resumes as soon as there is something to resume, and reads on from call to call. */
 async function joinedTurn(resume: () => Promise<ReadableStream<Uint8Array> | null>) {
-  let stream = await resume();
-  for (let attempt = 0; !stream && attempt < 500; attempt++) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    stream = await resume();
-  }
-  if (!stream) throw new Error("There was nothing to resume.");
+  const stream = await eventually("there is a turn to resume", resume);
   const reader = stream.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>).getReader();
   async function until(text: string | undefined): Promise<string> {
     let read = "";
