@@ -87,7 +87,9 @@ const suites = [
     hookTimeout: 600_000,
   }),
   project("start-up", { globalSetup: [support("postgres"), support("build")], testTimeout: 600_000 }),
-  project("express", { globalSetup: [support("postgres"), support("build")] }),
+  project("express", {
+    globalSetup: [support("postgres"), support("pglite"), support("build"), support("installed-express")],
+  }),
   project("browser", { globalSetup: [support("build")], hookTimeout: 600_000, retry: process.env.CI ? 1 : 0 }),
   project("stress", { testTimeout: 0 }),
   // These start servers of their own, to kill them.
