@@ -91,7 +91,7 @@ const suites = [
     hookTimeout: 600_000,
   }),
   project("start-up", { globalSetup: [...postgres, build], testTimeout: 600_000 }),
-  project("express", { globalSetup: [...postgres, build] }),
+  project("express", { globalSetup: [...postgres, pglite, build, support("installed-express")] }),
   project("browser", { globalSetup: [build], hookTimeout: 600_000, retry: process.env.CI ? 1 : 0 }),
   project("stress", { testTimeout: 0 }),
   // These start servers of their own, to kill them.

@@ -1,23 +1,69 @@
-import { readdir, readFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { npm } from "./pack.ts";
+import { eventually } from "./eventually.ts";
+import { npm, root } from "./pack.ts";
 
-const dist = fileURLToPath(new URL("../../dist", import.meta.url));
-
-/** The folder of an example, with its packages installed and among them this one as it is built now. */
+/**
+ * Installs the packages of an example, among them this one as it is built now, and gives the example's folder. Does nothing, and asks
+ * no registry, where all is in place. Other processes that call it meanwhile wait.
+ */
 export async function installExample(name: string): Promise<string> {
-  const folder = fileURLToPath(new URL(`../../examples/${name}`, import.meta.url));
-  const installed = await contentOf(join(folder, "node_modules", "drizzle-chat-store", "dist"));
-  // npm does not notice that a package in a folder has changed, unless it installs everything anew.
-  if (installed === undefined || installed !== (await contentOf(dist))) {
-    await npm(["ci", "--prefer-offline", "--no-audit", "--no-fund"], { cwd: folder });
-  }
+  const folder = join(root, "examples", name);
+  await withLock(`install-${name}`, async () => {
+    const stamp = join(folder, "node_modules", ".installed-from");
+    const manifests = await textsOf([
+      join(root, "package.json"),
+      join(folder, "package.json"),
+      join(folder, "package-lock.json"),
+    ]);
+    if ((await textOf(stamp)) !== manifests) {
+      await npm(["ci", "--prefer-offline", "--no-audit", "--no-fund"], { cwd: folder });
+      await writeFile(stamp, manifests);
+    }
+    // npm does not notice that a package in a folder has changed, unless it installs everything anew.
+    const [built, installed] = [join(root, "dist"), join(folder, "node_modules", "drizzle-chat-store", "dist")];
+    if ((await contentOf(built)) !== (await contentOf(installed))) {
+      await rm(installed, { recursive: true, force: true });
+      await cp(built, installed, { recursive: true });
+    }
+  });
   return folder;
 }
 
-async function contentOf(folder: string): Promise<string | undefined> {
-  const names = await readdir(folder).catch(() => undefined);
-  const files = names?.sort().map(async (name) => `${name}\n${await readFile(join(folder, name), "utf8")}`);
-  return files && (await Promise.all(files)).join("\n");
+const textOf = (file: string) => readFile(file, "utf8").catch(() => undefined);
+
+const textsOf = async (files: string[]) => (await Promise.all(files.map((file) => readFile(file, "utf8")))).join("\n");
+
+async function contentOf(folder: string): Promise<string> {
+  const names = (await readdir(folder).catch(() => [])).sort();
+  return `${names}\n${await textsOf(names.map((name) => join(folder, name)))}`;
+}
+
+/** Works alone in this checkout: the lock is a file with the id of the process that has it, and falls to others when that is gone. */
+async function withLock(name: string, work: () => Promise<void>): Promise<void> {
+  const lock = join(root, ".data", `${name}.lock`);
+  await mkdir(join(root, ".data"), { recursive: true });
+  const take = () =>
+    writeFile(lock, String(process.pid), { flag: "wx" }).then(
+      () => true,
+      async () => {
+        const holder = Number(await textOf(lock));
+        if (holder && !isRunning(holder)) await rm(lock, { force: true });
+        return false;
+      },
+    );
+  await eventually(`${lock} is free`, take, { seconds: 600, every: 100 });
+  try {
+    await work();
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }

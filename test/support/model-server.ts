@@ -14,12 +14,24 @@ export interface HeldAnswer {
   finish(): void;
 }
 
+/** What an application has asked the model. */
+interface ModelRequest {
+  authorization: string | undefined;
+  model: string;
+  /** The texts of the user's messages. */
+  questions: string[];
+}
+
 /** Stands in for OpenAI. It answers at once, unless the test holds the answer. */
 export interface ModelServer {
   /** The environment of an application that shall ask this server. */
   settings: { OPENAI_API_KEY: string; OPENAI_BASE_URL: string };
   /** Holds the next answer to a question with this text. */
   hold(question: string): HeldAnswer;
+  /** Answers the next question with this text with status 401. */
+  refuse(question: string): void;
+  /** The requests so far. */
+  requests: ModelRequest[];
   /** How many answers are held and have neither been finished nor aborted. */
   held(): number;
   stop(): Promise<void>;
@@ -40,17 +52,30 @@ export const firstWordsOf = (answer: string) =>
 export async function startModelServer(): Promise<ModelServer> {
   const waiting: {
     question: string;
-    take(request: IncomingMessage, response: ServerResponse, answer: string): void;
+    take(response: ServerResponse, answer: string): void;
   }[] = [];
+  const refused: string[] = [];
+  const requests: ModelRequest[] = [];
   const open = new Set<HeldAnswer>();
 
   const server = createServer(async (request, response) => {
-    const questions = questionsIn(await bodyOf(request));
+    // An application that is killed breaks its connections off.
+    response.on("error", () => {});
+    const body = await bodyOf(request).catch(() => undefined);
+    if (body === undefined) return;
+    const { model, questions } = read(body);
+    requests.push({ authorization: request.headers.authorization, model, questions });
+    const refusal = refused.indexOf(questions.at(-1) ?? "");
+    if (refusal >= 0) {
+      refused.splice(refusal, 1);
+      response.writeHead(401).end('{ "error": { "message": "Wrong key", "type": "auth" } }');
+      return;
+    }
     const answer = answerTo(questions);
     response.setHeader("content-type", "text/event-stream");
     response.write(begin);
     const place = waiting.findIndex(({ question }) => question === questions.at(-1));
-    if (place >= 0) waiting.splice(place, 1)[0]?.take(request, response, answer);
+    if (place >= 0) waiting.splice(place, 1)[0]?.take(response, answer);
     else response.end(wordsOf(answer).map(word).join("") + end);
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -75,7 +100,7 @@ export async function startModelServer(): Promise<ModelServer> {
       open.add(held);
       waiting.push({
         question,
-        take(_request, response, answer) {
+        take(response, answer) {
           const first = firstWordsOf(answer);
           rest = answer.slice(first.length);
           response.write(wordsOf(first).map(word).join(""));
@@ -87,6 +112,8 @@ export async function startModelServer(): Promise<ModelServer> {
       });
       return held;
     },
+    refuse: (question) => void refused.push(question),
+    requests,
     held: () => open.size,
     stop: async () => {
       server.close().closeAllConnections();
@@ -113,12 +140,14 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   return body;
 }
 
-/** The texts of the user's messages in a request to OpenAI's Responses API. */
-function questionsIn(body: string): string[] {
-  const { input }: { input: { role: string; content: { text?: string }[] }[] } = JSON.parse(body);
-  return input
+/** What matters here of a request to OpenAI's Responses API. */
+function read(body: string): { model: string; questions: string[] } {
+  const { model, input }: { model: string; input: { role?: string; content: { text?: string }[] }[] } =
+    JSON.parse(body);
+  const questions = input
     .filter(({ role }) => role === "user")
     .map(({ content }) => content.map(({ text = "" }) => text).join(""));
+  return { model, questions };
 }
 
 // Promise.withResolvers needs Node 22.
