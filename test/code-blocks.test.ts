@@ -92,7 +92,7 @@ beforeAll(async () => {
 });
 
 // It compiles a whole program, and nothing in it waits.
-test("Every block of TypeScript type-checks against the package as it is", { timeout: 0 }, () => {
+test("every block of TypeScript type-checks against the package", { timeout: 0 }, () => {
   const { config } = ts.readConfigFile(join(root, "tsconfig.json"), ts.sys.readFile);
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root);
   const program = ts.createProgram([join(root, "src/sql.d.ts"), join(folder, "names.d.ts"), ...code.map(fileOf)], {
@@ -118,7 +118,7 @@ test("Every block of TypeScript type-checks against the package as it is", { tim
   expect(found).toEqual([]);
 });
 
-test("what the page for assistants prints is printed on another page, too", () => {
+test("every block and table row of docs/llms.txt is printed on another page, too", () => {
   const others = new Set(blocks.filter(({ page }) => page !== "docs/llms.txt").map(({ text }) => text));
   const alone = blocksOf("docs/llms.txt").filter(({ text }) => !others.has(text));
   expect(alone.map(placeOf)).toEqual([]);
@@ -131,14 +131,14 @@ test("what the page for assistants prints is printed on another page, too", () =
   expect(rows("docs/llms.txt").filter((row) => !rowsElsewhere.has(row))).toEqual([]);
 });
 
-test("what a request means, docs/turns.md says as startTurn's own comment does", () => {
+test("docs/turns.md has the same table of requests as startTurn's comment", () => {
   const rows = [...readFileSync("src/store.ts", "utf8").matchAll(/^ +\* (\| (?:user|assistant),.*)$/gm)];
   expect(rows).toHaveLength(6);
   const page = readFileSync("docs/turns.md", "utf8");
   expect(rows.map(([, row = ""]) => row).filter((row) => !page.includes(row))).toEqual([]);
 });
 
-test("every link leads somewhere", () => {
+test("every link in the pages leads to a file and a heading that exist", () => {
   const broken = pages.flatMap((page) => {
     const links = [...readFileSync(page, "utf8").matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
     return links.flatMap(([whole, path = "", anchor]) => {
@@ -165,7 +165,7 @@ const runElsewhere = ({ text, note, page }: Block) =>
   note === "in a handler" ||
   page === "docs/moving-in.md";
 
-describe("on a database", () => {
+describe("the printed blocks on a database", () => {
   let pool: pg.Pool;
   let drop: () => Promise<void>;
   const db = () => drizzle(pool);

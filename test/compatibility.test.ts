@@ -46,7 +46,7 @@ function notTried(): string[] {
 
 const table = (rows: string[][]) => rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 
-test("the tables of docs/compatibility.md are the lists that the tests go through", () => {
+test("the tables of docs/compatibility.md list the versions and drivers that the tests use", () => {
   const page = readFileSync("docs/compatibility.md", "utf8");
   expect(page).toContain(table([["", "", "run by"], ["---", "---", "---"], ...versions]));
   expect(page).toContain(
@@ -57,7 +57,7 @@ test("the tables of docs/compatibility.md are the lists that the tests go throug
   expect(page).toContain(`Not tried: ${notTried().join(", ")}.`);
 });
 
-test("package.json asks for what the tables say", () => {
+test("package.json asks for the versions in the tables", () => {
   const { engines, peerDependencies } = manifest;
   expect(engines.node).toBe(`>=${nodeMajors[0]}`);
   const releases = drizzle.map(({ release }) => release).filter((release) => !release.includes("-"));

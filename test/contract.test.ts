@@ -30,7 +30,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
   });
 
   describe("upsertChat", () => {
-    test("creates the chat with the id passed in", async () => {
+    test("upsertChat creates the chat under the given id", async () => {
       const ids = newIds();
       const chat = await store.upsertChat({ ...ids, title: "Tides", messages: conversation(3) });
 
@@ -64,26 +64,26 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       say("assistant", "d", "d"),
     ];
     test.each<[string, UIMessage[], UIMessage[]]>([
-      ["appended one", [a, b], [a, b, c]],
-      ["appended two", [a, b], [a, b, c, d]],
-      ["appended three", [a], [a, b, c, d]],
-      ["replaced the last under its id", [a, b], [a, say("assistant", "other", "b")]],
-      ["regenerated the last under a new id", [a, b], [a, say("assistant", "b", "b2")]],
-      ["changed a message's role only", [a, b], [a, { ...b, role: "system" }]],
-      ["changed a message's metadata only", [a, b], [a, { ...b, metadata: { seen: true } }]],
-      ["edited the first", [a, b, c, d], [say("user", "edited", "a"), b, c, d]],
-      ["edited in the middle and cut the rest", [a, b, c, d], [a, say("assistant", "edited", "b")]],
-      ["removed the first", [a, b, c, d], [b, c, d]],
-      ["removed from the middle", [a, b, c, d], [a, d]],
-      ["removed the last two", [a, b, c, d], [a, b]],
-      ["put one in front", [b, c], [a, b, c]],
-      ["put one into the middle", [a, c], [a, b, c]],
-      ["turned around", [a, b, c, d], [d, c, b, a]],
-      ["swapped the last two", [a, b, c, d], [a, b, d, c]],
-      ["exchanged all", [a, b], [c, d]],
-      ["emptied", [a, b, c], []],
-      ["filled again", [], [a, b]],
-    ])("makes the messages exactly those given: %s", async (_, before, after) => {
+      ["one message appended", [a, b], [a, b, c]],
+      ["two messages appended", [a, b], [a, b, c, d]],
+      ["three messages appended", [a], [a, b, c, d]],
+      ["the last message replaced under its id", [a, b], [a, say("assistant", "other", "b")]],
+      ["the last message regenerated under a new id", [a, b], [a, say("assistant", "b", "b2")]],
+      ["only a message's role changed", [a, b], [a, { ...b, role: "system" }]],
+      ["only a message's metadata changed", [a, b], [a, { ...b, metadata: { seen: true } }]],
+      ["the first message edited", [a, b, c, d], [say("user", "edited", "a"), b, c, d]],
+      ["a middle message edited and the rest cut", [a, b, c, d], [a, say("assistant", "edited", "b")]],
+      ["the first message removed", [a, b, c, d], [b, c, d]],
+      ["the middle messages removed", [a, b, c, d], [a, d]],
+      ["the last two messages removed", [a, b, c, d], [a, b]],
+      ["a message put in front", [b, c], [a, b, c]],
+      ["a message put into the middle", [a, c], [a, b, c]],
+      ["the order reversed", [a, b, c, d], [d, c, b, a]],
+      ["the last two messages swapped", [a, b, c, d], [a, b, d, c]],
+      ["all messages exchanged", [a, b], [c, d]],
+      ["all messages removed", [a, b, c], []],
+      ["an empty chat filled", [], [a, b]],
+    ])("upsertChat makes the stored messages exactly the given ones: %s", async (_, before, after) => {
       const ids = newIds();
       const created = await store.upsertChat({ ...ids, messages: before });
       const saved = await store.upsertChat({ ...ids, messages: after });
@@ -101,7 +101,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       expect(await store.getChat(ids)).toEqual({ ...saved, messages: after });
     });
 
-    test("keeps the stored title when none is given, and a new chat has an empty one", async () => {
+    test("upsertChat keeps the stored title when the caller gives none, and a new chat has an empty title", async () => {
       const ids = newIds();
       expect(await store.upsertChat({ ...ids, messages: [] })).toMatchObject({ title: "" });
       expect(await store.upsertChat({ ...ids, title: "Renamed", messages: [] })).toMatchObject({ title: "Renamed" });
@@ -115,7 +115,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       });
     });
 
-    test("changes the title alone without touching a message", async () => {
+    test("upsertChat changes the title without rewriting a message", async () => {
       const ids = newIds();
       await store.upsertChat({ ...ids, title: "Old", messages: conversation(6) });
       const { messages } = await stored(ids.chatId);
@@ -125,7 +125,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       expect((await stored(ids.chatId)).messages).toEqual(messages);
     });
 
-    test.each([[0], [1], [2], [7]])("writes nothing when nothing changed, with %i messages", async (count) => {
+    test.each([[0], [1], [2], [7]])("upsertChat writes nothing for the same %i messages", async (count) => {
       const ids = newIds();
       const first = await store.upsertChat({ ...ids, title: "Same", messages: conversation(count) });
       const { messages } = await stored(ids.chatId);
@@ -136,7 +136,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       expect(await store.getChat(ids)).toMatchObject({ version: 1, updatedAt: first.updatedAt });
     });
 
-    test("rewrites only the messages that differ", async () => {
+    test("upsertChat rewrites only the messages that differ", async () => {
       const ids = newIds();
       await store.upsertChat({ ...ids, messages: conversation(8) });
       const before = await stored(ids.chatId);
@@ -149,7 +149,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       ]);
     });
 
-    test("saves a thousand messages, and messages of a megabyte", async () => {
+    test("upsertChat saves thousands of messages, and messages of a megabyte", async () => {
       const long = newIds();
       await store.upsertChat({ ...long, messages: conversation(2_500) });
       expect((await store.getChat(long))?.messages).toEqual(conversation(2_500));
@@ -159,7 +159,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       expect((await store.getChat(large))?.messages).toEqual(conversation(6, 1_000_000));
     });
 
-    test("the same message id in two chats is two messages", async () => {
+    test("two chats can each have a message with the same id", async () => {
       const [one, two] = [newIds(), newIds()];
       await store.upsertChat({ ...one, messages: [say("user", "mine", "same")] });
       await store.upsertChat({ ...two, messages: [say("user", "yours", "same")] });
@@ -171,7 +171,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
     // Short messages travel along with the last one, long ones do not: these are saved by statements of other kinds.
     const sizes = [20, 2_000];
 
-    test.each(sizes)("refuses a stranger and changes not one byte, messages of %i characters", async (size) => {
+    test.each(sizes)("upsertChat refuses a stranger and changes nothing, %i characters a message", async (size) => {
       const ids = newIds();
       await store.upsertChat({ ...ids, title: "Mine", messages: conversation(4, size) });
       const before = await stored(ids.chatId);
@@ -188,7 +188,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       expect(await stored(ids.chatId)).toEqual(before);
     });
 
-    test.each(sizes)("saves on the expected version and refuses any other, messages of %i characters", async (size) => {
+    test.each(sizes)("upsertChat saves only on the expected version, %i characters a message", async (size) => {
       const ids = newIds();
       await store.upsertChat({ ...ids, messages: conversation(2, size) });
       const second = await store.upsertChat({ ...ids, messages: conversation(3, size), expectedVersion: 1 });
@@ -205,7 +205,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       expect(await stored(ids.chatId)).toEqual(before);
     });
 
-    test("a retry on a version that has passed succeeds when its content is what is stored", async () => {
+    test("a retry that expects the previous version succeeds when the store has its messages already", async () => {
       const ids = newIds();
       await store.upsertChat({ ...ids, messages: conversation(2) });
       const saved = await store.upsertChat({ ...ids, messages: conversation(6), expectedVersion: 1 });
@@ -213,7 +213,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
     });
 
     test.each([[[]], [conversation(1)], [conversation(5)]])(
-      "expecting a version of a chat that does not exist is a conflict, and creates nothing",
+      "upsertChat reports a conflict for an expected version of a missing chat, and creates nothing",
       async (messages) => {
         const ids = newIds();
         await expect(store.upsertChat({ ...ids, messages, expectedVersion: 1 })).rejects.toMatchObject({
@@ -224,7 +224,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       },
     );
 
-    test("never moves a chat back in time", async () => {
+    test("upsertChat keeps an updatedAt that lies in the future", async () => {
       const ids = newIds();
       await store.upsertChat({ ...ids, messages: conversation(1) });
       await database.query("update chat_store.chats set updated_at = '2999-01-01Z' where id = $1", [ids.chatId]);
@@ -233,7 +233,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       }
     });
 
-    test("repairs what was changed by direct SQL", async () => {
+    test("upsertChat repairs messages that direct SQL has changed", async () => {
       const ids = newIds();
       await store.upsertChat({ ...ids, messages: conversation(6) });
       await database.query(`update chat_store.messages set parts = '[]' where chat_id = $1 and id = 'm1'`, [
@@ -247,7 +247,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       expect((await store.getChat(ids))?.messages).toEqual(conversation(6));
     });
 
-    test.each(sizes)("adds to what direct SQL has left gaps in, messages of %i characters", async (size) => {
+    test.each(sizes)("upsertChat appends after gaps left by direct SQL, %i characters a message", async (size) => {
       const ids = newIds();
       await store.upsertChat({ ...ids, messages: conversation(6, size) });
       await database.query(`delete from chat_store.messages where chat_id = $1 and id in ('m0', 'm2')`, [ids.chatId]);
@@ -259,27 +259,27 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
   });
 
   describe("getChat", () => {
-    test("cannot tell a chat of someone else from one that does not exist", async () => {
+    test("getChat returns null for another user's chat as for a missing one", async () => {
       const ids = newIds();
       await store.upsertChat({ ...ids, messages: conversation(2) });
       expect(await store.getChat({ ...newIds(), chatId: ids.chatId })).toBeNull();
       expect(await store.getChat(newIds())).toBeNull();
     });
 
-    test("a chat without messages is a chat", async () => {
+    test("getChat returns a chat without messages", async () => {
       const ids = newIds();
       const chat = await store.upsertChat({ ...ids, messages: [] });
       expect(await store.getChat(ids)).toEqual({ ...chat, messages: [] });
     });
 
-    test("metadata that is absent stays absent, and null stays null", async () => {
+    test("getChat leaves out absent metadata, and returns null metadata as null", async () => {
       const ids = newIds();
       const messages = [say("user", "none", "none"), { ...say("user", "null", "null"), metadata: null }];
       await store.upsertChat({ ...ids, messages });
       expect((await store.getChat(ids))?.messages).toStrictEqual(messages);
     });
 
-    test("stores of a message only id, role, metadata and parts", async () => {
+    test("the store keeps only the id, role, metadata and parts of a message", async () => {
       const ids = newIds();
       const message = { ...say("user", "hello"), createdAt: new Date(), extra: 1 };
       await store.upsertChat({ ...ids, messages: [message] });
@@ -301,7 +301,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       return { userId, newestFirst: ids.toReversed() };
     };
 
-    test("gives the user's chats without messages, newest activity first", async () => {
+    test("getChats lists the user's chats without messages, newest activity first", async () => {
       const { userId, newestFirst } = await fiveChats();
       const chats = await store.getChats({ userId });
       expect(chats.map((chat) => chat.id)).toEqual(newestFirst);
@@ -317,7 +317,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       expect(await store.getChats({ userId: newIds().userId })).toEqual([]);
     });
 
-    test("a save moves the chat to the front, one that changes nothing does not", async () => {
+    test("a save moves the chat to the front of the list, and a save without changes leaves it in its place", async () => {
       const { userId, newestFirst } = await fiveChats();
       const [, second, third] = newestFirst as [string, string, string];
       await store.upsertChat({ userId, chatId: second, messages: conversation(3) });
@@ -326,7 +326,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       expect((await store.getChats({ userId, limit: 1 })).map((chat) => chat.id)).toEqual([third]);
     });
 
-    test.each([1, 2, 3, 5, 9])("pages of %i show every chat once, also where times are equal", async (limit) => {
+    test.each([1, 2, 3, 5, 9])("pages of %i chats show every chat once, also where times are equal", async (limit) => {
       const { userId, newestFirst } = await fiveChats();
       const seen: string[] = [];
       for (let page = await store.getChats({ userId, limit }); page.length > 0; ) {
@@ -338,7 +338,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
     });
   });
 
-  test("is a frozen plain object of functions", () => {
+  test("the store is a frozen plain object of functions", () => {
     expect(Object.isFrozen(store)).toBe(true);
     expect(Object.getPrototypeOf(store)).toBe(Object.prototype);
     expect(Object.values(store).every((verb) => typeof verb === "function")).toBe(true);
@@ -346,8 +346,8 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
 
   if (!transactions) return;
 
-  describe("in a transaction of the caller", () => {
-    test("takes part in it: what is rolled back was never saved", async () => {
+  describe("a chat store in a transaction of the caller", () => {
+    test("a rollback of the caller's transaction undoes the saves of the store", async () => {
       const ids = newIds();
       const rolledBack = database.db.transaction(async (tx) => {
         const inside = storeOn(tx);
@@ -360,7 +360,7 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       expect(await stored(ids.chatId)).toEqual({ chats: [], messages: [] });
     });
 
-    test("a typed error leaves it usable, with what was done before", async () => {
+    test("a typed error leaves the caller's transaction usable, with its earlier saves", async () => {
       const [mine, theirs] = [newIds(), newIds()];
       await store.upsertChat({ ...theirs, messages: conversation(2) });
       await database.db.transaction(async (tx) => {

@@ -28,14 +28,14 @@ const errors = [
 ];
 
 describe("errors", () => {
-  test.each(errors)("$name is a ChatStoreError and none of the other leaves", (error) => {
+  test.each(errors)("$name is a ChatStoreError and none of the other subclasses", (error) => {
     expect(error).toBeInstanceOf(ChatStoreError);
     expect(ChatStoreError.isInstance(error)).toBe(true);
     const leaves = [ChatOwnershipError, ChatConflictError, InvalidChatError, MigrationError];
     expect(leaves.filter((leaf) => leaf.isInstance(error)).map((leaf) => leaf.name)).toEqual([error.name]);
   });
 
-  test("are recognised across two copies of the package", async () => {
+  test("errors are recognised across two copies of the package", async () => {
     // A query makes it another module instance: what an application gets when two versions are installed.
     const copy: typeof import("../src/errors.ts") = await import(`../src/errors.ts?${"copy"}`);
     const error = new copy.ChatOwnershipError({ chatId: "c" });
@@ -45,14 +45,14 @@ describe("errors", () => {
     expect(ChatConflictError.isInstance(error)).toBe(false);
   });
 
-  test("isInstance is false for anything else", () => {
+  test("isInstance is false for other values", () => {
     for (const other of [undefined, null, "CHAT_NOT_OWNED", { code: "CHAT_NOT_OWNED" }, new Error("CHAT_NOT_OWNED")]) {
       expect(ChatStoreError.isInstance(other)).toBe(false);
       expect(ChatOwnershipError.isInstance(other)).toBe(false);
     }
   });
 
-  test("say what was found, what was expected and what to do", () => {
+  test("error messages name the found value, the expected value and the next step", () => {
     expect(errors.map((error) => error.message)).toMatchInlineSnapshot(`
       [
         "Chat "c" belongs to another user, so nothing was changed. Expected the userId that created it: check that userId is the signed-in user's, or use a new chatId.",
@@ -75,7 +75,7 @@ describe.each(databases)("a failing database on $name", ({ open }) => {
   });
   afterAll(() => database.close());
 
-  test("before migrate, every verb says to run it", async () => {
+  test("every method says to run migrate when there are no tables", async () => {
     const store = createChatStore(database.db);
     const attempts = [
       () => store.upsertChat({ userId: "u", chatId: "c", messages: [] }),
@@ -91,7 +91,7 @@ describe.each(databases)("a failing database on $name", ({ open }) => {
   });
 
   test.each(["insert into no_such_table values (1)", "new.no_such_column = 1"])(
-    "a trigger of somebody's that fails on `%s` is not taken for tables that are not migrated",
+    "the store reports a trigger that fails on `%s` as a failed query, not as missing tables",
     async (statement) => {
       await migrate(database.db);
       await database.query(`create or replace function chat_store.broken() returns trigger language plpgsql as
@@ -110,7 +110,7 @@ describe.each(databases)("a failing database on $name", ({ open }) => {
     },
   );
 
-  test("the cause says what helps of the driver's error, which is kept beside it, and no chat text is in what is shown", async () => {
+  test("the error shows the driver's codes as its cause, keeps the driver's error beside it, and shows no chat content", async () => {
     await migrate(database.db);
     await database.query("alter table chat_store.messages add constraint broken check (role <> 'user')");
     const store = createChatStore(database.db);

@@ -7,7 +7,7 @@ import { servers, type TestDatabase } from "./support/databases.ts";
 
 const [nodePostgres] = servers as [(typeof servers)[number]];
 
-describe("input that is not valid", () => {
+describe("invalid input", () => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -61,7 +61,7 @@ describe("input that is not valid", () => {
       { ...valid, expectedVersion },
       ["expectedVersion"],
     ]),
-    ["messages missing", { userId: "u", chatId: "c" }, ["messages"]],
+    ["missing messages", { userId: "u", chatId: "c" }, ["messages"]],
     ["messages that are one message", { ...valid, messages: say("user", "x") }, ["messages"]],
     ["a hole in the messages", { ...valid, messages: new Array(2) }, ["messages", 0]],
     ["a message that is a string", { ...valid, messages: ["hello"] }, ["messages", 0]],
@@ -118,7 +118,7 @@ describe("input that is not valid", () => {
     ],
   ];
 
-  test.each(cases)("upsertChat refuses %s, names where it is, and changes nothing", async (_, input, path) => {
+  test.each(cases)("upsertChat refuses %s, names its place, and changes nothing", async (_, input, path) => {
     const before = await everything();
     // What arrives at run time from JavaScript or from a request's body does not keep to the types.
     const error: unknown = await store.upsertChat(input as never).catch((thrown: unknown) => thrown);
@@ -133,7 +133,7 @@ describe("input that is not valid", () => {
   });
 
   test.each(badText.map((text) => [text]))(
-    "getChat and getChats refuse the userId %j, getChat the chatId",
+    "getChat and getChats refuse the userId %j, and getChat refuses it as a chatId",
     async (text) => {
       const bad = text as string;
       await expect(store.getChat({ userId: bad, chatId: "c" })).rejects.toMatchObject({
@@ -168,7 +168,7 @@ describe("input that is not valid", () => {
     });
   });
 
-  test("resumeTurn and stopTurn refuse ids that are none, and versions and messages that nothing can have", async () => {
+  test("resumeTurn and stopTurn refuse invalid ids and versions", async () => {
     const ids = { userId: "u", chatId: "c" };
     const calls = [
       ...badText.flatMap((bad) => [
@@ -194,7 +194,7 @@ describe("input that is not valid", () => {
     }
   });
 
-  test("says what to do about ids that are empty or repeated", async () => {
+  test("the error for an empty or a repeated message id names its likely cause", async () => {
     const upsert = (messages: UIMessage[]) => store.upsertChat({ ...valid, messages });
     await expect(upsert([say("assistant", "x", "")])).rejects.toThrow(
       /messages\[0\]\.id: .*generateMessageId.*an empty string/,
@@ -204,19 +204,19 @@ describe("input that is not valid", () => {
     );
   });
 
-  test("names everything that is wrong at once", async () => {
+  test("one error lists all invalid fields", async () => {
     await expect(store.upsertChat({ userId: "", chatId: "", messages: [say("user", "x", "")] })).rejects.toMatchObject({
       issues: [{ path: ["userId"] }, { path: ["chatId"] }, { path: ["messages", 0, "id"] }],
     });
   });
 
-  test.each(["portable", "rowLevelSecurity"])("createChatStore accepts as %s only true and false", (name) => {
+  test.each(["portable", "rowLevelSecurity"])("createChatStore accepts only true and false for %s", (name) => {
     const create = () => createChatStore(database.db, { [name]: "yes" });
     expect(create).toThrow(InvalidChatError);
     expect(create).toThrow(`${name}: expected true, false or nothing, found a string of 3 characters`);
   });
 
-  test("limits are in characters: 255 of any script fit into ids, 1,000 into titles", async () => {
+  test("the store accepts ids of 255 characters in any script, and titles of 1,000", async () => {
     const ids = { userId: "語".repeat(255), chatId: "é".repeat(255) };
     const messages = [say("user", "x", "語".repeat(255))];
     const chat = await store.upsertChat({ ...ids, title: "題".repeat(1_000), messages });

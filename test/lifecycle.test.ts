@@ -55,7 +55,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
   };
 
   describe("updateChat", () => {
-    test("renames, archives and keeps metadata, and changes nothing else", async () => {
+    test("updateChat renames, archives and sets metadata, and changes nothing else", async () => {
       const { ids, chat } = await newChat();
       const { messages } = await stored(ids);
       const metadata = { folder: "Sea", pinned: true, "a \u0000 key": ['"', "\\", null] };
@@ -76,7 +76,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       ]);
     });
 
-    test("what changes nothing writes nothing, and gives the chat all the same", async () => {
+    test("updateChat without changes writes nothing, and still returns the chat", async () => {
       const { ids } = await newChat();
       const chat = await store.updateChat({ ...ids, archived: true, metadata: { a: 1 } });
       const before = await stored(ids);
@@ -92,7 +92,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(await stored(ids)).toEqual(before);
     });
 
-    test("titleIfEmpty sets only an empty title, beside what else is set", async () => {
+    test("titleIfEmpty sets only an empty title, and updateChat still sets the other fields", async () => {
       const { ids, chat } = await newChat(conversation(2), "");
       expect(await store.updateChat({ ...ids, titleIfEmpty: "" })).toEqual(chat);
       expect(await store.updateChat({ ...ids, titleIfEmpty: "By a model" })).toMatchObject({ title: "By a model" });
@@ -107,7 +107,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       });
     });
 
-    test("a save that expects the version is not disturbed, and keeps what was said about the chat", async () => {
+    test("a save that expects the version succeeds after updateChat, and keeps the title, archiving and metadata", async () => {
       const { ids, chat } = await newChat();
       await store.updateChat({ ...ids, title: "Moon", archived: true, metadata: { a: 1 } });
       const saved = await store.upsertChat({ ...ids, messages: conversation(7, 300), expectedVersion: chat.version });
@@ -119,7 +119,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       });
     });
 
-    test("is null for a stranger and for no chat", async () => {
+    test("updateChat returns null for a stranger and for a missing chat", async () => {
       const { ids } = await newChat();
       const before = await stored(ids);
       await expectNothingFor(store.updateChat({ ...strangerTo(ids), title: "Stolen" }), null, ids, before);
@@ -135,7 +135,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       ["archived that is no boolean", { archived: "yes" }, ["archived"]],
       ["metadata that JSON cannot carry", { metadata: { a: [1n] } }, ["metadata", "a", 0]],
       ["metadata that is a function", { metadata: () => 1 }, ["metadata"]],
-    ])("refuses %s", async (_, given, path) => {
+    ])("updateChat refuses %s", async (_, given, path) => {
       const { ids } = await newChat();
       const before = await stored(ids);
       await expect(store.updateChat({ ...ids, ...given } as never)).rejects.toMatchObject({
@@ -147,7 +147,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
   });
 
   describe("getChats", () => {
-    test("shows the archived ones apart, each page by page in the order of their activity", async () => {
+    test("getChats lists archived chats separately, each list page by page in the order of activity", async () => {
       const { userId } = newIds();
       const ids = Array.from({ length: 7 }, (_, index) => `${userId} ${index}`);
       for (const [index, chatId] of ids.entries()) {
@@ -174,7 +174,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
   });
 
   describe("deleteChat", () => {
-    test("leaves nothing of it, and touches no other", async () => {
+    test("deleteChat removes the chat's messages and turns, and touches no other chat", async () => {
       const [{ ids }, other] = [await newChat(), await newChat()];
       await store.startTurn({ ...ids, message: say("user", "And?") });
       const before = await stored(other.ids);
@@ -184,12 +184,12 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(await stored(other.ids)).toEqual(before);
     });
 
-    test("is false for a stranger, and changes nothing", async () => {
+    test("deleteChat returns false for a stranger, and changes nothing", async () => {
       const { ids } = await newChat();
       await expectNothingFor(store.deleteChat(strangerTo(ids)), false, ids, await stored(ids));
     });
 
-    test("an answer that is being generated is not stored, and the chat stays gone", async () => {
+    test("a turn that ends after deleteChat stores no answer, and the chat stays deleted", async () => {
       const { ids } = await newChat();
       const turn = await store.startTurn({ ...ids, message: say("user", "And?") });
       await store.deleteChat(ids);
@@ -200,7 +200,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
   });
 
   describe("forkChat", () => {
-    test.each([[undefined], ["m0"], ["m3"], ["m5"]])("copies all up to and including %s", async (throughMessageId) => {
+    test.each([[undefined], ["m0"], ["m3"], ["m5"]])("forkChat copies all through %s", async (throughMessageId) => {
       const messages = conversation(6, 300).with(1, {
         ...say("assistant", 'a \u0000 NUL, a "quote", a \\ and half a pair \ud83d', "m1"),
         metadata: null,
@@ -230,7 +230,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(await stored(ids)).toEqual(before);
     });
 
-    test("the two go on apart from each other", async () => {
+    test("a chat and its fork change independently of each other", async () => {
       const { ids } = await newChat();
       const fork = { ...ids, chatId: newIds().chatId };
       await store.forkChat({ ...ids, newChatId: fork.chatId, throughMessageId: "m1", title: "Moon" });
@@ -240,7 +240,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect((await store.getChat(ids))?.messages).toEqual(conversation(7, 300));
     });
 
-    test("an empty chat, and a chat in which an answer is generated, have what is stored", async () => {
+    test("forkChat copies an empty chat, and the stored messages of a chat with a running turn", async () => {
       const empty = await newChat([]);
       expect(await store.forkChat({ ...empty.ids, newChatId: newIds().chatId })).toMatchObject({ version: 1 });
       const { ids } = await newChat();
@@ -252,7 +252,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect((await stored(fork)).turns).toEqual([]);
     });
 
-    test("is null without such a chat or message, and for a stranger", async () => {
+    test("forkChat returns null for a missing chat, for a missing message and for a stranger", async () => {
       const { ids } = await newChat();
       const before = await stored(ids);
       const { chatId: newChatId } = newIds();
@@ -262,7 +262,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(await stored({ chatId: newChatId })).toEqual({ chats: [], messages: [], turns: [] });
     });
 
-    test("an id that is taken is a conflict with one's own and refused with another's", async () => {
+    test("forkChat reports a conflict for an id of the user's own, and refuses an id of another user's chat", async () => {
       const [{ ids }, own, theirs] = [await newChat(), newIds(), await newChat()];
       await store.upsertChat({ userId: ids.userId, chatId: own.chatId, messages: [] });
       const before = [await stored(ids), await stored(own), await stored(theirs.ids)];
@@ -282,7 +282,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
   describe("updateMessage", () => {
     const other: UIMessage = { ...say("assistant", 'edited, with a \u0000 and a "\\"', "m3"), metadata: { by: "me" } };
 
-    test("gives a message other parts and metadata, and touches no other", async () => {
+    test("updateMessage replaces a message's parts and metadata, and touches no other message", async () => {
       const { ids, chat } = await newChat();
       const before = await stored(ids);
       const updated = await store.updateMessage({ ...ids, message: other });
@@ -298,7 +298,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect((await store.getChat(ids))?.messages[3]).toStrictEqual(bare);
     });
 
-    test("what changes nothing writes nothing, on whatever version", async () => {
+    test("updateMessage without changes writes nothing, and accepts any expected version", async () => {
       const { ids } = await newChat();
       const chat = await store.updateMessage({ ...ids, message: other, expectedVersion: 1 });
       const before = await stored(ids);
@@ -308,7 +308,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(await stored(ids)).toEqual(before);
     });
 
-    test("afterwards a save of what getChat gives writes nothing", async () => {
+    test("a save of the loaded messages after updateMessage writes nothing", async () => {
       const { ids } = await newChat();
       await store.updateMessage({ ...ids, message: other });
       const { messages = [] } = (await store.getChat(ids)) ?? {};
@@ -317,7 +317,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(await stored(ids)).toEqual(before);
     });
 
-    test("is null without such a chat or message, and for a stranger", async () => {
+    test("updateMessage returns null for a missing chat, for a missing message and for a stranger", async () => {
       const { ids } = await newChat();
       const before = await stored(ids);
       await expectNothingFor(store.updateMessage({ ...strangerTo(ids), message: other }), null, ids, before);
@@ -327,7 +327,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(await store.updateMessage({ ...newIds(), message: other, expectedVersion: 1 })).toBeNull();
     });
 
-    test("another version is a conflict, another role is refused", async () => {
+    test("updateMessage reports a conflict for another version, and refuses another role", async () => {
       const { ids } = await newChat();
       const before = await stored(ids);
       const stale = store.updateMessage({ ...ids, message: other, expectedVersion: 2 });
@@ -341,7 +341,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
     });
   });
 
-  test("a turn whose question is changed is asked to stop and stores nothing; one that continues an answer goes on", async () => {
+  test("updateMessage stops the turn of the changed question, and a turn that continues the changed answer goes on", async () => {
     const { ids } = await newChat();
     const doomed = await store.startTurn({ ...ids, message: say("user", "doomed?", "doomed") });
     await store.updateMessage({ ...ids, message: say("user", "changed", "doomed") });
@@ -378,7 +378,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       ["m0", true],
       ["m3", true],
       ["m5", true],
-    ])("takes away %s, following: %s, by place", async (messageId, following) => {
+    ])("deleteMessage removes %s by its place, with following: %s", async (messageId, following) => {
       const { ids, chat } = await newChat(all);
       // Times say nothing about places.
       await database.query(
@@ -400,13 +400,13 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(await storedOrder(ids)).toEqual([...left.map(({ id }, order) => [id, order]), ["more", left.length]]);
     });
 
-    test("one after the other, until none is left", async () => {
+    test("deleteMessage removes one message after the other, until none is left", async () => {
       const { ids } = await newChat(all);
       for (const messageId of ["m1", "m4", "m0", "m5", "m2", "m3"]) await store.deleteMessage({ ...ids, messageId });
       expect(await store.getChat(ids)).toMatchObject({ version: 7, messages: [] });
     });
 
-    test("where direct SQL has left gaps, the order of the others stays as it is", async () => {
+    test("deleteMessage keeps the order of the other messages where direct SQL has left gaps", async () => {
       const { ids } = await newChat(all);
       await database.query(`update chat_store.messages set "order" = "order" * 7 + 3 where chat_id = $1`, [ids.chatId]);
       await store.deleteMessage({ ...ids, messageId: "m2" });
@@ -415,7 +415,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(new Set(messages.map(({ order }) => order)).size).toBe(5);
     });
 
-    test("is null without such a chat or message, and for a stranger", async () => {
+    test("deleteMessage returns null for a missing chat, for a missing message and for a stranger", async () => {
       const { ids } = await newChat(all);
       const before = await stored(ids);
       for (const following of [false, true]) {
@@ -431,7 +431,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       await expectNothingFor(store.deleteMessage({ ...ids, messageId: "m6", expectedVersion: 7 }), null, ids, before);
     });
 
-    test("another version is a conflict", async () => {
+    test("deleteMessage reports a conflict for another version", async () => {
       const { ids } = await newChat(all);
       const before = await stored(ids);
       const stale = store.deleteMessage({ ...ids, messageId: "m0", expectedVersion: 2 });
@@ -440,7 +440,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(await store.deleteMessage({ ...ids, messageId: "m0", expectedVersion: 1 })).toMatchObject({ version: 2 });
     });
 
-    test("a turn whose question goes is asked to stop and stores nothing; any other goes on", async () => {
+    test("deleteMessage stops the turn of the deleted question, which stores nothing, and other turns go on", async () => {
       const { ids } = await newChat(all);
       const doomed = await store.startTurn({ ...ids, message: say("user", "doomed?", "doomed") });
       const other = await store.startTurn({ ...ids, message: say("user", "other?", "other") });
@@ -457,7 +457,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
   });
 
   describe("claimChats", () => {
-    test("all of one user's chats become another's, with their order and times", async () => {
+    test("claimChats gives all chats of one user to another, with their order and times", async () => {
       const [guest, user] = [newIds().userId, newIds().userId];
       const ids = [0, 1, 2].map((number) => `${guest} ${number}`);
       for (const chatId of ids) await store.upsertChat({ userId: guest, chatId, messages: conversation(2) });
@@ -484,7 +484,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(await store.claimChats({ fromUserId: guest, userId: user })).toBe(0);
     });
 
-    test("from oneself, and from who has none, is nothing", async () => {
+    test("claimChats changes nothing for the same user, and for a user without chats", async () => {
       const { ids } = await newChat();
       const before = await stored(ids);
       const { userId } = ids;
@@ -496,7 +496,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       });
     });
 
-    test("an answer that is being generated is stored for the new owner, once", async () => {
+    test("a turn that ends after claimChats stores its answer for the new owner, once", async () => {
       const { ids } = await newChat();
       const heir = newIds().userId;
       const turn = await store.startTurn({ ...ids, message: say("user", "And?", "question") });
@@ -514,7 +514,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       );
     });
 
-    test("also when the new owner has gone on asking meanwhile", async () => {
+    test("a turn that ends after claimChats stores its answer also when the new owner has asked another question", async () => {
       const { ids } = await newChat();
       const heir = newIds().userId;
       const turn = await store.startTurn({ ...ids, message: say("user", "And?", "question") });
@@ -524,7 +524,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect((await storedOrder(ids)).slice(6).map(([id]) => id)).toEqual(["question", "answer", "more"]);
     });
 
-    test("what is recorded goes on after it", async () => {
+    test("a recording goes on after claimChats, for the new owner", async () => {
       const { ids } = await newChat();
       const heir = { ...ids, userId: newIds().userId };
       const turn = await store.startTurn({ ...ids, message: say("user", "And?", "question") });
@@ -560,7 +560,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
   });
 
   describe("deleteAllChats", () => {
-    test("erases all that is stored of a user, and of nobody else", async () => {
+    test("deleteAllChats erases the user's chats, and no other user's", async () => {
       const { userId } = newIds();
       const other = await newChat();
       const before = await stored(other.ids);
@@ -581,7 +581,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(await stored(other.ids)).toEqual(before);
     });
 
-    test("in more than one batch", async () => {
+    test("deleteAllChats deletes more chats than one batch holds", async () => {
       const { userId } = newIds();
       await database.query(
         "insert into chat_store.chats (id, user_id, title) select $1 || ' ' || n, $1, '' from generate_series(1, 250) n",
@@ -592,7 +592,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
   });
 
   describe("exportChats", () => {
-    test("gives every chat with its messages once, the archived ones too", async () => {
+    test("exportChats gives every chat with its messages once, also archived chats", async () => {
       const { userId } = newIds();
       for (let number = 0; number < 5; number++) {
         const chatId = `${userId} ${number}`;
@@ -608,7 +608,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       expect(exported).toEqual(loaded);
     });
 
-    test("goes on where chats are deleted and saved meanwhile, and ends when it is left", async () => {
+    test("exportChats goes on when chats are deleted and saved meanwhile, and ends when the caller leaves the loop", async () => {
       const { userId } = newIds();
       const chatIds = [0, 1, 2, 3].map((number) => `${userId} ${number}`) as [string, string, string, string];
       for (const chatId of chatIds) await store.upsertChat({ userId, chatId, messages: conversation(1) });
@@ -627,7 +627,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       }
     });
 
-    test("nothing for who has none, and bad input is said when it is read", async () => {
+    test("exportChats gives nothing to a user without chats, and refuses invalid input at the first read", async () => {
       for await (const chat of store.exportChats(newIds())) expect.fail(chat.id);
       const chats = store.exportChats({ userId: "" });
       await expect(chats[Symbol.asyncIterator]().next()).rejects.toThrow(InvalidChatError);
@@ -636,7 +636,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
 
   if (!transactions) return;
 
-  test("in a transaction of the caller, all of them take part in it, and what is refused leaves it usable", async () => {
+  test("every method takes part in a transaction of the caller, and a refusal leaves the transaction usable", async () => {
     const [{ ids }, theirs, guest] = [await newChat(), await newChat(), await newChat()];
     const before = await Promise.all([ids, theirs.ids, guest.ids].map(stored));
     const rolledBack = database.db.transaction(async (tx) => {

@@ -62,7 +62,7 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
       "aaaaaaaaa",
       "uuuuuuu",
       "uauauauauauauauauauaua",
-    ])("pages of any length begin with a user's message and together are the chat (%s)", async (roles) => {
+    ])("pages of any length begin with a user's message and together make up the chat (%s)", async (roles) => {
       const { ids, chat, messages } = await newChat(spoken(roles));
       for (const limit of [1, 2, 3, 5, 100, Number.MAX_SAFE_INTEGER]) {
         expect(await store.getMessages({ ...ids, limit })).toEqual({
@@ -76,7 +76,7 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
       }
     });
 
-    test("what a message holds comes back as getChat gives it", async () => {
+    test("getMessages returns the content of a message as getChat does", async () => {
       const odd: UIMessage = {
         id: "odd",
         role: "user",
@@ -88,7 +88,7 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
       expect((await store.getMessages({ ...ids, limit: 1 }))?.messages).toStrictEqual(messages.slice(-1));
     });
 
-    test("a page stays where it is while the chat grows, and what is cut away is missing", async () => {
+    test("a page keeps its messages while the chat grows, and lacks a deleted message", async () => {
       const { ids, messages } = await newChat();
       const before = "m20";
       const page = await store.getMessages({ ...ids, limit: 4, before });
@@ -104,14 +104,14 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
       );
     });
 
-    test("a message that is not there any more says to load again", async () => {
+    test("getMessages refuses a page before a missing message", async () => {
       const { ids } = await newChat();
       const paging = store.getMessages({ ...ids, limit: 4, before: "gone" });
       await expect(paging).rejects.toThrow(InvalidChatError);
       await expect(paging).rejects.toMatchObject({ issues: [{ path: ["before"] }] });
     });
 
-    test("a chat of somebody else, and one that is not there, are null, whatever is asked for", async () => {
+    test("getMessages returns null for another user's chat and for a missing one, before any message", async () => {
       const { ids } = await newChat();
       for (const before of [undefined, "m20", "gone"]) {
         expect(await store.getMessages({ ...ids, userId: "stranger", limit: 4, before })).toBeNull();
@@ -123,7 +123,7 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
   describe("upsertChat after a message", () => {
     const more = spoken("ua").map((message) => ({ ...message, id: `new ${message.id}` }));
 
-    test("replaces what follows it, and leaves what is before it untouched", async () => {
+    test("upsertChat replaces the messages after the given one, and leaves those before it untouched", async () => {
       const { ids, chat, messages } = await newChat();
       const before = await stored(ids.chatId);
       const saved = await store.upsertChat({ ...ids, after: "m9", messages: more });
@@ -133,7 +133,7 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
     });
 
     test.each<[string, (messages: UIMessage[]) => UIMessage[]]>([
-      ["one more", (following) => [...following, ...more]],
+      ["two appended", (following) => [...following, ...more]],
       [
         "one changed",
         (following) => following.with(3, { ...following[3], parts: [{ type: "text", text: "Other" }] } as UIMessage),
@@ -141,8 +141,8 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
       ["one put in between", (following) => following.toSpliced(2, 0, ...more)],
       ["one left out", (following) => following.toSpliced(2, 1)],
       ["another order", (following) => following.toReversed()],
-      ["nothing", () => []],
-    ])("what follows becomes just what is given: %s", async (_, change) => {
+      ["all removed", () => []],
+    ])("the messages after the given one become exactly the new ones: %s", async (_, change) => {
       const { ids, messages } = await newChat();
       const following = change(messages.slice(20));
       await store.upsertChat({ ...ids, after: "m19", messages: following, title: "Moon" });
@@ -156,7 +156,7 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
       );
     });
 
-    test("what changes nothing writes nothing", async () => {
+    test("upsertChat after a message writes nothing when nothing changes", async () => {
       const { ids, chat, messages } = await newChat();
       const before = await stored(ids.chatId);
       const same: Omit<UpsertChatInput, "userId" | "chatId"> = { after: "m19", messages: messages.slice(20) };
@@ -167,7 +167,7 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
       expect(await stored(ids.chatId)).toEqual(before);
     });
 
-    test("refuses what does not fit, and changes nothing", async () => {
+    test("upsertChat refuses input that does not fit the stored chat, and changes nothing", async () => {
       const { ids, messages } = await newChat();
       const before = await store.getChat(ids);
       const refused = async (input: Partial<UpsertChatInput>, error: object) => {
@@ -188,7 +188,7 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
       expect(await store.getChat({ ...ids, chatId: "none" })).toBeNull();
     });
 
-    test("a page that is saved as the whole deletes the rest: that is what it is for", async () => {
+    test("a page that is saved as the whole chat deletes the other messages", async () => {
       const { ids, messages } = await newChat();
       const page = await store.getMessages({ ...ids, limit: 4 });
       const [first, ...rest] = page?.messages ?? [];
@@ -198,7 +198,7 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
       expect((await store.getChat(ids))?.messages).toEqual([...rest, ...more]);
     });
 
-    test("of those who save at the same time with the version they have read, one does", async () => {
+    test("one of several concurrent saves that expect the same version succeeds", async () => {
       const { ids, chat } = await newChat();
       const saving = Array.from({ length: 5 }, (_, index) =>
         store.upsertChat({ ...ids, after: "m19", messages: [say("user", `${index}`)], expectedVersion: chat.version }),

@@ -70,7 +70,7 @@ const datesOf = async (chatId: string) => {
 
 const uuid = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
 
-test("the tables of a tutorial", async () => {
+test("the printed statements move the tables of a tutorial", async () => {
   await client.query(printed("tutorial: tables"));
   await client.query(`insert into chats values
     ('${uuid(1)}', 'ada', 'Tides', '2024-03-01T10:00:00.123Z'), ('${uuid(2)}', 'eve', null, '2024-04-01T10:00:00Z')`);
@@ -118,7 +118,7 @@ create table "Message_v2" (
   id uuid primary key default gen_random_uuid() not null, "chatId" uuid not null references "Chat" (id),
   role varchar not null, parts json not null, attachments json not null, "createdAt" timestamp not null);`;
 
-test("the tables of the Vercel chat template", async () => {
+test("the printed statements move the tables of the Vercel chat template", async () => {
   await client.query(template);
   await client.query(`insert into "User" values ('${uuid(9)}', 'ada@example.com')`);
   await client.query(`insert into "Chat" values ('${uuid(1)}', '2024-03-01 10:00:00.123', 'Tides', '${uuid(9)}')`);
@@ -156,7 +156,7 @@ test("the tables of the Vercel chat template", async () => {
   expect((await client.query(printed("template: attachments"))).rows).toEqual([{ id: uuid(3), chatId: uuid(1) }]);
 });
 
-test("one JSON array for each chat, also those that Postgres cannot take apart", async () => {
+test("the printed statements move one JSON array for each chat, also arrays that Postgres cannot take apart", async () => {
   const conversations = [
     [
       { id: "1", role: "user", parts: plain },
@@ -202,7 +202,7 @@ async function runModule(source: string, application: Record<string, unknown>) {
   await import(/* @vite-ignore */ block);
 }
 
-describe("what would be refused", () => {
+describe("chats that the new tables would refuse", () => {
   const long = "x".repeat(256);
   const message = (id: unknown, rest: object = {}) => ({ id, role: "user", parts: [], ...rest });
   const kinds: [string, { id?: string; userId?: string; title?: string; messages: unknown[] }, string, unknown?][] = [
@@ -226,7 +226,7 @@ describe("what would be refused", () => {
   ];
 
   test.each(kinds)(
-    "%s is found beforehand",
+    "the printed query finds %s before the move",
     async (_, { id = "chat", userId = "ada", title, messages }, problem, of = null) => {
       await store.upsertChat({ userId: "ada", chatId: "taken", messages: [] });
       await client.query(printed("array: tables"));
@@ -241,7 +241,7 @@ describe("what would be refused", () => {
     },
   );
 
-  test("a message of no chat is found, which only a view that is wrong can have", async () => {
+  test("the printed query finds a message without a chat, which only a wrong view can have", async () => {
     await client.query(`create temporary view moving_messages as
       select 'gone' chat_id, '1' id, 1 place, 'user' "role", '[]'::json parts, null::json metadata, now() created_at;
       create temporary view moving_chats as select id, user_id, title, created_at, updated_at from chat_store.chats where false`);
@@ -250,7 +250,7 @@ describe("what would be refused", () => {
     ]);
   });
 
-  test("is refused as a whole by the tables, where they can tell", async () => {
+  test("the tables refuse the whole move when one chat repeats a message id", async () => {
     await client.query(printed("array: tables"));
     const messages: UIMessage[] = [1, 2].map(() => ({ id: "same", role: "user", parts: [] }));
     await client.query("insert into conversations values ('good', 'ada', '', '[]'), ('bad', 'ada', '', $1)", [

@@ -169,7 +169,7 @@ describe.each(versions)("old messages with $name", ({ from, ai, model, unfit, wi
   const accepts = (message: Message, schemas: object = {}) =>
     ai.safeValidateUIMessages({ messages: [message], tools, ...schemas } as never).then(({ success }) => success);
 
-  test("the whole chat is refused, whatever is asked", async () => {
+  test("the SDK refuses the whole chat for any question", async () => {
     await expect(ai.validateUIMessages({ messages: [...asWritten, question], tools } as never)).rejects.toThrow();
   });
 
@@ -182,7 +182,7 @@ describe.each(versions)("old messages with $name", ({ from, ai, model, unfit, wi
       unfit: { ...unfit, ...unfitForSchemas },
     },
   ];
-  test.each(kinds)("by $by, what fits is itself, and of the rest stays what was said", async (kind) => {
+  test.each(kinds)("the recipe checks $by, keeps messages that fit, and reduces others to text", async (kind) => {
     const stored = freeze(structuredClone(asWritten));
     const given = await Promise.all(stored.map((message) => kind.recipe()(message)));
 
@@ -206,7 +206,7 @@ describe.each(versions)("old messages with $name", ({ from, ai, model, unfit, wi
     }
   });
 
-  test("the model can be asked, and every call has its result", async () => {
+  test("the model accepts every old message, and every tool call has its result", async () => {
     const unpaired = [];
     for (const message of asWritten) {
       const messages = await convert([await readable(message), question]);
@@ -216,14 +216,14 @@ describe.each(versions)("old messages with $name", ({ from, ai, model, unfit, wi
     expect(unpaired).toEqual(withoutResult);
   });
 
-  test("parts that are no array do no harm", async () => {
+  test("the recipe replaces parts that are no array by text", async () => {
     for (const parts of [null, {}, "text", { type: "text", text: "Why?" }]) {
       const given = await readable({ id: "odd", role: "user", parts } as never);
       expect(given).toMatchObject({ id: "odd", role: "user", parts: [{ type: "text" }] });
     }
   });
 
-  test("a turn is answered, and what is stored stays as it was", async () => {
+  test("a turn stores its answer, and the old messages stay unchanged", async () => {
     const store = createChatStore(opened.db);
     const ids = { userId: "ada", chatId: randomUUID() };
     await store.upsertChat({ ...ids, messages: asWritten });

@@ -93,11 +93,11 @@ const matrix: Record<keyof ChatStore, Call[]> = {
     upsertChat("a conversation too long for one statement", () => ({ messages: longMessages })),
     upsertChat("a new title", () => ({ title: "forged" })),
     {
-      ...upsertChat("what follows a message", () => ({ after: "m0", messages: [say("user", "forged", "m2")] })),
+      ...upsertChat("the messages after a message", () => ({ after: "m0", messages: [say("user", "forged", "m2")] })),
       kind: "reads",
     },
     {
-      ...upsertChat("what follows a message, expecting its version", ({ version }) => ({
+      ...upsertChat("the messages after a message, expecting its version", ({ version }) => ({
         after: "m0",
         messages: [],
         expectedVersion: version,
@@ -109,7 +109,7 @@ const matrix: Record<keyof ChatStore, Call[]> = {
   getChats: [
     { title: "all", kind: "reads", call: (store, { userId }) => store.getChats({ userId }) },
     {
-      title: "all, and those that are archived",
+      title: "all, and the archived ones",
       kind: "reads",
       prepare: (store, ids) => store.updateChat({ ...ids, archived: true }),
       call: async (store, { userId }) => [
@@ -118,7 +118,7 @@ const matrix: Record<keyof ChatStore, Call[]> = {
       ],
     },
     {
-      title: "what follows a chat",
+      title: "the page after a chat",
       kind: "reads",
       call: (store, { userId, chatId }, { updatedAt }) =>
         store.getChats({ userId, limit: 5, before: { id: chatId, updatedAt: new Date(updatedAt.getTime() + 1) } }),
@@ -137,15 +137,19 @@ const matrix: Record<keyof ChatStore, Call[]> = {
     },
   ],
   getMessages: [
-    { title: "the last", kind: "reads", call: (store, ids) => store.getMessages({ ...ids, limit: 1 }) },
-    { title: "before one", kind: "reads", call: (store, ids) => store.getMessages({ ...ids, limit: 1, before: "m1" }) },
+    { title: "the last page", kind: "reads", call: (store, ids) => store.getMessages({ ...ids, limit: 1 }) },
+    {
+      title: "the page before a message",
+      kind: "reads",
+      call: (store, ids) => store.getMessages({ ...ids, limit: 1, before: "m1" }),
+    },
   ],
   updateChat: [
     updates("its title", { title: "the owner's title" }),
     updates("its title, if it has none", { titleIfEmpty: "forged" }),
-    updates("that it is archived", { archived: true }),
+    updates("its archiving", { archived: true }),
     updates("its metadata", { metadata: { forged: true } }),
-    updates("nothing, as it is all so already", { archived: false }),
+    updates("nothing new", { archived: false }),
   ],
   deleteChat: [
     {
@@ -168,7 +172,7 @@ const matrix: Record<keyof ChatStore, Call[]> = {
   ],
   updateMessage: [
     {
-      title: "of other words",
+      title: "other words",
       kind: "reads",
       call: (store, ids) => store.updateMessage({ ...ids, message: say("user", "forged", "m0") }),
     },
@@ -187,7 +191,7 @@ const matrix: Record<keyof ChatStore, Call[]> = {
   deleteMessage: [
     { title: "one", kind: "reads", call: (store, ids) => store.deleteMessage({ ...ids, messageId: "m0" }) },
     {
-      title: "one and what follows",
+      title: "one and the messages after it",
       kind: "reads",
       call: (store, ids) => store.deleteMessage({ ...ids, messageId: "m0", following: true }),
     },
@@ -199,7 +203,7 @@ const matrix: Record<keyof ChatStore, Call[]> = {
   ],
   claimChats: [
     {
-      title: "of oneself, for somebody else",
+      title: "the caller's own, for another user",
       kind: "reads",
       call: async (store, { userId, chatId }) => {
         const heir = `heir of ${userId}`;
@@ -242,13 +246,13 @@ const matrix: Record<keyof ChatStore, Call[]> = {
   ],
   resumeTurn: [
     {
-      title: "whatever runs",
+      title: "the running turn",
       kind: "reads",
       prepare: speak,
       call: (store, ids) => beginning(store.resumeTurn(ids), ids),
     },
     {
-      title: "what is newer",
+      title: "a newer version",
       kind: "reads",
       prepare: (store, ids) => store.upsertChat({ ...ids, title: "newer", messages }),
       call: (store, ids) => beginning(store.resumeTurn({ ...ids, version: 1 }), ids),
@@ -256,7 +260,7 @@ const matrix: Record<keyof ChatStore, Call[]> = {
   ],
   stopTurn: [
     {
-      title: "whatever runs",
+      title: "the running turn",
       kind: "reads",
       prepare: ask,
       call: async (store, ids) => stopped(store.stopTurn(ids), ids),
@@ -290,7 +294,7 @@ test("the matrix has a row for every method, and only for those", async () => {
   await close();
 });
 
-describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
+describe.each(inModes(databases))("a chat store on $name, $mode", ({ open, storeOn }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -306,7 +310,7 @@ describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
   };
   const strangerTo = (chat: Chat): Ids => ({ userId: newIds().userId, chatId: chat.id });
 
-  test.each(calls)("$method, $title: a stranger reads and writes nothing", async ({ call, kind, prepare }) => {
+  test.each(calls)("$method ($title) shows a stranger nothing and writes nothing", async ({ call, kind, prepare }) => {
     const chat = await newChat();
     await prepare?.(store, { userId: chat.userId, chatId: chat.id });
     const [one, other, unknown] = [strangerTo(chat), strangerTo(chat), newIds()];
@@ -339,7 +343,7 @@ describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
   });
 
   test.each(calls)(
-    "$method, $title: the owner is let through, and an unknown id is nobody's",
+    "$method ($title) lets the owner through, and under an unknown id creates only a chat of the caller",
     async ({ call, kind, prepare }) => {
       const chat = await newChat();
       await prepare?.(store, { userId: chat.userId, chatId: chat.id });
@@ -354,7 +358,7 @@ describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
   );
 
   test.each([undefined, 1, 2, 3, 2_147_483_647])(
-    "a stranger's upsertChat is refused alike whatever version it expects: %s",
+    "upsertChat refuses a stranger in the same way for the expected version %s",
     async (expectedVersion) => {
       const { userId, id } = await newChat();
       const chat = await store.upsertChat({ userId, chatId: id, messages: messages.slice(0, 1) });
@@ -370,15 +374,15 @@ describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
   );
 
   test.each([
-    ["was given to somebody else", ["update chat_store.chats set user_id = $2, version = version + 1 where id = $1"]],
+    ["was given to another user", ["update chat_store.chats set user_id = $2, version = version + 1 where id = $1"]],
     [
-      "was deleted, and its id taken by somebody else",
+      "was deleted, and its id taken by another user",
       [
         "delete from chat_store.chats where id = $1 and user_id <> $2",
         "insert into chat_store.chats (id, user_id, title) values ($1, $2, '')",
       ],
     ],
-  ])("a turn whose chat %s does not write its answer there", async (_, statements) => {
+  ])("a turn whose chat %s does not store its answer", async (_, statements) => {
     const { userId, id } = await newChat();
     const turn = await store.startTurn({ userId, chatId: id, message: say("user", "And?") });
     const heir = newIds().userId;
@@ -393,14 +397,14 @@ describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
   });
 });
 
-describe.each(modes)("what the database is asked, $mode", ({ storeOn }) => {
+describe.each(modes)("the statements of the store, $mode", ({ storeOn }) => {
   let database: CapturedDatabase;
   beforeAll(async () => {
     database = await openCaptured();
   });
   afterAll(() => database.close());
 
-  test.each(calls)("$method, $title: the same for somebody else's chat as for none", async ({ call, kind }) => {
+  test.each(calls)("$method ($title) sends the same for another user's chat as for none", async ({ call, kind }) => {
     const store = storeOn(database.db);
     const chat = await store.upsertChat({ userId: randomUUID(), chatId: randomUUID(), title: "Tides", messages });
     const asked = async (chatId: string) => {

@@ -156,7 +156,7 @@ const refused: [string, Failure][] = [
         expectedVersion: 9,
       }),
   ],
-  ["a stale copy of what follows", upsert({ after: messages[0]?.id, messages: [], expectedVersion: 9 })],
+  ["a stale copy of the later messages", upsert({ after: messages[0]?.id, messages: [], expectedVersion: 9 })],
   ["a fork under an id that is taken", (store) => store.forkChat({ ...ids, newChatId: ids.chatId, title: secret })],
   ["a chat that is gone", (store) => store.upsertChat({ ...save, chatId: "gone", expectedVersion: 9 })],
   [
@@ -206,7 +206,7 @@ const failing: [string, string, Failure][] = [
   ["a table that is gone", "drop table chat_store.messages", append],
   ["tables that are gone", "drop table chat_store.chats cascade", (store) => store.getChats({ userId })],
   [
-    "what is no JSON any more",
+    "a column that holds no JSON any more",
     `alter table chat_store.messages drop column digest, alter parts type text using '${secret}, unquoted'`,
     (store) => store.getChat(ids),
   ],
@@ -328,7 +328,7 @@ async function expectPrivate(work: Promise<unknown>, codes: string[]): Promise<v
   expect(await shownOf(error)).not.toContain(secret);
 }
 
-describe.each(modes)("nothing of what people say is thrown or printed, $mode", ({ storeOn }) => {
+describe.each(modes)("the errors of a failing store, $mode", ({ storeOn }) => {
   let url: string;
   let drop: () => Promise<void>;
   let pool: pg.Pool;
@@ -359,7 +359,7 @@ describe.each(modes)("nothing of what people say is thrown or printed, $mode", (
   });
   afterAll(() => drop());
 
-  test("for input that is not valid", async () => {
+  test("the error for invalid input shows no chat content", async () => {
     const db = drizzle(pool);
     for (const [name, fail] of invalid) {
       await expectPrivate(fail(storeOn(db), db), ["INVALID_CHAT"]).catch((error: unknown) => {
@@ -368,18 +368,18 @@ describe.each(modes)("nothing of what people say is thrown or printed, $mode", (
     }
   });
 
-  test.each(refused)("for %s", async (_, fail) => {
+  test.each(refused)("the error for %s shows no chat content", async (_, fail) => {
     const db = drizzle(pool);
     await expectPrivate(fail(storeOn(db), db), ["CHAT_NOT_OWNED", "CHAT_CONFLICT"]);
   });
 
-  test.each(failing)("for %s", async (_, before, fail) => {
+  test.each(failing)("the error for %s shows no chat content", async (_, before, fail) => {
     await raw.query(before);
     const db = drizzle(pool);
     await expectPrivate(fail(storeOn(db), db), ["QUERY_FAILED", "NOT_MIGRATED"]);
   });
 
-  test.each(failingUnderTurns)("for %s", async (_, change, fail) => {
+  test.each(failingUnderTurns)("the error for %s shows no chat content", async (_, change, fail) => {
     const work = fail(storeOn(drizzle(pool)), () => raw.query(change));
     await expectPrivate(work, ["QUERY_FAILED", "NOT_MIGRATED", "INVALID_CHAT"]);
   });
@@ -396,9 +396,11 @@ describe.each(modes)("nothing of what people say is thrown or printed, $mode", (
     await raw.query("rollback");
     await waiting.end();
   };
-  test("for a statement that takes too long", () => interrupted("-c statement_timeout=100", async () => {}));
-  test("for a lock that takes too long", () => interrupted("-c lock_timeout=100", async () => {}));
-  test("for a connection that is cut", () =>
+  test("the error for a statement that takes too long shows no chat content", () =>
+    interrupted("-c statement_timeout=100", async () => {}));
+  test("the error for a lock that takes too long shows no chat content", () =>
+    interrupted("-c lock_timeout=100", async () => {}));
+  test("the error for a connection that is cut shows no chat content", () =>
     interrupted("-c application_name=waiting", () =>
       eventually("the save waits for the lock, and its connection is cut", async () => {
         const { rowCount } = await pool.query(
@@ -409,20 +411,20 @@ describe.each(modes)("nothing of what people say is thrown or printed, $mode", (
       }),
     ));
 
-  test("for a server that is not there", async () => {
+  test("the error for a server that is not there shows no chat content", async () => {
     const nowhere = drizzle(new pg.Pool({ host: "127.0.0.1", port: 1 }));
     await expectPrivate(append(storeOn(nowhere), nowhere), ["QUERY_FAILED"]);
     await expectPrivate(storeOn(nowhere).getChat(ids), ["QUERY_FAILED"]);
   });
 
-  test("for a database that may only be read", async () => {
+  test("the error for a read-only database shows no chat content", async () => {
     const reading = new pg.Pool({ connectionString: url, max: 1, options: "-c default_transaction_read_only=on" });
     const db = drizzle(reading);
     await expectPrivate(append(storeOn(db), db), ["QUERY_FAILED"]);
     await reading.end();
   });
 
-  test("for a transaction that has failed before", async () => {
+  test("the error for a transaction that has failed before shows no chat content", async () => {
     const db = drizzle(pool);
     const work = db.transaction(async (tx) => {
       await tx.execute("select 1 / 0").catch(() => {});

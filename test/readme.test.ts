@@ -25,7 +25,7 @@ test('README\'s "Try it" is two commands, which are scripts of this package', ()
   expect(scripts).toMatchObject({ demo: expect.any(String), test: expect.any(String) });
 });
 
-test("README's table of the API names all that there is, and nothing else", () => {
+test("README's table of the API names every method and export, and nothing else", () => {
   const [, table = ""] = /^## API\n([\s\S]*?)^## /m.exec(readFileSync("README.md", "utf8")) ?? [];
   const rows = [...table.matchAll(/^\| ((?:`[^`]*`(?:, )?)+) \|/gm)].flatMap(([, cell = ""]) => cell.split(/, (?=`)/));
   const named = rows.map((name) => /^`(\w+)[(<`]/.exec(name)?.[1]).filter((name) => name !== undefined);
@@ -33,7 +33,7 @@ test("README's table of the API names all that there is, and nothing else", () =
   expect(named.sort()).toEqual([...methods, ...Object.keys(api)].sort());
 });
 
-test("README's set-up outlives the connections of its pool", async () => {
+test("README's set-up survives the loss of its pool's connections", async () => {
   const install = blocks.find(({ text }) => text.includes("new pg.Pool"))?.text ?? "";
   const file = join(folder, "install.ts");
   const { url, drop } = await createDatabase();
@@ -86,7 +86,7 @@ describe("README's route handler", () => {
   });
   afterAll(() => database.close());
 
-  test("is at most 15 lines, runs as printed, and stores what the client shows", async () => {
+  test("the handler has at most 15 lines, runs as printed, and stores the messages that the client shows", async () => {
     expect(handler.trim().split("\n").length).toBeLessThanOrEqual(15);
     const { POST } = await import(/* @vite-ignore */ join(folder, "handler.ts"));
     const server = await serve(POST);
@@ -100,7 +100,7 @@ describe("README's route handler", () => {
     expect(stored?.messages).toHaveLength(4);
   });
 
-  test("and with the two routes of live turns, an answer is shown in another tab, and stopped from there", async () => {
+  test("the two routes of live turns show an answer in another tab, and stop it from there", async () => {
     const { POST } = await import(/* @vite-ignore */ join(folder, "handler.ts"));
     const { GET, DELETE } = await import(/* @vite-ignore */ join(folder, "live.ts"));
     const routes: Record<string, (request: Request, chatId: string) => Promise<Response>> = { POST, GET, DELETE };

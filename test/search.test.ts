@@ -17,7 +17,7 @@ const searched = kinds.filter(
     (mode === "portable" && name === "node-postgres"),
 );
 
-describe.each(searched)("searching on $name, $mode", ({ open, storeOn }) => {
+describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -90,11 +90,11 @@ describe.each(searched)("searching on $name, $mode", ({ open, storeOn }) => {
     ["x".repeat(300), "x".repeat(255), "x".repeat(255)],
     ["\u{1F600}".repeat(130), "\u{1F600}".repeat(127), "\u{1F600}".repeat(127)],
     ["   spaces   ", "   sp", "   sp"],
-  ])("in %j, %j finds %j", async (text, query, expected) => {
+  ])("in %j, the query %j finds %j", async (text, query, expected) => {
     expect(await found(text, query)).toBe(expected);
   });
 
-  test("what is said in text parts is found, and neither keys, nor ids, roles, metadata, reasoning or what tools gave", async () => {
+  test("searchChats finds the text of text parts, and no keys, ids, roles, metadata, reasoning or tool output", async () => {
     const userId = newUser();
     const parts = [
       { type: "reasoning", text: "needle in thought" },
@@ -116,7 +116,7 @@ describe.each(searched)("searching on $name, $mode", ({ open, storeOn }) => {
     expect(await findAll(userId, "hay")).toMatchObject([{ messageId: "needle", role: "assistant" }]);
   });
 
-  test("texts are found that others have stored, whatever JSON they write, and parts that are none are passed over", async () => {
+  test("searchChats finds text in any JSON that direct SQL has stored, and passes over malformed parts", async () => {
     const userId = newUser();
     const { id } = await newChat(
       userId,
@@ -141,7 +141,7 @@ describe.each(searched)("searching on $name, $mode", ({ open, storeOn }) => {
     expect(await ids("🌊 in")).toEqual(["m1"]);
   });
 
-  test("titles are found, and of each chat its title and each message once", async () => {
+  test("searchChats finds titles, and gives each title and each message once", async () => {
     const userId = newUser();
     const chat = await newChat(
       userId,
@@ -158,7 +158,7 @@ describe.each(searched)("searching on $name, $mode", ({ open, storeOn }) => {
     });
   });
 
-  test("newest activity first, the archived too, and nobody else's", async () => {
+  test("searchChats gives only the user's chats, newest activity first, also archived ones", async () => {
     const [userId, other] = [newUser(), newUser()];
     const chats = [];
     for (const title of ["tide 1", "ebb", "tide 2", "tide 3"]) {
@@ -178,7 +178,7 @@ describe.each(searched)("searching on $name, $mode", ({ open, storeOn }) => {
     expect(await findAll("nobody", "tide")).toEqual([]);
   });
 
-  test("in pages of any length it finds everything once, in the same order", async () => {
+  test("searchChats finds everything once and in the same order, in pages of any length", async () => {
     const userId = newUser();
     for (let chat = 0; chat < 6; chat++) {
       const messages = Array.from({ length: 5 }, (_, index) =>
@@ -191,7 +191,7 @@ describe.each(searched)("searching on $name, $mode", ({ open, storeOn }) => {
     for (const limit of [1, 2, 3, 7, undefined]) expect(await findAll(userId, "tide", limit)).toEqual(all);
   });
 
-  test("excerpts are cut between characters, not inside them", async () => {
+  test("searchChats cuts excerpts between characters, not inside them", async () => {
     for (const character of ["👨‍👩‍👧", "e\u0301", "🇩🇪", "a", "字", "\r\n"]) {
       for (const shift of ["", "b"]) {
         const userId = newUser();
@@ -214,7 +214,7 @@ describe.each(searched)("searching on $name, $mode", ({ open, storeOn }) => {
         say("user", `${index === 1 ? "low tide" : "hay"} ${randomBytes(500_000).toString("hex")}`),
       ),
     ],
-  ])("one call looks at so many %s, and says where to go on, also when it has found nothing", async (_, long) => {
+  ])("one call reads a limited number of %s, and returns a cursor even when it finds nothing", async (_, long) => {
     const userId = newUser();
     await newChat(userId, [say("user", "the first tide")]);
     await newChat(userId, long);
@@ -227,7 +227,7 @@ describe.each(searched)("searching on $name, $mode", ({ open, storeOn }) => {
     expect(pages).toEqual([[], ["low tide", "the first tide"]]);
   });
 
-  test("a chat that was changed or deleted meanwhile is passed over, and nothing else", async () => {
+  test("the next page passes over a chat that was changed or deleted meanwhile, and over no other", async () => {
     const userId = newUser();
     const chats = [];
     for (let index = 0; index < 4; index++)
@@ -261,7 +261,7 @@ describe.each(searched)("searching on $name, $mode", ({ open, storeOn }) => {
     ["before", Buffer.from('["chat\\ud83d",1,0]').toString("base64url")],
     ["before", Buffer.from('["chat",1,"0"]').toString("base64url")],
     ["before", 7],
-  ])("%s %j is refused", async (name, value) => {
+  ])("searchChats refuses the %s %j", async (name, value) => {
     const searching = store.searchChats({ userId: "u", query: "tide", [name]: value });
     await expect(searching).rejects.toThrow(InvalidChatError);
     await expect(searching).rejects.toMatchObject({ issues: [{ path: [name] }] });

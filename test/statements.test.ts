@@ -65,14 +65,13 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
   "exchanges all": (store) => store.upsertChat({ ...chat, messages: added(20) }),
   "empties it": (store) => store.upsertChat({ ...chat, messages: [] }),
   "saves from a stale copy": (store) => store.upsertChat({ ...chat, messages: added(1), expectedVersion: 7 }),
-  "saves what is no longer there": (store) =>
-    store.upsertChat({ ...chat, chatId: "new", messages, expectedVersion: 1 }),
+  "saves a chat that is gone": (store) => store.upsertChat({ ...chat, chatId: "new", messages, expectedVersion: 1 }),
   "is refused for a stranger": (store) => store.upsertChat({ ...chat, userId: stranger, messages: added(1) }),
-  "saves what follows a message": (store) =>
+  "saves the messages after a message": (store) =>
     store.upsertChat({ ...chat, after: "m3", messages: added(1), title: "New" }),
-  "saves what follows a message as it is": (store) =>
+  "saves the messages after a message as they are": (store) =>
     store.upsertChat({ ...chat, after: "m3", messages: messages.slice(4) }),
-  "saves what follows a message of a stale copy": (store) =>
+  "saves the messages after a message from a stale copy": (store) =>
     store.upsertChat({ ...chat, after: "m3", messages: added(1), expectedVersion: 7 }),
   "asks a new question in a window": (store) => turn(store, say("user", "And?", "question"), undefined, 2),
   "edits a question outside the window": (store) => turn(store, say("user", "edited", "m0"), undefined, 1),
@@ -83,7 +82,7 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
   "edits a question": (store) => turn(store, say("user", "edited", "m2")),
   "asks a question again": (store) => turn(store, messages[2] ?? expect.fail()),
   "continues an answer": (store) => turn(store, pendingTool),
-  "answers after being overtaken": async (store) => {
+  "answers after another question": async (store) => {
     const { persist } = await store.startTurn({ ...chat, message: say("user", "And?", "question") });
     await store.startTurn({ ...chat, message: say("user", "And also?", "second question") });
     await persist.onEnd({ responseMessage: say("assistant", "An answer", "answer") });
@@ -92,7 +91,7 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
     const running = await speak(store);
     await running.persist.onEnd({ responseMessage: say("assistant", "secret words", "answer") });
   },
-  "leaves what was recorded to others when its answer cannot be saved": async (store) => {
+  "leaves the recording to others when its answer cannot be saved": async (store) => {
     const running = await speak(store);
     // Under the id of another message.
     await expect(running.persist.onEnd({ responseMessage: say("assistant", "An answer", "m1") })).rejects.toThrow();
@@ -101,11 +100,11 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
     await speak(store);
     await read(await store.resumeTurn(chat));
   },
-  "shows what was stored since": async (store) => {
+  "shows the messages stored since": async (store) => {
     await store.upsertChat({ ...chat, title: "New", messages });
     await read(await store.resumeTurn({ ...chat, version: 1 }));
   },
-  "shows what a dead server has said": async (store, _, query) => {
+  "shows the answer of a dead server": async (store, _, query) => {
     await speak(store);
     await query("update chat_store.turns set beat_at = 'epoch'");
     await read(await store.resumeTurn(chat));
@@ -120,54 +119,56 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
     await store.stopTurn({ ...chat, messageId: "question" });
   },
   "reads it": (store) => store.getChat(chat),
-  "reads nothing": (store) => store.getChat({ ...chat, chatId: "new" }),
+  "reads a missing chat": (store) => store.getChat({ ...chat, chatId: "new" }),
   "reads the last messages": (store) => store.getMessages({ ...chat, limit: 2 }),
-  "reads those before": (store) => store.getMessages({ ...chat, limit: 2, before: "m3" }),
+  "reads the messages before": (store) => store.getMessages({ ...chat, limit: 2, before: "m3" }),
   searches: (store) => store.searchChats({ userId: owner, query: "secret" }),
-  "searches on": async (store) => {
+  "searches the next page": async (store) => {
     const first = await store.searchChats({ userId: owner, query: "secret", limit: 1 });
     return store.searchChats({ userId: owner, query: "secret", before: first.before ?? expect.fail() });
   },
-  "lists all": (store) => store.getChats({ userId: owner }),
+  "lists all chats": (store) => store.getChats({ userId: owner }),
   "lists a page": async (store) => {
     const first = await store.getChats({ userId: owner, limit: 1 });
     return store.getChats({ userId: owner, limit: 1, before: first.at(-1) });
   },
-  "lists what is archived": async (store) => {
+  "lists archived chats": async (store) => {
     await store.updateChat({ ...chat, archived: true });
     return store.getChats({ userId: owner, archived: true });
   },
-  "updates what is said about it": (store) => store.updateChat({ ...chat, title: "New", metadata: { a: 1 } }),
+  "updates its title and metadata": (store) => store.updateChat({ ...chat, title: "New", metadata: { a: 1 } }),
   "gives it a title if it has none": (store) => store.updateChat({ ...chat, titleIfEmpty: "New" }),
   "updates nothing": (store) => store.updateChat({ ...chat, archived: false }),
   "deletes it": (store) => store.deleteChat(chat),
   "forks it": (store) => store.forkChat({ ...chat, newChatId: "new" }),
   "forks a part of it": (store) => store.forkChat({ ...chat, newChatId: "new", throughMessageId: "m2" }),
   "forks it under an id that is taken": (store) => store.forkChat({ ...chat, newChatId: "older chat" }),
-  "forks it under an id that somebody else has": (store) => store.forkChat({ ...chat, newChatId: "another chat" }),
+  "forks it under an id that another user has": (store) => store.forkChat({ ...chat, newChatId: "another chat" }),
   "changes a message": (store) => store.updateMessage({ ...chat, message: say("user", "edited", "m2") }),
-  "changes a message to what it is": (store) => store.updateMessage({ ...chat, message: messages[2] ?? expect.fail() }),
+  "changes a message without a difference": (store) =>
+    store.updateMessage({ ...chat, message: messages[2] ?? expect.fail() }),
   "changes a message of a stale copy": (store) =>
     store.updateMessage({ ...chat, message: say("user", "edited", "m2"), expectedVersion: 7 }),
   "deletes a message": (store) => store.deleteMessage({ ...chat, messageId: "m2" }),
-  "deletes a message and what follows": (store) => store.deleteMessage({ ...chat, messageId: "m2", following: true }),
+  "deletes a message and the ones after it": (store) =>
+    store.deleteMessage({ ...chat, messageId: "m2", following: true }),
   "deletes the question of a running turn": async (store) => {
     await store.startTurn({ ...chat, message: say("user", "And?", "question") });
     await store.deleteMessage({ ...chat, messageId: "question" });
   },
-  "gives all away": (store) => store.claimChats({ fromUserId: owner, userId: "the heir" }),
-  "answers after all was given away": async (store) => {
+  "gives all chats away": (store) => store.claimChats({ fromUserId: owner, userId: "the heir" }),
+  "answers after all chats were given away": async (store) => {
     const running = await speak(store);
     await store.claimChats({ fromUserId: owner, userId: "the heir" });
     await running.persist.onEnd({ responseMessage: say("assistant", "An answer", "answer") });
   },
-  "leaves what was recorded to the new owner": async (store) => {
+  "leaves the recording to the new owner": async (store) => {
     const running = await speak(store);
     await store.claimChats({ fromUserId: owner, userId: "the heir" });
     await expect(running.persist.onEnd({ responseMessage: say("assistant", "An answer", "m1") })).rejects.toThrow();
   },
-  "deletes all": (store) => store.deleteAllChats({ userId: owner }),
-  "exports all": async (store) => {
+  "deletes all chats": (store) => store.deleteAllChats({ userId: owner }),
+  "exports all chats": async (store) => {
     for await (const { userId } of store.exportChats({ userId: owner })) expect(userId).toBe(owner);
   },
   "saves in a transaction of the application's": (_, db) =>
@@ -177,15 +178,15 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
 /** How the steps end that do not succeed. */
 const refusals: Record<string, string> = {
   "saves from a stale copy": "CHAT_CONFLICT",
-  "saves what is no longer there": "CHAT_CONFLICT",
+  "saves a chat that is gone": "CHAT_CONFLICT",
   "is refused for a stranger": "CHAT_NOT_OWNED",
   "forks it under an id that is taken": "CHAT_CONFLICT",
-  "forks it under an id that somebody else has": "CHAT_NOT_OWNED",
+  "forks it under an id that another user has": "CHAT_NOT_OWNED",
   "changes a message of a stale copy": "CHAT_CONFLICT",
-  "saves what follows a message of a stale copy": "CHAT_CONFLICT",
+  "saves the messages after a message from a stale copy": "CHAT_CONFLICT",
 };
 /** Steps whose statements find nothing, whoever sends them. */
-const findsNothing = ["saves what is no longer there", "is refused for a stranger", "reads nothing"];
+const findsNothing = ["saves a chat that is gone", "is refused for a stranger", "reads a missing chat"];
 
 /** The statement takes only what is this user's: it compares with the user's id, or creates a chat under it where there is none. */
 const comparesOwner = ({ text, values }: Statement, userId: string) =>
@@ -199,7 +200,7 @@ const comparesOwner = ({ text, values }: Statement, userId: string) =>
 /** From here on, until the transaction ends, nobody else changes that chat or makes one under its id. */
 const locksChat = ({ text }: Statement) => /^(insert into|update) "chat_store"\."chats" | for update$/.test(text);
 
-describe.each(modes)("every statement, $mode", ({ storeOn }) => {
+describe.each(modes)("the statements of the store, $mode", ({ storeOn }) => {
   let database: CapturedDatabase;
   beforeAll(async () => {
     database = await openCaptured();
@@ -220,7 +221,7 @@ describe.each(modes)("every statement, $mode", ({ storeOn }) => {
   };
   beforeEach(reset);
 
-  test("the steps call every method", async () => {
+  test("the steps together call every method", async () => {
     const called = new Set<string>();
     for (const step of Object.values(steps)) {
       const { db } = database;
@@ -233,7 +234,7 @@ describe.each(modes)("every statement, $mode", ({ storeOn }) => {
   });
 
   test.each(Object.entries(steps))(
-    "%s: asks in one user's name, and under another it is nothing",
+    "a store that %s names the user in its statements, and they find nothing for another user",
     async (name, step) => {
       const userId = name.includes("stranger") ? stranger : owner;
       const { statements, outcome } = await database.capture(() =>

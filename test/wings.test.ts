@@ -29,11 +29,11 @@ const importsOf = (file: string) =>
     normalize(join(file, "..", path ?? "")),
   );
 
-test("every file has its floor", () => {
+test("every file in src belongs to a floor", () => {
   expect(source.filter((file) => floorOf(file) === -1)).toEqual([]);
 });
 
-test("no wing reaches up, and no two wings of one floor reach into each other", () => {
+test("no file imports from a floor above it or from another wing of its floor", () => {
   const imports = source.flatMap((from) => importsOf(from).map((to) => ({ from, to })));
   expect(imports.length).toBeGreaterThan(source.length);
   const wrong = imports.filter(({ from, to }) => wingOf(from) !== wingOf(to) && floorOf(from) >= floorOf(to));

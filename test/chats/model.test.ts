@@ -202,7 +202,7 @@ const sequence = fc.array(fc.oneof(...steps.map((arbitrary, index) => ({ arbitra
 
 seeded();
 
-describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
+describe.each(inModes(databases))("a chat store on $name, $mode", ({ open, storeOn }) => {
   let database: TestDatabase;
   beforeAll(async () => {
     database = await open();
@@ -252,7 +252,7 @@ describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
     }
   }
 
-  test("any sequence of calls leaves what the model says, and gives it", async () => {
+  test("every call of a random sequence returns and stores the same as the model", async () => {
     const store = storeOn(database.db);
     const compare = fc.asyncProperty(sequence, async (steps) => {
       await database.query("delete from chat_store.chats");

@@ -46,10 +46,10 @@ async function start(version: number) {
   await pool.query(distributionScript("chat_store"));
 }
 
-describe.runIf(isCitus)("on Citus", () => {
+describe.runIf(isCitus)("a store on Citus", () => {
   beforeEach(() => start(migrations.length));
 
-  test("what `sql --citus` prints distributes all tables by chat, and once", async () => {
+  test("the statements of `sql --citus` distribute all tables by chat, and change nothing when run again", async () => {
     const [first, ...others] = await distributed();
     expect([first, ...others]).toMatchObject(
       tables.map((table) => ({ name: `chat_store.${table}`, column: table === "chats" ? "id" : "chat_id" })),
@@ -60,7 +60,7 @@ describe.runIf(isCitus)("on Citus", () => {
     expect(await diagnose(db, "chat_store")).toEqual({ differences: [], additions: [], ledger: true });
   });
 
-  test("so it does with what is stored already", async () => {
+  test("the statements of `sql --citus` distribute the stored chats, too", async () => {
     await query("drop schema chat_store cascade");
     await migrate(db);
     const ids = { userId: "u", chatId: "c" };
@@ -72,7 +72,7 @@ describe.runIf(isCitus)("on Citus", () => {
     expect(await query("select from chat_store.messages")).toEqual([]);
   });
 
-  test("doctor says which table is a local one, or apart from the chats", async () => {
+  test("doctor names a table that is local or apart from the chats", async () => {
     await query("drop table chat_store.turn_chunks");
     const [create, ...references] = migrations[0]?.statements.filter((text) => text.includes('"turn_chunks"')) ?? [];
     await query(create ?? "");
@@ -89,7 +89,7 @@ describe.runIf(isCitus)("on Citus", () => {
     expect(await local()).toEqual([]);
   });
 
-  test("migrate takes distributed tables from 0.1.0 to the newest, on all shards, with what is stored", async () => {
+  test("migrate takes distributed tables from 0.1.0 to the newest version on all shards, and keeps the chats", async () => {
     await start(1);
     await query(
       "insert into chat_store.chats (id, user_id, title) select 'c' || n, 'u', 'Tides' from generate_series(1, 100) n",
@@ -123,7 +123,7 @@ describe.runIf(isCitus)("on Citus", () => {
     expect(await local()).toEqual([]);
   });
 
-  test("a store that is not said to be portable finds out with its first save, once, and loses nothing", async () => {
+  test("a store without `portable: true` falls back at its first save, once, and loses nothing", async () => {
     const asked: string[] = [];
     const watched = drizzle({ client: pool, logger: { logQuery: (text) => asked.push(text) } });
     const ids = { userId: "u", chatId: "c" };
@@ -135,12 +135,12 @@ describe.runIf(isCitus)("on Citus", () => {
     expect((await createChatStore(watched).getChat(ids))?.messages).toEqual(conversation(4));
   });
 
-  test("the policies for row-level security are refused, all of them", async () => {
+  test("Citus refuses the policies for row-level security, all of them", async () => {
     await withClient(url, (client) => expect(client.query(policyScript("chat_store"))).rejects.toThrow());
     expect(await query("select from pg_policies where schemaname = 'chat_store'")).toEqual([]);
   });
 
-  test("in a transaction of the caller's, which is lost then, the error says what to do", async () => {
+  test("the error in a transaction of the caller, which is lost, asks for `portable: true`", async () => {
     const ids = { userId: "u", chatId: "c" };
     const save = db.transaction((tx) => createChatStore(tx).upsertChat({ ...ids, messages: conversation(3) }));
     await expect(save).rejects.toThrow("portable: true");
@@ -149,7 +149,7 @@ describe.runIf(isCitus)("on Citus", () => {
     expect(await createChatStore(db).getChat(ids)).toMatchObject({ version: 1, messages: [] });
   });
 
-  test("what names a chat asks one shard, and what a user has is asked of all", async () => {
+  test("each method asks as many shards as docs/scaling.md says", async () => {
     const asked: { text: string; values: unknown[] }[] = [];
     const logger = { logQuery: (text: string, values: unknown[]) => asked.push({ text, values }) };
     const store = createChatStore(drizzle({ client: pool, logger }), { portable: true });
@@ -192,7 +192,7 @@ describe.runIf(isCitus)("on Citus", () => {
     expect(readFileSync("docs/scaling.md", "utf8")).toContain(rows.join("\n"));
   });
 
-  test("a worker crashes under load: what was acknowledged is there, nothing is torn, and all goes on", async () => {
+  test("every acknowledged save survives crashes of workers under load, no chat is torn, and saves go on", async () => {
     const store = createChatStore(db, { portable: true });
     const acknowledged = new Map<string, number>();
     let stop = false;
@@ -235,7 +235,7 @@ describe.runIf(isCitus)("on Citus", () => {
   });
 });
 
-test("on Postgres without the extension, nothing of it is asked for", async () => {
+test("migrate and doctor work on Postgres without the Citus extension", async () => {
   await query("drop schema if exists elsewhere cascade");
   onTestFinished(async () => void (await query("drop schema elsewhere cascade")));
   await migrate(db, { schema: "elsewhere" });

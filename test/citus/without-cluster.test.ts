@@ -1,3 +1,3 @@
 import { test } from "vitest";
 
-test.skip("everything on Citus, for want of a CITUS_URL");
+test.skip("the tests on Citus need a CITUS_URL");

@@ -49,8 +49,8 @@ const folderWith = async (driver: string) => {
   return folder;
 };
 
-describe.each(["pg", "postgres"])("with the driver %s", (driver) => {
-  test("a database's life: pending, migrated, current, damaged", async () => {
+describe.each(["pg", "postgres"])("the command line with the driver %s", (driver) => {
+  test("status, migrate and doctor report a database that is pending, migrated, current and damaged", async () => {
     const { url: databaseUrl, query } = await openDatabase();
     const folder = await folderWith(driver);
     const here = (...args: string[]) => run(args, { databaseUrl, folder });
@@ -97,7 +97,7 @@ missing     index chats.chats_user_idx
     await expect.poll(() => query(connections)).toEqual([{ count: 1 }]);
   });
 
-  test("the same as JSON, one document each", async () => {
+  test("status, migrate and doctor each print one JSON document with --json", async () => {
     const { url, query } = await openDatabase();
     const folder = await folderWith(driver);
     const here = async (...args: string[]) => {
@@ -163,7 +163,7 @@ missing     index chats.chats_user_idx
     });
   });
 
-  test("takes a URL with blanks around it, in capitals, and with a password that is percent-encoded", async () => {
+  test("the command line takes a URL with blanks around it, in capitals, and with a percent-encoded password", async () => {
     const { url, query } = await openDatabase();
     const folder = await folderWith(driver);
     const role = `special_${driver}`;
@@ -180,7 +180,7 @@ missing     index chats.chats_user_idx
     }
   });
 
-  test("says why it could not connect, and repeats nothing of the URL", async () => {
+  test("the command line gives the reason for a failed connection, and repeats nothing of the URL", async () => {
     const { url, query } = await openDatabase();
     const folder = await folderWith(driver);
     const failing = async (edit: (url: URL) => void) => {
@@ -232,7 +232,7 @@ missing     index chats.chats_user_idx
 });
 
 describe("migrate", () => {
-  test("from two terminals at once: one applies, the other finds it done", async () => {
+  test("one of two migrate commands at once applies the migrations, and the other finds them applied", async () => {
     const { url: databaseUrl } = await openDatabase();
     const answers = await Promise.all([run(["migrate"], { databaseUrl }), run(["migrate"], { databaseUrl })]);
     expect(answers.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
@@ -242,7 +242,7 @@ describe("migrate", () => {
     ]);
   });
 
-  test("that the database refuses says what it says", async () => {
+  test("migrate prints the error of Postgres when the database refuses a migration", async () => {
     const { url: databaseUrl, query } = await openDatabase();
     await query("create schema chat_store; create table chat_store.messages (of_somebody_else text)");
     expect(await run(["migrate"], { databaseUrl })).toEqual({
@@ -257,7 +257,7 @@ describe("migrate", () => {
 });
 
 describe("sql", () => {
-  test.each(["chat_store", `it's a "schema"`])("prints what brings schema %s where migrate would", async (schema) => {
+  test.each(["chat_store", `it's a "schema"`])("sql prints the statements of migrate for schema %s", async (schema) => {
     const { url: databaseUrl, query } = await openDatabase();
     const { exitCode, stdout, stderr } = await run(["sql", "--schema", schema]);
     expect([exitCode, stderr]).toEqual([0, ""]);
@@ -272,14 +272,14 @@ describe("sql", () => {
     expect(await there("doctor")).toMatchObject({ exitCode: 0 });
   });
 
-  test("runs also where the schema is there already", async () => {
+  test("the printed statements also run where the schema exists already", async () => {
     const { url: databaseUrl, query } = await openDatabase();
     await query("create schema chat_store");
     await query((await run(["sql"])).stdout);
     expect(await run(["doctor"], { databaseUrl })).toMatchObject({ exitCode: 0 });
   });
 
-  test("waits for a migrate that is under way", async () => {
+  test("the printed statements wait for a migrate that is under way", async () => {
     const { url: databaseUrl, query } = await openDatabase();
     const other = new pg.Client(databaseUrl);
     await other.connect();
@@ -298,7 +298,7 @@ describe("sql", () => {
     expect(await run(["doctor"], { databaseUrl })).toMatchObject({ exitCode: 0 });
   });
 
-  test("from version 1 on prints what has been added since", async () => {
+  test("sql --from 1 prints only the later migrations", async () => {
     const { url: databaseUrl, query } = await openDatabase();
     const { stdout, exitCode } = await run(["sql", "--from", "1"]);
     expect(exitCode).toBe(0);
@@ -312,7 +312,7 @@ describe("sql", () => {
     });
   });
 
-  test("from the newest version on is nothing", async () => {
+  test("sql prints no statements from the newest version on, and one document with --json", async () => {
     const { stdout, exitCode } = await run(["sql", "--from", "3"]);
     expect([stdout, exitCode]).toEqual(["-- Nothing to do: version 3 is the newest.", 0]);
     const { stdout: json } = await run(["sql", "--json"]);
@@ -321,7 +321,7 @@ describe("sql", () => {
 });
 
 describe("status", () => {
-  test("of tables that a newer package has migrated says whether this one works on them", async () => {
+  test("status says whether this package works on tables that a newer one has migrated", async () => {
     const { url: databaseUrl, query } = await openDatabase();
     await run(["migrate"], { databaseUrl });
     await query("insert into chat_store.migrations values (4, '0003_added', false)");
@@ -355,7 +355,7 @@ Schema "chat_store" is at version 5, newer than version 3, the last one that thi
     });
   });
 
-  test("of tables that migrate has not made leaves them to whoever did", async () => {
+  test("status accepts tables without a ledger, which the application's own migrations have made", async () => {
     const { url: databaseUrl, query } = await openDatabase();
     await run(["migrate"], { databaseUrl });
     await query("drop table chat_store.migrations");
@@ -368,7 +368,7 @@ Schema "chat_store" is at version 5, newer than version 3, the last one that thi
     });
   });
 });
-test("sql --citus distributes every table by chat, and none twice", async () => {
+test("sql --citus prints statements that distribute every table by chat, and none twice", async () => {
   const { exitCode, stdout } = await run(["sql", "--citus", "--schema", "it's ours"]);
   expect(exitCode).toBe(0);
   const statements = stdout.split("\n").filter((line) => /^(begin|select|commit)/.test(line));
@@ -440,7 +440,7 @@ describe("a mistake on the command line", () => {
       "The database's URL names several hosts. Expected one: that of the primary.",
     ]),
   ];
-  test.each(mistakes)("%j is a sentence, and where to find help", async (args, sentence) => {
+  test.each(mistakes)("the command line answers %j with a sentence and a pointer to --help", async (args, sentence) => {
     const help = "For help: npx drizzle-chat-store --help";
     expect(await run(args)).toEqual({ exitCode: 2, stdout: "", stderr: `${sentence}\n${help}` });
     const { exitCode, stdout, stderr } = await run(["--json", ...args]);
@@ -452,7 +452,7 @@ describe("a mistake on the command line", () => {
   });
 });
 
-test("--help wins over whatever else is there, and fits a terminal", async () => {
+test("--help wins over other arguments, and its text fits a terminal", async () => {
   const { exitCode, stdout, stderr } = await run(["status", "--help"]);
   expect([exitCode, stderr]).toEqual([0, ""]);
   for (const word of [

@@ -35,7 +35,7 @@ async function purge(databaseUrl: string, ...args: string[]) {
 }
 
 test.each(["chat_store", `it's a "schema"`])(
-  "deletes in schema %s what nobody has been active in for so long, whosever it is, and nothing else",
+  "purge deletes the inactive chats of every user in schema %s, and nothing else",
   async (schema) => {
     const { url, pool, store, quoted } = await openDatabase(schema);
     const ages = { young: 0, "just young enough": 364.9, "too old": 365.1, ancient: 4_000 };
@@ -63,7 +63,7 @@ test.each(["chat_store", `it's a "schema"`])(
   },
 );
 
-test("says in a sentence what it has done", async () => {
+test("purge reports its deletions in a sentence", async () => {
   const { url, pool, store } = await openDatabase();
   await store.upsertChat({ userId: "u", chatId: "c", messages: [] });
   await pool.query("update chat_store.chats set updated_at = '2000-01-01'");
@@ -77,7 +77,7 @@ test("says in a sentence what it has done", async () => {
   ]);
 });
 
-test("goes through as many chats as there are, and leaves for another time what somebody is just using", async () => {
+test("purge deletes thousands of chats, and leaves chats that another transaction has locked to a later run", async () => {
   const { url, pool } = await openDatabase();
   await pool.query(
     `insert into chat_store.chats (id, user_id, title, updated_at)
@@ -104,7 +104,7 @@ test("goes through as many chats as there are, and leaves for another time what 
   expect(rows).toEqual([{ count: 2_334 }]);
 });
 
-test("removes what ended turns have left, and keeps what may still become an answer", async () => {
+test("purge removes the remains of ended turns, and keeps a recording that may still become an answer", async () => {
   const { url, pool, store } = await openDatabase();
   const recorded = async (chatId: string) => {
     const turn = await store.startTurn({ userId: "u", chatId, message: say("user", "Why?") });
@@ -136,7 +136,7 @@ test("removes what ended turns have left, and keeps what may still become an ans
   expect(chat?.messages.at(-1)).toMatchObject({ role: "assistant", parts: [{ text: "Because" }] });
 });
 
-test("says so where row-level security would hide all chats from it", async () => {
+test("purge fails with a reason where row-level security hides all chats from it", async () => {
   const { url, pool, store } = await openDatabase();
   await store.upsertChat({ userId: "u", chatId: "c", messages: [] });
   const role = `purger_${process.pid}`;

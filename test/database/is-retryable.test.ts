@@ -444,19 +444,19 @@ const final: Failure[] = [
 ];
 
 describe("isRetryable", () => {
-  test.each(retryable)("says yes to: $name", async ({ provoke, gives }) => {
+  test.each(retryable)("isRetryable is true for this failure: $name", async ({ provoke, gives }) => {
     const error = await errorOf(provoke());
     expect(signaturesOf(error)).toContainEqual(expect.stringMatching(gives));
     expect(isRetryable(error)).toBe(true);
   });
 
-  test.each(final)("says no to: $name", async ({ provoke, gives }) => {
+  test.each(final)("isRetryable is false for this failure: $name", async ({ provoke, gives }) => {
     const error = await errorOf(provoke());
     expect(signaturesOf(error)).toContainEqual(expect.stringMatching(gives));
     expect(isRetryable(error)).toBe(false);
   });
 
-  test("looks through the store's error and Drizzle's", async () => {
+  test("isRetryable looks through the store's error and Drizzle's", async () => {
     const error = await errorOf(save(drizzlePg(openPool({ options: "-c default_transaction_read_only=on" }))));
     if (!ChatStoreError.isInstance(error)) throw error;
     expect(error.originalCause).toBeInstanceOf(DrizzleQueryError);
@@ -467,7 +467,7 @@ describe("isRetryable", () => {
     expect(isRetryable(new Error("the application's own words", { cause: error }))).toBe(true);
   });
 
-  test("looks into the error of a host of which no address answers", async () => {
+  test("isRetryable looks into the error of a host whose addresses all refuse", async () => {
     const port = Number(new URL(await silentServer({ listening: false })).port);
     const addresses = ["127.0.0.1", "127.0.0.2"].map((address) => ({ address, family: 4 }));
     const error = await errorOf(
@@ -482,20 +482,20 @@ describe("isRetryable", () => {
     expect(isRetryable(new AggregateError((error as AggregateError).errors))).toBe(true);
   });
 
-  test("looks into the error of a request, as Neon's driver over HTTP wraps it", async () => {
+  test("isRetryable looks into the error of a request, as Neon's driver over HTTP wraps it", async () => {
     const to = (await silentServer({ listening: false })).replace(/.*@/, "http://");
     const sourceError = await errorOf(fetch(to));
     const error = Object.assign(new Error(`Error connecting to database: ${sourceError}`), { sourceError });
     expect(isRetryable(error)).toBe(true);
   });
 
-  test("does not take the cause of invalid input, which is the caller's, for the database's", () => {
+  test("isRetryable ignores the cause of invalid input, which comes from the caller", () => {
     const cause = Object.assign(new Error("thrown by a getter"), { code: "ECONNRESET" });
     expect(isRetryable(cause)).toBe(true);
     expect(isRetryable(new InvalidChatError([{ path: [], message: "reading it threw" }], { cause }))).toBe(false);
   });
 
-  test("ends with causes that form a circle", () => {
+  test("isRetryable comes to an end on causes that form a circle", () => {
     const [one, other] = [new Error("one"), new Error("other")];
     one.cause = other;
     other.cause = one;
@@ -505,14 +505,14 @@ describe("isRetryable", () => {
   });
 
   test.each([undefined, null, "ECONNRESET", 40001, {}, new Error("ECONNRESET"), { code: 40001 }, { message: 1 }])(
-    "is false for anything else: %s",
+    "isRetryable is false for other values: %s",
     (other) => {
       expect(isRetryable(other)).toBe(false);
     },
   );
 });
 
-test("a code of the operating system is not taken for a SQLSTATE, though EPIPE looks like one", () => {
+test("sqlStateOf ignores codes of the operating system, even EPIPE, which looks like a SQLSTATE", () => {
   expect(["EPIPE", "40001", "42P01", "XX000"].map((code) => sqlStateOf({ code }))).toEqual([
     undefined,
     "40001",

@@ -10,7 +10,7 @@ import { openUnderPolicies } from "../support/row-level-security.ts";
 
 const options = { rowLevelSecurity: true };
 
-test("with the policies of version 0.1 all works but claimChats, which says what to do and changes nothing", async () => {
+test("every method works with the policies of version 0.1 but claimChats, which asks for new policies and changes nothing", async () => {
   const { folder, remove } = await unpackRelease("0.1.0");
   onTestFinished(remove);
   const { stdout: policies } = await run(process.execPath, [join(folder, "dist", "cli.js"), "sql", "--rls"]);
@@ -44,7 +44,7 @@ test("with the policies of version 0.1 all works but claimChats, which says what
   expect(await store.deleteAllChats({ userId: "u" })).toBe(1);
 });
 
-test("in a transaction of the application's, each call puts back whose it is", async () => {
+test("each call in a transaction of the application puts back the application's user id", async () => {
   const database = await openUnderPolicies(nodePostgres);
   onTestFinished(database.close);
   const settings = sql`select current_setting('chat_store.user_id', true) "user", current_setting('chat_store.claimed_from', true) claimed`;

@@ -91,7 +91,7 @@ function verbsOf(store: ChatStore, ids: { userId: string; chatId: string }) {
   return Object.entries(verbs);
 }
 
-describe.each(inModes(pools))("$name, $mode", ({ connect, storeOn }) => {
+describe.each(inModes(pools))("the pool of a store on $name, $mode", ({ connect, storeOn }) => {
   const newIds = () => ({ userId: randomUUID(), chatId: randomUUID() });
 
   /** A store on a database of its own, with a pool of ten. */
@@ -110,7 +110,7 @@ describe.each(inModes(pools))("$name, $mode", ({ connect, storeOn }) => {
     };
   }
 
-  test("No verb needs a second connection, and neither does migrate", async () => {
+  test("no method needs a second connection, and neither does migrate", async () => {
     const { db, store, connections } = await openPool();
     const needed: Record<string, number> = { migrate: await connections() };
     for (const [verb, ask] of verbsOf(store, newIds())) {
@@ -130,14 +130,14 @@ describe.each(inModes(pools))("$name, $mode", ({ connect, storeOn }) => {
     expect(Object.keys(needed).length).toBeGreaterThan(30);
   });
 
-  test("A turn that is recorded needs a second connection at most for its reader", async () => {
+  test("a recorded turn needs a second connection at most for its reader", async () => {
     const { store, connections } = await openPool();
     for (const [verb, ask] of verbsOf(store, newIds())) if (verb === recorded) await ask();
     expect([1, 2]).toContain(await connections());
   });
 
   test.each(["read committed", "repeatable read"])(
-    "A save that another writer overtakes needs no second connection, %s",
+    "a save that another writer overtakes needs no second connection, %s",
     async (isolation) => {
       const { db, store, query, connections, waiting } = await openPool();
       const ids = newIds();
@@ -156,7 +156,7 @@ describe.each(inModes(pools))("$name, $mode", ({ connect, storeOn }) => {
     },
   );
 
-  test("Five callers at once get through a pool of one connection, each with every verb", async () => {
+  test("five callers at once get through a pool of one connection, each with every method", async () => {
     const database = await openWith((url) => connect(url, 1));
     await migrate(database.db);
     const store = storeOn(database.db);

@@ -60,7 +60,7 @@ describe("prepared statements", () => {
     (await pool.query<{ name: string; statement: string }>("select name, statement from pg_prepared_statements")).rows;
 
   test.each([{}, { portable: true }, { rowLevelSecurity: true }])(
-    "are all statements of the store, with the options %j",
+    "the store prepares all its statements with the options %j",
     async (options) => {
       await callEverything(createChatStore(db(), { ...options, prepare: true }));
       const statements = await prepared();
@@ -73,7 +73,7 @@ describe("prepared statements", () => {
     },
   );
 
-  test("are none without the option, which two stores on one database do not share", async () => {
+  test("a store without the option prepares nothing, also beside a store with it", async () => {
     const database = db();
     await createChatStore(database, { prepare: true }).getChat(ids);
     await callEverything(createChatStore(database));
@@ -81,7 +81,7 @@ describe("prepared statements", () => {
     expect(await prepared()).toHaveLength(1);
   });
 
-  test("are prepared once, however many stores are made on a database", async () => {
+  test("several stores on one database prepare a statement once", async () => {
     const database = db();
     await createChatStore(database, { prepare: true }).getChat(ids);
     await createChatStore(database, { prepare: true }).getChat({ ...ids, chatId: "another" });
@@ -89,7 +89,7 @@ describe("prepared statements", () => {
     expect(await prepared()).toHaveLength(1);
   });
 
-  test("of two schemas never meet on a connection", async () => {
+  test("two schemas have prepared statements of their own on one connection", async () => {
     await migrate(db(), { schema: "other" });
     for (const schema of ["chat_store", "other"]) {
       const store = createChatStore(db(), { prepare: true, schema });
@@ -99,7 +99,7 @@ describe("prepared statements", () => {
     }
   });
 
-  test("stay few, whatever number of messages is saved", async () => {
+  test("the number of prepared statements stays small for any number of messages", async () => {
     const store = createChatStore(db(), { prepare: true });
     for (let length = 0; length < 100; length++) {
       await store.upsertChat({ ...ids, messages: conversation(length, 40) });
@@ -109,7 +109,7 @@ describe("prepared statements", () => {
     expect((await prepared()).length).toBeLessThan(40);
   });
 
-  test("in a transaction of the application's end with it", async () => {
+  test("the store prepares its statements in a transaction of the application, and a rollback undoes the save", async () => {
     const work = db().transaction(async (tx) => {
       const store = createChatStore(tx, { prepare: true });
       await store.upsertChat({ ...ids, messages: conversation(2) });
@@ -121,13 +121,13 @@ describe("prepared statements", () => {
     expect((await prepared()).length).toBeGreaterThan(1);
   });
 
-  test("read from the primary, not from its replicas", async () => {
+  test("prepared statements read from the primary, not from its replicas", async () => {
     const replica = drizzle(new pg.Pool({ connectionString: "postgres://nobody@127.0.0.1:1/none" }));
     await callEverything(createChatStore(withReplicas(db(), [replica]), { prepare: true }));
     expect((await prepared()).length).toBeGreaterThan(20);
   });
 
-  test("are never answered from a cache that the application has told Drizzle of", async () => {
+  test("prepared statements bypass Drizzle's cache", async () => {
     class Everything extends Cache {
       readonly kept = new Map<string, unknown[]>();
       strategy = () => "all" as const;
@@ -147,7 +147,7 @@ describe("prepared statements", () => {
     expect(cache.kept.size).toBe(1);
   });
 
-  test("survive what happens to the tables", async () => {
+  test("prepared statements survive changes of the tables", async () => {
     const store = createChatStore(db(), { prepare: true });
     const changes = [
       "alter table chat_store.chats add column note text not null default 'none', add column kind json",
@@ -179,7 +179,7 @@ describe("prepared statements", () => {
     }
   });
 
-  test("that a connection has lost are said to be lost, and nothing is changed", async () => {
+  test("the store reports prepared statements that a connection has lost, and changes nothing", async () => {
     const store = createChatStore(db(), { prepare: true });
     await store.upsertChat({ ...ids, messages: conversation(2, 2_000) });
     await store.upsertChat({ ...ids, messages: conversation(3, 2_000) });

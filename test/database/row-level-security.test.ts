@@ -6,7 +6,7 @@ import { conversation, say } from "../support/conversations.ts";
 import type { TestDatabase } from "../support/databases.ts";
 import { underRowLevelSecurity } from "../support/row-level-security.ts";
 
-describe.each(underRowLevelSecurity)("$mode, on $name", ({ open, storeOn }) => {
+describe.each(underRowLevelSecurity)("a store $mode, on $name", ({ open, storeOn }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -22,7 +22,7 @@ describe.each(underRowLevelSecurity)("$mode, on $name", ({ open, storeOn }) => {
       "select *, c.xmin::text, m.xmin::text from chat_store.chats c left join chat_store.messages m on chat_id = c.id",
     );
 
-  test("a turn goes through, from the question to the answer", async () => {
+  test("a turn stores its question and its answer", async () => {
     const ids = newIds();
     await store.upsertChat({ ...ids, messages: conversation(4, 2_000) });
     const turn = await store.startTurn({ ...ids, message: say("user", "And then?") });
@@ -31,7 +31,7 @@ describe.each(underRowLevelSecurity)("$mode, on $name", ({ open, storeOn }) => {
     expect(await store.getChats(ids)).toMatchObject([{ id: ids.chatId, version: 3 }]);
   });
 
-  test("a stranger is refused as without it, and changes nothing", async () => {
+  test("the store refuses a stranger as it does without policies, and changes nothing", async () => {
     const ids = newIds();
     await store.upsertChat({ ...ids, messages: conversation(4, 2_000) });
     const before = await everything();
@@ -47,7 +47,7 @@ describe.each(underRowLevelSecurity)("$mode, on $name", ({ open, storeOn }) => {
     expect(await everything()).toEqual(before);
   });
 
-  test("the refusal leaves a transaction of the caller usable", async () => {
+  test("a refusal leaves a transaction of the caller usable", async () => {
     const [ids, mine] = [newIds(), newIds()];
     await store.upsertChat({ ...ids, messages: conversation(2) });
     await database.db.transaction(async (tx) => {
@@ -60,7 +60,7 @@ describe.each(underRowLevelSecurity)("$mode, on $name", ({ open, storeOn }) => {
     expect((await store.getChat(mine))?.messages).toEqual(conversation(1));
   });
 
-  test("a statement of the application that forgets the owner reads and changes that user's chats only", async () => {
+  test("a statement of the application without a condition on the owner reaches only that user's chats", async () => {
     const [mine, theirs] = [newIds(), newIds()];
     for (const ids of [mine, theirs]) await store.upsertChat({ ...ids, messages: conversation(3) });
     const run = (text: string) => database.db.execute(text);
@@ -96,7 +96,7 @@ describe.each(underRowLevelSecurity)("$mode, on $name", ({ open, storeOn }) => {
     ["update", "chats", (ids) => store.upsertChat({ ...ids, messages: conversation(3) })],
     ["insert", "messages", (ids) => store.upsertChat({ ...ids, messages: conversation(4) })],
     ["insert", "turns", (ids) => store.startTurn({ ...ids, message: say("user", "Why?") })],
-  ])("a missing grant to %s %s is not taken for somebody else's chat", async (privilege, table, attempt) => {
+  ])("the store reports a missing grant to %s %s as a failed query", async (privilege, table, attempt) => {
     const ids = newIds();
     await store.upsertChat({ ...ids, messages: conversation(2) });
     const before = await everything();
@@ -117,7 +117,7 @@ describe.each(underRowLevelSecurity)("$mode, on $name", ({ open, storeOn }) => {
     await attempt(ids);
   });
 
-  test("a store that was not told sees nothing and saves nothing", async () => {
+  test("a store without the option reads nothing and saves nothing", async () => {
     const ids = newIds();
     await store.upsertChat({ ...ids, messages: conversation(1) });
     const untold = createChatStore(database.db);

@@ -62,13 +62,13 @@ const changes: Record<string, (store: ChatStore, ids: Ids) => Promise<unknown>> 
   appending: (store, ids) => store.upsertChat({ ...ids, messages: [...stored, say("user", "More", "m4")] }),
   "saving another end": (store, ids) => store.upsertChat({ ...ids, messages: stored.slice(0, 3) }),
   "saving another middle": (store, ids) => store.upsertChat({ ...ids, messages: stored.toSpliced(1, 1) }),
-  "saving what follows": (store, ids) => store.upsertChat({ ...ids, after: "m1", messages: [] }),
+  "saving the messages after a message": (store, ids) => store.upsertChat({ ...ids, after: "m1", messages: [] }),
   renaming: (store, ids) => store.updateChat({ ...ids, title: "Renamed" }),
   "changing a message": (store, ids) => store.updateMessage({ ...ids, message: say("user", "Changed", "m2") }),
   "deleting a message": (store, ids) => store.deleteMessage({ ...ids, messageId: "m1" }),
   "forking it": (store, ids) => store.forkChat({ ...ids, newChatId: `${ids.chatId}, fork` }),
   "claiming it": (store, { userId }) => store.claimChats({ fromUserId: userId, userId: `heir of ${userId}` }),
-  "deleting all": (store, { userId }) => store.deleteAllChats({ userId }),
+  "deleting all chats": (store, { userId }) => store.deleteAllChats({ userId }),
 };
 
 /** They go on after the call, and so take no transaction of the caller's. */
@@ -77,8 +77,8 @@ const turns: typeof changes = {
   "a turn in a new chat": (store, ids) => answer(store, { ...ids, chatId: `${ids.chatId}, new` }),
 };
 
-describe.each(Object.entries({ ...changes, ...turns }))("%s", (_, change) => {
-  test("is refused once, done all the same, and then done so at once", async () => {
+describe.each(Object.entries({ ...changes, ...turns }))("%s, where Postgres refuses the statement", (_, change) => {
+  test("the store falls back after one refusal, and uses the fallback at once the next time", async () => {
     const [ids, others] = [await newChat(), await newChat()];
     const db = refusing(database.db);
     await change(createChatStore(db), ids);
@@ -93,8 +93,8 @@ describe.each(Object.entries({ ...changes, ...turns }))("%s", (_, change) => {
   });
 });
 
-describe.each(Object.entries(changes))("%s", (_, change) => {
-  test("says what to do in a transaction of the caller's, and nothing has happened", async () => {
+describe.each(Object.entries(changes))("%s in a transaction, where Postgres refuses the statement", (_, change) => {
+  test("the error asks for `portable: true`, and nothing is changed", async () => {
     const ids = await newChat();
     const before = await messagesIn(ids);
     const lost = refusing(database.db).transaction((tx) => change(createChatStore(tx as ChatDatabase), ids));
@@ -107,7 +107,7 @@ describe.each(Object.entries(changes))("%s", (_, change) => {
   });
 });
 
-test("who loses a deadlock over many chats tries again, and counts each of them once", async () => {
+test("claimChats and deleteAllChats retry after a deadlock, and count each chat once", async () => {
   const [ids, others] = [await newChat(), await newChat()];
   const losing = () => {
     let isLost = false;

@@ -20,7 +20,7 @@ const open = async (driver: Driver, options?: { empty: boolean }) => {
 };
 
 describe.each(databasesWithoutTransactions)("$name, which has no transactions", (driver) => {
-  test("refuses to migrate, and leaves nothing behind", async () => {
+  test("migrate fails without transactions, and leaves nothing behind", async () => {
     const { db, query } = await open(driver, { empty: true });
     await expect(migrate(db)).rejects.toMatchObject({
       code: "MIGRATION_FAILED",
@@ -30,7 +30,7 @@ describe.each(databasesWithoutTransactions)("$name, which has no transactions", 
     expect(await query("select from pg_namespace where nspname = 'chat_store'")).toEqual([]);
   });
 
-  test("refuses portable saves, and stores nothing", async () => {
+  test("a portable save fails without transactions, and stores nothing", async () => {
     const { db, migrator } = await open(driver);
     await migrate(migrator);
     const save = createChatStore(db, { portable: true }).upsertChat({
@@ -46,9 +46,9 @@ describe.each(databasesWithoutTransactions)("$name, which has no transactions", 
   });
 });
 
-describe.each(databasesWithoutTransactions)("$name, where nothing can be sent in pieces", (driver) => {
+describe.each(databasesWithoutTransactions)("$name, where every save is one statement", (driver) => {
   // A statement has 65,535 parameters at most, which is what 10,923 messages of six columns would take.
-  test.each([10_922, 10_923, 22_000])("saves, edits and turns around %i messages", async (length) => {
+  test.each([10_922, 10_923, 22_000])("upsertChat saves, edits and reverses %i messages", async (length) => {
     const { db, migrator } = await open(driver);
     await migrate(migrator);
     const store = createChatStore(db);
@@ -61,7 +61,7 @@ describe.each(databasesWithoutTransactions)("$name, where nothing can be sent in
 });
 
 describe("PgBouncer", () => {
-  test("is the version that docs/compatibility.md speaks of", async () => {
+  test("PgBouncer has the version that docs/compatibility.md names", async () => {
     const bouncer = await startPgBouncer("postgres://127.0.0.1");
     onTestFinished(bouncer.stop);
     expect(bouncer.version).toBe(pgBouncerVersion);
@@ -69,7 +69,7 @@ describe("PgBouncer", () => {
 
   // Its `commit` is a named statement, which is not there on another server connection. Postgres aborts the transaction,
   // postgres.js prepares the statement again, and commits what is to be rolled back by then: without an error.
-  test("loses transactions of postgres.js, unless that is told `prepare: false`", async () => {
+  test("PgBouncer loses transactions of postgres.js without `prepare: false`", async () => {
     const { db, query } = await open(postgresJsThroughPgBouncer);
     await query("create table saved (id int)");
     const insert = (id: number) => db.transaction((tx) => tx.execute(sql`insert into saved values (${id}::int)`));
@@ -81,7 +81,7 @@ describe("PgBouncer", () => {
   });
 
   test.each(["options=-c%20statement_timeout=1000", "statement_timeout=1000"])(
-    "refuses connections of node-postgres with %s",
+    "PgBouncer refuses connections of node-postgres with %s",
     async (setting) => {
       const { url, drop } = await createDatabase();
       onTestFinished(drop);

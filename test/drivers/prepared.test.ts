@@ -26,7 +26,7 @@ const direct = [...databases, ...databasesWithoutTransactions].filter(({ name })
 describe.each([...direct, ...(isKept ? [preparingThroughPgBouncer] : [])])(
   "prepared statements, with $name",
   (driver) => {
-    test("come to the same", async () => {
+    test("a store with prepared statements saves and returns the same chats", async () => {
       const { store } = await open(driver);
       for (let length = 1; length <= 12; length++) {
         await store.upsertChat({ ...ids, title: `${length}`, messages: conversation(length, 300) });
@@ -46,7 +46,7 @@ describe.each([...direct, ...(isKept ? [preparingThroughPgBouncer] : [])])(
   },
 );
 
-test("a pooler keeps prepared statements or says so, and nothing that is acknowledged gets lost", async () => {
+test("PgBouncer keeps prepared statements or the store reports their loss, and every acknowledged save is stored", async () => {
   const { store, db } = await open(preparingThroughPgBouncer);
   const chats = Array.from({ length: 8 }, (_, chat) => ({ userId: "ada", chatId: `chat ${chat}` }));
   const refusals: unknown[] = [];

@@ -6,12 +6,12 @@ import ts from "typescript";
 import { expect, test } from "vitest";
 import { drizzleVersions } from "../support/drizzle/versions.ts";
 
-test("0.44 does not escape a double quote in the name of a schema", () => {
+test("Drizzle 0.44 does not escape a double quote in the name of a schema", () => {
   const escaped = [PgDialect044, PgDialect, PgDialect1].map((Dialect) => new Dialect().escapeName('a "schema"'));
   expect(escaped).toEqual(['"a "schema""', '"a ""schema"""', '"a ""schema"""']);
 });
 
-test.each(drizzleVersions)("with $installedAs the compiler finds errors in: $typeErrorsIn", (version) => {
+test.each(drizzleVersions)("the compiler finds type errors with $installedAs in: $typeErrorsIn", (version) => {
   expect(typeErrorsIn(version.installedAs)).toEqual(version.typeErrorsIn);
 });
 

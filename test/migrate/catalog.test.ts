@@ -5,7 +5,7 @@ import { databases } from "../support/databases.ts";
 
 describe.each(databases)("the catalog on $name", ({ open }) => {
   test.each(["chat_store", `it's a "schema"`])(
-    "after migrate into schema %s is migrations/catalog.json",
+    "the catalog after migrate into schema %s equals migrations/catalog.json",
     async (schema) => {
       const { db, close } = await open({ empty: true });
       onTestFinished(close);

@@ -109,10 +109,14 @@ describe.each(pools)("a deployment on $name", ({ connect }) => {
     list.map(({ version, name, breaking }) => ({ version, name, breaking }));
 
   test.each([
-    { name: "this one and a newer one", versions: () => [thatKnows(older), thatKnows(newer)] as const, known: newer },
-    { name: "0.1.0 and this one", versions: () => [published, { createChatStore, migrate }] as const, known: older },
+    { name: "this and a newer version", versions: () => [thatKnows(older), thatKnows(newer)] as const, known: newer },
+    {
+      name: "0.1.0 and this version",
+      versions: () => [published, { createChatStore, migrate }] as const,
+      known: older,
+    },
   ])(
-    "processes of $name serve side by side while it migrates, then the new ones alone, then old ones again",
+    "processes of $name serve side by side during the migration, then the new ones alone, then old ones again",
     async ({ versions, known }) => {
       const [before, after] = versions();
       const database = await openWith(connect, { empty: true });
@@ -154,7 +158,7 @@ describe.each(pools)("a deployment on $name", ({ connect }) => {
     120_000,
   );
 
-  test("0.1.0 works on what this version has done to its chats", async () => {
+  test("0.1.0 works on chats that this version has changed", async () => {
     const database = await openOlder();
     const [ids, store, before] = [
       { userId: "u", chatId: "c" },
@@ -184,7 +188,7 @@ describe.each(pools)("a deployment on $name", ({ connect }) => {
     expect(await store.deleteAllChats({ userId: "heir" })).toBe(2);
   });
 
-  test("nobody waits for a migration that waits for somebody else's transaction", async () => {
+  test("saves go on while a migration waits for another transaction", async () => {
     const database = await openOlder();
     const store = createChatStore(database.db);
     await database.query("begin");
@@ -205,7 +209,7 @@ describe.each(pools)("a deployment on $name", ({ connect }) => {
     expect(await ledger(database)).toEqual(lines(newer));
   });
 
-  test("an older package finds what a newer one has added compatible, and no damage", async () => {
+  test("an older package finds the additions of a newer one compatible, and no damage", async () => {
     const database = await openOlder();
     await applyMigrations(database.db, "chat_store", undefined, newer);
     await applyMigrations(database.db, "chat_store", () => expect.fail("applied a migration"), older);
@@ -218,14 +222,14 @@ describe.each(pools)("a deployment on $name", ({ connect }) => {
     expect(describeDiagnosis(diagnosis, "chat_store")).toMatch(/^Added since.*\n {2}migration \d+: 9998_additive\n/m);
   });
 
-  test("what a newer package prints as SQL is what it would apply", async () => {
+  test("the SQL that a newer package prints applies the same migrations as migrate", async () => {
     const database = await openOlder();
     await database.query(migrationScript("chat_store", older.length, newer));
     expect(await ledger(database)).toEqual(lines(newer));
     expect(await statusOf(database.db, "chat_store", newer)).toMatchObject({ state: "current" });
   });
 
-  test("an older package refuses what is breaking for it, and changes nothing", async () => {
+  test("an older package refuses a migration that is breaking for it, and changes nothing", async () => {
     const database = await openOlder();
     await applyMigrations(database.db, "chat_store", undefined, [...newer, breaking]);
     const everything = () =>

@@ -20,7 +20,7 @@ const diagnosisOf = async ({ db }: TestDatabase, schema = "chat_store") =>
 const healthy = 'Schema "chat_store" is as this version of drizzle-chat-store expects it.';
 
 describe.each(isLong ? databases : servers)("doctor on $name", ({ open }) => {
-  test("finds nothing on a healthy database, whatever the schema is called and with chats in it", async () => {
+  test("doctor finds no difference in a healthy database with chats, under any schema name", async () => {
     const database = await openMigrated(open);
     await createChatStore(database.db).upsertChat({ userId: "u", chatId: "c", messages: [] });
     expect(await diagnosisOf(database)).toBe(healthy);
@@ -29,14 +29,14 @@ describe.each(isLong ? databases : servers)("doctor on $name", ({ open }) => {
     expect(await diagnose(database.db, schema)).toEqual({ differences: [], additions: [], ledger: true });
   });
 
-  test("leaves the connection as it was", async () => {
+  test("doctor leaves the settings of the connection unchanged", async () => {
     const database = await openMigrated(open);
     const before = await database.query("show search_path");
     await diagnosisOf(database);
     expect(await database.query("show search_path")).toEqual(before);
   });
 
-  test("finds a database without the tables", async () => {
+  test("doctor finds the tables missing in a database without them", async () => {
     const database = await openMigrated(open);
     expect(await diagnosisOf(database, "elsewhere")).toBe(`\
 Schema "elsewhere" has 4 differences from what this version of drizzle-chat-store expects.
@@ -174,7 +174,7 @@ missing     column chats.title
   expected  text not null`,
   },
   {
-    what: "a renamed column, which is one missing and one that no save fills",
+    what: "a renamed column, as a missing one and one that no save fills",
     sql: "alter table chat_store.chats rename title to name",
     found: `
 missing     column chats.title
@@ -236,7 +236,7 @@ changed     constraint messages.messages_chat_id_chats_id_fk
   found     FOREIGN KEY (chat_id) REFERENCES public.chats(id) ON DELETE CASCADE NOT VALID`,
   },
   {
-    what: "a missing table, but not one by one what belonged to it",
+    what: "a missing table, as one difference",
     sql: "drop table chat_store.messages",
     found: `
 missing     table messages
@@ -295,8 +295,8 @@ missing     migration 1
   },
 ];
 
-describe("doctor finds", () => {
-  test.each(damages)("$what", async ({ sql, found }) => {
+describe("doctor on damaged tables", () => {
+  test.each(damages)("doctor finds $what", async ({ sql, found }) => {
     const database = await openMigrated(() => openWith(nodePostgres));
     await database.query(sql);
     const [summary, ...paragraphs] = (await diagnosisOf(database)).split("\n\n");
@@ -306,7 +306,7 @@ describe("doctor finds", () => {
   });
 });
 
-describe("a unique constraint of somebody's on the order of the messages", () => {
+describe("a unique constraint of the application on the order of the messages", () => {
   const messages = conversation(3);
   const [first, second, third] = messages as [UIMessage, UIMessage, UIMessage];
   const changed = { ...first, parts: [] };
@@ -327,7 +327,7 @@ describe("a unique constraint of somebody's on the order of the messages", () =>
     }
   };
 
-  test("that is deferrable initially deferred is accepted, because every save works with it", async () => {
+  test("doctor accepts a constraint that is deferrable initially deferred, and every save works with it", async () => {
     const database = await openMigrated(() => openWith(nodePostgres));
     await database.query(`alter table chat_store.messages
       add constraint in_order unique (chat_id, "order") deferrable initially deferred`);
@@ -346,7 +346,7 @@ describe("a unique constraint of somebody's on the order of the messages", () =>
       'UNIQUE (chat_id, "order") DEFERRABLE',
     ],
     ['create unique index in_order on chat_store.messages (chat_id, "order")', 'unique btree (chat_id, "order")'],
-  ])("is found when it is any other, because saves fail on it: %s", async (statement, found) => {
+  ])("doctor finds any other unique constraint, on which saves fail: %s", async (statement, found) => {
     const database = await openMigrated(() => openWith(nodePostgres));
     await database.query(statement);
     expect((await diagnose(database.db, "chat_store")).differences).toEqual([
@@ -362,8 +362,8 @@ describe("a unique constraint of somebody's on the order of the messages", () =>
   });
 });
 
-describe("doctor accepts", () => {
-  test("what others have added to the tables, and lists it", async () => {
+describe("doctor on tables with additions", () => {
+  test("doctor accepts the application's additions to the tables, and lists them", async () => {
     const database = await openMigrated(() => openWith(nodePostgres));
     await database.query(`
       alter table chat_store.chats add tenant text, add pinned boolean not null default false,
@@ -389,7 +389,7 @@ Added since, and accepted:
   trigger chats.touch: BEFORE UPDATE ON chats FOR EACH ROW EXECUTE FUNCTION touch()`);
   });
 
-  test("what newer migrations have added", async () => {
+  test("doctor accepts the additions of newer migrations, and lists them", async () => {
     const database = await openMigrated(() => openWith(nodePostgres));
     await database.query(`
       alter table chat_store.chats add mood text;
@@ -403,7 +403,7 @@ Added since, and accepted:
   column chats.mood: text`);
   });
 
-  test("tables without a ledger, as an application's own migrations make them", async () => {
+  test("doctor accepts tables without a ledger, as an application's own migrations make them", async () => {
     const database = await openMigrated(() => openWith(nodePostgres));
     await database.query("drop table chat_store.migrations");
     expect(await diagnose(database.db, "chat_store")).toEqual({ differences: [], additions: [], ledger: false });

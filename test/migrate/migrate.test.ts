@@ -43,7 +43,7 @@ const failureOf = (work: Promise<unknown>) =>
     (error: MigrationError) => error,
   );
 
-test("the inlined list is the migrations folder, in order", () => {
+test("the inlined list of migrations equals the migrations folder, in order", () => {
   const files = readdirSync("migrations").filter((name) => name.endsWith(".sql"));
   expect(migrations.map(({ name }) => `${name}.sql`)).toEqual(files);
   expect(migrations.map(({ version }) => version)).toEqual(files.map((_, index) => index + 1));
@@ -57,7 +57,7 @@ test("the inlined list is the migrations folder, in order", () => {
 });
 
 describe.each(databases)("migrate on $name", (kind) => {
-  test("brings the tables to an empty database, all of them into the schema chat_store", async () => {
+  test("migrate creates all tables of an empty database in the schema chat_store", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
     const tables = await database.query(
@@ -77,7 +77,7 @@ describe.each(databases)("migrate on $name", (kind) => {
     ]);
   });
 
-  test("changes nothing when run again, and leaves the chats alone", async () => {
+  test("migrate changes nothing when run again, and leaves the chats alone", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
     const store = createChatStore(database.db);
@@ -88,7 +88,7 @@ describe.each(databases)("migrate on $name", (kind) => {
     expect((await store.getChat({ userId: "u", chatId: "c" }))?.messages).toEqual(conversation(3));
   });
 
-  test("puts a second installation into a schema of another name, beside the first", async () => {
+  test("migrate puts a second installation into a schema of another name, beside the first", async () => {
     const database = await openWith(kind);
     const schema = inject("schemaName") ?? `it's a "schema" for $& and $1`;
     await migrate(database.db);
@@ -100,7 +100,7 @@ describe.each(databases)("migrate on $name", (kind) => {
     expect((await second.getChat({ userId: "u", chatId: "c" }))?.messages).toEqual(conversation(1));
   });
 
-  test("takes part in a transaction of the caller", async () => {
+  test("migrate takes part in a transaction of the caller", async () => {
     const database = await openWith(kind);
     const before = await catalog(database);
     const rolledBack = database.db.transaction(async (tx) => {
@@ -111,7 +111,7 @@ describe.each(databases)("migrate on $name", (kind) => {
     expect(await catalog(database)).toEqual(before);
   });
 
-  test("leaves a database alone to which a newer version of the package has added", async () => {
+  test("migrate changes nothing in a database to which a newer version of the package has added", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
     await database.query("insert into chat_store.migrations values (4, '0003_added', false)");
@@ -121,7 +121,7 @@ describe.each(databases)("migrate on $name", (kind) => {
     expect(await database.query("select version from chat_store.migrations order by 1")).toHaveLength(4);
   });
 
-  test("refuses a database that a newer version of the package has broken for it, naming what did", async () => {
+  test("migrate refuses a database with breaking migrations of a newer version of the package, and names them", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
     await database.query(`insert into chat_store.migrations values
@@ -134,7 +134,7 @@ describe.each(databases)("migrate on $name", (kind) => {
   });
 
   test.each(["metadata jsonb", "archived_at timestamptz", "claimed_from uuid"])(
-    "refuses a column of the application's own that has the name of a new one, %s, and changes nothing",
+    "migrate refuses the application's column %s, which has the name of a new one, and changes nothing",
     async (column) => {
       const database = await openWith(kind);
       await applyMigrations(database.db, "chat_store", undefined, migrations.slice(0, 1));
@@ -147,7 +147,7 @@ describe.each(databases)("migrate on $name", (kind) => {
     },
   );
 
-  test("names the migration that failed, keeps the cause, and leaves nothing behind", async () => {
+  test("migrate names the migration that failed, keeps the cause, and leaves nothing behind", async () => {
     const database = await openWith(kind);
     await database.query("create schema chat_store");
     await database.query("create table chat_store.messages (of_somebody_else text)");
@@ -161,7 +161,7 @@ describe.each(databases)("migrate on $name", (kind) => {
 });
 
 describe.each(servers)("migrate from many processes on $name", (kind) => {
-  test("eight at once on an empty database all succeed, ten times over", async () => {
+  test("eight calls of migrate at once on an empty database all succeed, ten times over", async () => {
     for (let round = 0; round < 10; round++) {
       const database = await openWith(kind);
       await Promise.all(Array.from({ length: 8 }, () => migrate(database.db)));
@@ -171,7 +171,7 @@ describe.each(servers)("migrate from many processes on $name", (kind) => {
     }
   });
 
-  test("also where transactions default to a snapshot taken before the lock", async () => {
+  test("eight calls of migrate at once also succeed where transactions are serializable by default", async () => {
     const database = await openWith(kind);
     await database.query(`do $$ begin
       execute format('alter database %I set default_transaction_isolation to serializable', current_database());
@@ -182,7 +182,7 @@ describe.each(servers)("migrate from many processes on $name", (kind) => {
     ]);
   });
 
-  test("a database in another encoding than UTF8 is refused, and doctor sees it", async () => {
+  test("migrate refuses a database in another encoding than UTF8, and doctor reports the encoding", async () => {
     const database = await openWith(kind);
     const [{ name } = expect.fail()] = await database.query<{ name: string }>("select current_database() as name");
     const latin = `${name}_latin`;
@@ -210,7 +210,7 @@ describe.each(servers)("migrate from many processes on $name", (kind) => {
     }
   });
 
-  test("a role that may not create schemas can migrate into one that exists", async () => {
+  test("a role that may not create schemas can migrate into an existing one", async () => {
     const database = await openWith(kind);
     const role = `migrator_${kind.name.toLowerCase().replaceAll(/\W/g, "_")}`;
     await database.query(`create role ${role}`);

@@ -82,7 +82,7 @@ export default defineConfig({
     }
   };
 
-  test("drizzle-kit generates exactly the tables that migrate makes, and migrate then leaves them alone", async () => {
+  test("drizzle-kit generates exactly the tables that migrate makes, and migrate then refuses to change them", async () => {
     const { db } = await openDatabase();
     await kit(["generate"]);
     await migrateOwn(db, { migrationsFolder: join(folder, "drizzle") });
@@ -97,7 +97,7 @@ export default defineConfig({
     await expectHealthy(db);
   });
 
-  test("drizzle-kit generates what an update adds, and nothing else", async () => {
+  test("drizzle-kit generates the additions of an update, and nothing else", async () => {
     const { db } = await openDatabase();
     const { folder: released, remove } = await unpackRelease("0.1.0");
     onTestFinished(remove);

@@ -26,7 +26,7 @@ const names = [
   "語".repeat(21),
   "x".repeat(63),
 ];
-test.each(names)("migrate puts the tables into a schema of exactly this name, twice: %s", async (schema) => {
+test.each(names)("migrate, called twice, puts the tables into a schema of exactly this name: %s", async (schema) => {
   const before = await schemas();
   await migrate(database.db, { schema });
   await migrate(database.db, { schema });

@@ -48,7 +48,7 @@ const kinds = [
   {
     name: "node-postgres",
     open: () => openUnderPolicies(nodePostgres),
-    mode: "under it and portable",
+    mode: "under row-level security, portable",
     storeOn: portableStoreOn,
   },
 ].map((kind) => ({ ...kind, transactions: true }));
