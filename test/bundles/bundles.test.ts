@@ -48,7 +48,7 @@ const builds = bundlers
 const scripts = builds.filter(({ name }) => !name.startsWith("Next"));
 const servers = builds.filter(({ name }) => name.startsWith("Next"));
 
-test.for(servers)("$name: a server migrates when it starts, and stores chats", async ({ script }) => {
+test.for(servers)("a server built with $name migrates when it starts, and stores chats", async ({ script }) => {
   const output = await bundle(script);
   expect(await readdir(join(output, "node_modules"))).not.toContain("drizzle-chat-store");
   const bundled = await isolate(output);
@@ -62,7 +62,7 @@ test.for(servers)("$name: a server migrates when it starts, and stores chats", a
   }
 });
 
-test.for(scripts)("$name ($script): a script migrates and stores chats", async ({ script }) => {
+test.for(scripts)("a script built with $name ($script) migrates and stores chats", async ({ script }) => {
   const bundled = await isolate(await bundle(script));
   // Beside one for each driver, webpack puts out a file of its own for what is imported on demand.
   const files = await readdir(bundled);
@@ -87,7 +87,7 @@ test("the whole package adds less than 85 kB to a minified bundle, 30 kB compres
   expect(gzipSync(code).length).toBeLessThan(30_000);
 });
 
-test.for(bundlers)("$name is the major that was tested", async ({ name, tool }) => {
+test.for(bundlers)("the installed bundler has the major version of $name", async ({ name, tool }) => {
   const { version } = JSON.parse(await readFile(join(app, "node_modules", tool, "package.json"), "utf8"));
   const major = / (\d+)/.exec(name)?.[1];
   if (major) expect(version.split(".")[0]).toBe(major);

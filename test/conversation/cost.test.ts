@@ -34,7 +34,7 @@ const body = Buffer.byteLength(JSON.stringify(conversation(1, size)[0]?.parts));
 
 const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
 
-describe("what a save costs, with node-postgres and messages of 2 KB", () => {
+describe("The cost of each call, with node-postgres and messages of 2 KB", () => {
   let proxy: Awaited<ReturnType<typeof countingProxy>>;
   let drop: () => Promise<void>;
   let raw: pg.Client;
@@ -93,37 +93,37 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
   const added = (count: number) => Array.from({ length: count }, () => say("user", "added ".repeat(size / 6)));
   // Statements and round trips, then rows inserted-updated-deleted in chats and in messages.
   const changes: [string, (messages: UIMessage[]) => UIMessage[], [number, string, (length: number) => string]][] = [
-    ["append 1", (m) => [...m, ...added(1)], [1, "0-1-0", () => "1-0-0"]],
-    ["append 2", (m) => [...m, ...added(2)], [2, "0-1-0", () => "2-0-0"]],
+    ["append 1 message", (m) => [...m, ...added(1)], [1, "0-1-0", () => "1-0-0"]],
+    ["append 2 messages", (m) => [...m, ...added(2)], [2, "0-1-0", () => "2-0-0"]],
     [
       "append a short question and its answer",
       (m) => [...m, say("user", "Why?"), ...added(1)],
       [1, "0-1-0", () => "2-0-0"],
     ],
-    ["append 3", (m) => [...m, ...added(3)], [2, "0-1-0", () => "3-0-0"]],
+    ["append 3 messages", (m) => [...m, ...added(3)], [2, "0-1-0", () => "3-0-0"]],
     [
-      "replace the last under its id",
+      "replace the last message under its id",
       (m) => [...m.slice(0, -1), say("user", "other", m.at(-1)?.id)],
       [2, "0-1-0", () => "0-1-0"],
     ],
-    ["regenerate the last", (m) => [...m.slice(0, -1), ...added(1)], [2, "0-1-0", () => "1-0-1"]],
-    ["resend unchanged", (m) => m, [2, "0-0-0", () => "0-0-0"]],
+    ["regenerate the last message", (m) => [...m.slice(0, -1), ...added(1)], [2, "0-1-0", () => "1-0-1"]],
+    ["resend all messages unchanged", (m) => m, [2, "0-0-0", () => "0-0-0"]],
     [
-      "cut in half and edit",
+      "cut it in half and edit the last message",
       (m) => [...m.slice(0, m.length / 2), say("user", "edited", m[m.length / 2]?.id)],
       [2, "0-1-0", (n) => `0-1-${n / 2 - 1}`],
     ],
     [
-      "edit in the middle",
+      "edit a message in the middle",
       (m) => m.with(m.length / 2, say("user", "edited", m[m.length / 2]?.id)),
       [8, "0-2-0", () => "0-1-0"],
     ],
-    ["remove the first", (m) => m.slice(1), [9, "0-2-0", (n) => `0-${n - 1}-1`]],
-    ["turn around", (m) => m.toReversed(), [8, "0-2-0", (n) => `0-${n}-0`]],
-    ["empty", () => [], [1, "0-1-0", (n) => `0-0-${n}`]],
+    ["remove the first message", (m) => m.slice(1), [9, "0-2-0", (n) => `0-${n - 1}-1`]],
+    ["reverse it", (m) => m.toReversed(), [8, "0-2-0", (n) => `0-${n}-0`]],
+    ["empty it", () => [], [1, "0-1-0", (n) => `0-0-${n}`]],
   ];
   test.each(changes.flatMap((change) => [10, 1_000].map((length) => [length, ...change] as const)))(
-    "to a chat of %i: %s",
+    "in a chat of %i messages, the store needs a fixed number of statements to %s",
     async (length, _, next, [count, chats, messages]) => {
       expect(await costOfChange(length, next)).toMatchObject({
         statements: count,
@@ -134,7 +134,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     },
   );
 
-  test("a new chat of 1 message is one statement, of 100 two", async () => {
+  test("a new chat takes one statement with 1 message, and two with 100", async () => {
     expect(await costOf(newIds(), conversation(1, size))).toMatchObject({
       roundTrips: 1,
       chats: "1-0-0",
@@ -147,7 +147,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     });
   });
 
-  test("appending sends the new message and at most 2.6 KB around it, whatever the length of the chat", async () => {
+  test("an append sends the new message and at most 2.6 KB around it, at any length of the chat", async () => {
     const [short, long] = [
       await costOfChange(10, (m) => [...m, ...added(1)]),
       await costOfChange(1_000, (m) => [...m, ...added(1)]),
@@ -157,7 +157,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     expect(long.bytesSent - short.bytesSent).toBeLessThan(10);
   });
 
-  test("also where short messages before it are carried along", async () => {
+  test("an append sends at most 2.6 KB around its message when it carries short messages along", async () => {
     const ids = newIds();
     await store().upsertChat({ ...ids, messages: conversation(20) });
     const { roundTrips, bytesSent } = await costOf(ids, conversation(21));
@@ -165,7 +165,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     expect(bytesSent).toBeLessThanOrEqual(JSON.stringify(conversation(21).at(-1)?.parts).length + 2_600);
   });
 
-  test("after a file of 5 MB was added, the next message costs what it costs without", async () => {
+  test("an append costs no more after a file of 5 MB", async () => {
     const ids = newIds();
     const file: UIMessage = {
       id: "file",
@@ -181,7 +181,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     expect(next.bytesSent).toBeLessThanOrEqual(body + 2_600);
   });
 
-  test("200 turns leave no dead message behind, and never write one twice", async () => {
+  test("200 turns write each message once and leave no dead rows", async () => {
     const ids = newIds();
     const before = await rowCounts();
     for (let turn = 1; turn <= 200; turn++) await store().upsertChat({ ...ids, messages: conversation(turn, 100) });
@@ -191,7 +191,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     );
   });
 
-  test("appending writes at most 1.25 times the WAL of a hand-written insert and update", async () => {
+  test("an append writes at most 1.25 times the WAL of a hand-written insert and update", async () => {
     /** WAL of one statement, by the server's count for this statement alone, without the whole pages that follow a checkpoint. */
     const walOf = ({ text, values }: { text: string; values: unknown[] }) =>
       eventually("a statement writes no whole page", async () => {
@@ -230,7 +230,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
   };
 
   test.each([10, 1_000])(
-    "a turn in a chat of %i serialises, hashes and sends what it adds, and nothing else",
+    "a turn in a chat of %i messages serialises, hashes and sends only the messages that it adds",
     async (length) => {
       const ids = newIds();
       await store().upsertChat({ ...ids, messages: conversation(length, size) });
@@ -264,7 +264,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
   );
 
   test.each([10, 1_000])(
-    "the mark of a turn costs a chat of %i one row and no bytes beyond the 2.6 KB",
+    "the mark of a turn costs a chat of %i messages one row and no bytes beyond the 2.6 KB",
     async (length) => {
       const ids = newIds();
       await store().upsertChat({ ...ids, messages: conversation(length, size) });
@@ -291,7 +291,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     },
   );
 
-  test("a turn knows what is stored: to regenerate or to edit costs it no more than to append", async () => {
+  test("a turn needs no more statements to regenerate or to edit than to append", async () => {
     const ids = newIds();
     await store().upsertChat({ ...ids, messages: conversation(100, size) });
     const asked = [conversation(99, size).at(-1), say("user", "Edited", "m50"), say("user", "Edited", "m50")];
@@ -309,7 +309,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     }
   });
 
-  test("every verb costs what docs/performance.md says", async () => {
+  test("every verb has the cost that docs/performance.md states", async () => {
     const page = readFileSync(new URL("../../docs/performance.md", import.meta.url), "utf8");
     const [, table = ""] = /\| verb \| statements[^\n]*\n[^\n]*\n((?:\|[^\n]*\n)*)/.exec(page) ?? [];
     const promised = table
@@ -388,7 +388,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     expect(measured).toEqual(promised);
   });
 
-  test("the end of a chat, and a turn in a window of it, cost the same at any length", async () => {
+  test("the last page of a chat and a turn in a window cost the same at any length of the chat", async () => {
     const [short, long] = [newIds(), newIds()];
     await store().upsertChat({ ...short, messages: conversation(100, size) });
     await store().upsertChat({ ...long, messages: conversation(3_000, size) });
@@ -421,8 +421,8 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
     }
   });
 
-  describe("reading", () => {
-    test("getChat and getChats are one statement each", async () => {
+  describe("Reads", () => {
+    test("getChat and getChats send one statement each", async () => {
       const ids = newIds();
       await store().upsertChat({ ...ids, messages: conversation(50, size) });
       expect(await proxy.count(() => store().getChat(ids))).toMatchObject({ statements: 1, roundTrips: 1 });
@@ -432,7 +432,7 @@ describe("what a save costs, with node-postgres and messages of 2 KB", () => {
       });
     });
 
-    test("a page of 20 among a user's 5,000 chats touches at most 30 buffers, the first and any later", async () => {
+    test("a page of 20 of a user's 5,000 chats touches at most 30 buffers, as the first page and as a later one", async () => {
       const userId = randomUUID();
       await raw.query(
         `insert into chat_store.chats (id, user_id, title, updated_at)

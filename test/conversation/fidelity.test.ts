@@ -6,7 +6,7 @@ import { type Chat, createChatStore } from "../../src/index.ts";
 import { databases, databasesWithoutTransactions, type TestDatabase } from "../support/databases.ts";
 import { conversations, model, text, turn, user } from "../support/sdk-messages.ts";
 
-describe.each([...databases, ...databasesWithoutTransactions])("on $name", ({ open }) => {
+describe.each([...databases, ...databasesWithoutTransactions])("Conversations on $name", ({ open }) => {
   let database: TestDatabase;
 
   beforeAll(async () => {
@@ -29,13 +29,13 @@ describe.each([...databases, ...databasesWithoutTransactions])("on $name", ({ op
       saved = await createChatStore(database.db).upsertChat({ userId: "user", chatId, messages });
     });
 
-    test("comes back exactly as JSON carries it", async () => {
+    test("the store returns the messages exactly as JSON carries them", async () => {
       const carried = messages.map(({ id, role, metadata, parts }) => ({ id, role, metadata, parts }));
       // Not vitest's: a key named "constructor" confuses it.
       deepStrictEqual(await load(), JSON.parse(JSON.stringify(carried)));
     });
 
-    test("is stored byte for byte as JSON.stringify writes it", async () => {
+    test("the database holds the messages byte for byte as JSON.stringify writes them", async () => {
       const rows = await database.query(
         `select id, "order", role, parts::text as parts, metadata::text as metadata
          from chat_store.messages where chat_id = $1 order by "order"`,
@@ -54,13 +54,13 @@ describe.each([...databases, ...databasesWithoutTransactions])("on $name", ({ op
 
     // What JSON.stringify once wrote it writes again after JSON.parse: the one exception is a number from JSON.rawJSON,
     // such as 1.0, which no message of the SDK holds.
-    test("saved again, as it was or as it came back, changes nothing", async () => {
+    test("a second save, of the same or of the loaded messages, changes nothing", async () => {
       const store = createChatStore(database.db);
       expect(await store.upsertChat({ userId: "user", chatId, messages })).toStrictEqual(saved);
       expect(await store.upsertChat({ userId: "user", chatId, messages: await load() })).toStrictEqual(saved);
     });
 
-    test("goes on in the SDK as if it had never left memory", async () => {
+    test("the SDK sends the model the same prompts for the loaded messages as for the original ones", async () => {
       const nextTurn = async (history: UIMessage[]) => {
         // An answered approval is acted on at once, everything else waits for the user.
         const answered = history.at(-1)?.parts.some((part) => "state" in part && part.state === "approval-responded");
@@ -97,7 +97,7 @@ const toolStates: Record<ToolUIPart["state"], true> = {
   "output-denied": true,
 };
 
-test("the conversations hold every kind of part and every state of a tool that the SDK has", async () => {
+test("the conversations hold every kind of part and every tool state that the SDK has", async () => {
   const parts = (await Promise.all(conversations.map(({ messages }) => messages())))
     .flat()
     .flatMap(({ parts }) => parts);

@@ -30,8 +30,8 @@ type Ids = { userId: string; chatId: string };
 const saves: Record<string, { exists: boolean; save: Omit<UpsertChatInput, keyof Ids> }> = {
   "a new chat": { exists: false, save: { title: "New", messages: stored } },
   "one more message": { exists: true, save: { messages: [...stored, say("user", "new".padEnd(600), "new")] } },
-  "a message in the middle changed": { exists: true, save: { messages: stored.with(1, say("user", "edited", "m1")) } },
-  "the first message removed, and renamed": { exists: true, save: { title: "Cut", messages: stored.slice(1) } },
+  "a changed message in the middle": { exists: true, save: { messages: stored.with(1, say("user", "edited", "m1")) } },
+  "a new title without the first message": { exists: true, save: { title: "Cut", messages: stored.slice(1) } },
   "nothing new": { exists: true, save: { messages: stored } },
 };
 
@@ -55,7 +55,7 @@ const ways = [
     .map((way) => ({ driver: "postgres.js", open: withPostgresJs, ...way })),
 ];
 
-describe.each(ways)("a connection that breaks during a save, with $driver, $mode", ({ open, storeOn }) => {
+describe.each(ways)("A connection that breaks during a call, with $driver, $mode", ({ open, storeOn }) => {
   let proxy: Awaited<ReturnType<typeof faultyProxy>>;
   let admin: pg.Client;
   let db: ChatDatabase;
@@ -113,10 +113,10 @@ describe.each(ways)("a connection that breaks during a save, with $driver, $mode
     }
   };
 
-  describe.each(["statement", "answer"] as const)("losing the %s", (lose) => {
-    describe.each(Object.entries(saves))("%s", (_, { exists, save }) => {
+  describe.each(["statement", "answer"] as const)("A lost %s", (lose) => {
+    describe.each(Object.entries(saves))("A save of %s", (_, { exists, save }) => {
       test.each([{ expectedVersion: undefined }, { expectedVersion: 1 }])(
-        "has either happened or not, and a retry makes it happen once, with $expectedVersion as expectedVersion",
+        "the store saves everything or nothing, and a retry saves it once (expectedVersion: $expectedVersion)",
         async ({ expectedVersion }) => {
           const given = exists ? expectedVersion : undefined;
           const before = await rowsOf(await newChat(exists));
@@ -139,7 +139,7 @@ describe.each(ways)("a connection that breaks during a save, with $driver, $mode
       );
     });
 
-    test("a turn that is started again has asked once", async () => {
+    test("a turn that the caller starts again stores its question once", async () => {
       const message = say("user", "And now?", "question");
       const start = (store: ChatStore, ids: Ids) => store.startTurn({ ...ids, message });
       const cuts = await cutAtEach(lose, true, start, async (ids, error) => {
@@ -151,7 +151,7 @@ describe.each(ways)("a connection that breaks during a save, with $driver, $mode
       expect(cuts).toBeGreaterThan(1);
     });
 
-    test("a retry that another writer has overtaken is a conflict with expectedVersion, and wins without", async () => {
+    test("a retry that another writer has overtaken conflicts with expectedVersion, and wins without", async () => {
       const ours = [...stored, say("user", "ours", "ours")];
       const theirs = [...stored, say("user", "theirs", "theirs")];
       const run = (store: ChatStore, ids: Ids) => store.upsertChat({ ...ids, messages: ours, expectedVersion: 1 });
@@ -167,7 +167,7 @@ describe.each(ways)("a connection that breaks during a save, with $driver, $mode
   });
 });
 
-test("with postgres.js, what comes after a result that broke off is read and saved as ever", async () => {
+test("the store reads and saves over postgres.js after a result that broke off", async () => {
   const { url, drop } = await createDatabase();
   const { db, end } = withPostgresJs(url);
   onTestFinished(async () => {

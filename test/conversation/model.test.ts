@@ -73,14 +73,14 @@ const sequence = fc.array(
 
 seeded();
 
-describe.each(inModes(databases))("on $name, $mode", ({ open, storeOn }) => {
+describe.each(inModes(databases))("Sequences of saves on $name, $mode", ({ open, storeOn }) => {
   let database: TestDatabase;
   beforeAll(async () => {
     database = await open();
   });
   afterAll(() => database.close());
 
-  test("any sequence of saves leaves what deleting and inserting everything would", async () => {
+  test("any sequence of saves leaves the same rows as deleting and inserting everything", async () => {
     const store = storeOn(database.db);
     const compare = fc.asyncProperty(sequence, async (saves) => {
       const ids = { userId: "u", chatId: randomUUID() };

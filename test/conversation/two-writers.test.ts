@@ -24,7 +24,7 @@ const serializable = {
 const rounds = isLong ? 60 : 20;
 
 describe.each([...inModes(servers), ...inModes([serializable, ...databasesWithoutTransactions], modes.slice(0, 1))])(
-  "two writers of one chat on $name, $mode",
+  "Concurrent writers of one chat on $name, $mode",
   ({ open, storeOn }) => {
     let database: TestDatabase;
     let store: ChatStore;
@@ -39,7 +39,7 @@ describe.each([...inModes(servers), ...inModes([serializable, ...databasesWithou
     const by = (writer: string, count: number) =>
       conversation(count).map(({ id, role }) => say(role, `${writer} wrote ${id}`, id));
 
-    test("leave the conversation of one of them, whole, whatever they save", async () => {
+    test("the chat holds the whole conversation of one of three writers", async () => {
       for (let round = 0; round < rounds; round++) {
         const chatId = `race ${round}`;
         // Every second chat exists before the race.
@@ -53,7 +53,7 @@ describe.each([...inModes(servers), ...inModes([serializable, ...databasesWithou
       }
     });
 
-    test("of those who create it, the first becomes the owner and the others are refused", async () => {
+    test("one of four users who create the chat becomes its owner, and the store refuses the others", async () => {
       for (let round = 0; round < 20; round++) {
         const chatId = `created by one ${round}`;
         const users = ["anna", "ben", "cleo", "dora"];
@@ -67,7 +67,7 @@ describe.each([...inModes(servers), ...inModes([serializable, ...databasesWithou
       }
     });
 
-    test("on the same expected version, exactly one wins", async () => {
+    test("exactly one of four writers with the same expected version wins", async () => {
       const chatId = "contested";
       await store.upsertChat({ userId, chatId, messages: [] });
       for (let expectedVersion = 1; expectedVersion <= 20; expectedVersion++) {
@@ -90,7 +90,7 @@ describe.each([...inModes(servers), ...inModes([serializable, ...databasesWithou
       }
     });
 
-    test("a reader never sees a mix", async () => {
+    test("a reader sees only whole saves", async () => {
       const chatId = "watched";
       const candidates = ["anna", "ben"].map((writer, index) => ({
         title: writer,

@@ -56,8 +56,8 @@ async function run(crashes: number, drivers: Driver[], defect?: Defect) {
   };
 }
 
-describe("writers and Postgres are killed at random moments", () => {
-  test(`Every acknowledged save is there, whole, after ${crashes} kills`, async () => {
+describe("Writers and Postgres, killed at random moments", () => {
+  test(`Postgres holds every acknowledged save, whole, after ${crashes} kills`, async () => {
     const { retries, ...figures } = await run(crashes, [
       "node-postgres",
       "node-postgres",
@@ -72,7 +72,7 @@ describe("writers and Postgres are killed at random moments", () => {
   test.each<[Defect, RegExp]>([
     ["acknowledges a save before it is done", /^(lost|back): /],
     ["saves in two transactions", /^torn: /],
-  ])("A store that %s is found out", async (defect, finding) => {
+  ])("the journals expose a store that %s", async (defect, finding) => {
     const error: unknown = await run(100, ["node-postgres", "node-postgres"], defect).catch(
       (thrown: unknown) => thrown,
     );

@@ -115,8 +115,8 @@ const [killed = expect.fail(), ...others] = Object.entries(troubles);
 describe.each([
   { of: [killed], isRun: true },
   { of: others, isRun: isLong },
-])("while an answer is written", ({ of, isRun }) => {
-  test.runIf(isRun).each(of)("%s, and the answer goes on and is stored", async (_, trouble) => {
+])("An answer while the database fails", ({ of, isRun }) => {
+  test.runIf(isRun).each(of)("the answer goes on and is stored when %s", async (_, trouble) => {
     const { voice, client, reader, join, sayUntil, stored } = await begin();
     const end = await trouble(server);
     await sayUntil(20);
@@ -134,7 +134,7 @@ describe.each([
   });
 });
 
-test("Postgres is killed and loses what was recorded, and the answer goes on and is stored", async () => {
+test("the answer goes on and is stored when a killed Postgres loses part of the recording", async () => {
   const { ids, turn, voice, client, join, sayUntil, stored } = await begin();
   await server.kill();
   await server.start();
@@ -153,7 +153,7 @@ test("Postgres is killed and loses what was recorded, and the answer goes on and
   expect(whole.startsWith(late.text())).toBe(true);
 });
 
-test.runIf(isLong)("An answer that ends while the recordings are locked is stored when they are not", async () => {
+test.runIf(isLong)("an answer that ends while the recordings are locked is stored after the lock", async () => {
   const { voice, client, reader, sayUntil, stored } = await begin();
   const end = await lockRecordings(server);
   await sayUntil(30);
@@ -167,7 +167,7 @@ test.runIf(isLong)("An answer that ends while the recordings are locked is store
 });
 
 test.runIf(isLong)(
-  "What was recorded of an answer that ends while Postgres is away is stored, and all of it when it is saved again",
+  "the recorded part of an answer that ends while Postgres is down is stored, and a second onEnd stores all of it",
   async () => {
     const { ids, turn, voice, client, reader, join, sayUntil, stored, recording } = await begin();
     await server.stop();
@@ -192,7 +192,7 @@ test.runIf(isLong)(
   },
 );
 
-test("Postgres fails over to a standby, and the answer goes on and is stored", async () => {
+test("the answer goes on and is stored when Postgres fails over to a standby", async () => {
   const primary = await createServer();
   onTestFinished(primary.remove);
   await primary.start();

@@ -37,7 +37,7 @@ async function start() {
 }
 
 test.each(isLong ? [{}, { prepare: true }, { portable: true }] : [{}])(
-  "A store with the options %j does nothing on what replicas say that lag",
+  "a store with the options %j asks no lagging replica, and a store on the replica only reads",
   async (options) => {
     const { primary, replica, askedOfReplica } = await start();
     const store = createChatStore(withReplicas(primary, [replica]), options);

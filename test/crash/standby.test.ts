@@ -63,12 +63,12 @@ async function run(failovers: number, drivers: Driver[], { synchronous }: { sync
   };
 }
 
-describe("a synchronous standby is promoted when the primary is killed", () => {
-  test(`Six writers lose nothing that was acknowledged, and go on (failovers: ${failovers})`, async () => {
+describe("A standby, promoted when the primary is killed", () => {
+  test(`six writers lose no acknowledged save to a synchronous standby, and go on (failovers: ${failovers})`, async () => {
     console.log(JSON.stringify(await run(failovers, sixWriters, { synchronous: true })));
   });
 
-  test("A standby that commits do not wait for is found out", async () => {
+  test("the journals expose a standby that commits do not wait for", async () => {
     const error: unknown = await run(20, ["node-postgres", "node-postgres"], { synchronous: false }).catch(
       (thrown: unknown) => thrown,
     );

@@ -34,7 +34,7 @@ async function askInVain(store: ChatStore, ids: { userId: string; chatId: string
 /** Of each answer, how long before the kill the first word was sent that is lost, in milliseconds. */
 const losses: number[] = [];
 
-test(`What servers had said is stored, once, after they are killed in the middle of three answers, ${kills} times`, async () => {
+test(`the store keeps the recorded text once when a server is killed in the middle of three answers (kills: ${kills})`, async () => {
   const server = await createServer();
   onTestFinished(server.remove);
   await server.start();
@@ -101,7 +101,7 @@ test(`What servers had said is stored, once, after they are killed in the middle
 });
 
 // How late a recorder comes to its turn depends on what else the machine does.
-test.runIf(isLong)(`Nothing is lost that was sent ${bound} ms before a kill`, () => {
+test.runIf(isLong)(`a kill loses no text that the server sent ${bound} ms before it`, () => {
   expect(losses).toHaveLength(kills * 3);
   expect(Math.max(...losses)).toBeLessThan(bound);
 });

@@ -89,7 +89,7 @@ const prototypeKeys = () => prototypes.map((prototype) => Reflect.ownKeys(protot
 seeded();
 
 // Without a limit: a case that was given up would go on beside the next one, which then finds more than it expects.
-describe.each(kinds)("hostile input on $name", { timeout: 0 }, ({ open, cases, places }) => {
+describe.each(kinds)("Hostile input on $name", { timeout: 0 }, ({ open, cases, places }) => {
   let database: TestDatabase;
   const keysBefore = prototypeKeys();
   const unhandled: unknown[] = [];
@@ -329,11 +329,11 @@ describe.each(kinds)("hostile input on $name", { timeout: 0 }, ({ open, cases, p
     );
   const share = (parts: number) => Math.ceil((cases * parts) / 10);
 
-  test("upsertChat stores it exactly, or says what is wrong and changes nothing", async () => {
+  test("upsertChat stores the input exactly, or names its mistakes and changes nothing", async () => {
     await run(fc.record({ mode, input: upsertChatInput }), share(6), (store, { input }) => saves(store, input));
   });
 
-  test("startTurn and onEnd store it exactly, or say what is wrong and change nothing", async () => {
+  test("startTurn and onEnd store the input exactly, or name its mistakes and change nothing", async () => {
     await run(fc.record({ mode, input: startTurnInput, answer: answerInput }), share(3), (store, { input, answer }) =>
       turns(store, input, answer),
     );
@@ -350,7 +350,7 @@ describe.each(kinds)("hostile input on $name", { timeout: 0 }, ({ open, cases, p
     exportChats: [userInput, afterExport],
   };
   test.each(Object.entries(verbs))(
-    "%s does exactly what it says, or says what is wrong and changes nothing",
+    "%s makes exactly the documented change, or names the input's mistakes and changes nothing",
     async (verb, [inputs, after]) => {
       await run(fc.record({ mode, input: inputs }), share(1), async (store, { input }) => {
         const call = verb === "exportChats" ? countExported(store) : store[verb as "updateChat"];
@@ -359,13 +359,13 @@ describe.each(kinds)("hostile input on $name", { timeout: 0 }, ({ open, cases, p
     },
   );
 
-  test("getChat and getChats find what is the user's, or say what is wrong", async () => {
+  test("getChat and getChats find the user's chats, or name the input's mistakes", async () => {
     await run(fc.record({ mode, chat: getChatInput, list: getChatsInput }), share(1), (store, { chat, list }) =>
       reads(store, chat, list),
     );
   });
 
-  test("getMessages and searchChats find what is the user's, or say what is wrong", async () => {
+  test("getMessages and searchChats find the user's messages, or name the input's mistakes", async () => {
     await run(fc.record({ mode, page: getMessagesInput, search: searchChatsInput }), share(1), async (store, input) => {
       await pages(store, input.page);
       await searches(store, input.search);
@@ -378,7 +378,7 @@ describe.each(kinds)("hostile input on $name", { timeout: 0 }, ({ open, cases, p
     ...large.map((value): [string, Hostile[]] => [value.name, asContent(value)]),
     ...sqlShaped.map((text): [string, Hostile[]] => [text, [everywhere(text)]]),
   ];
-  test.each(places ? values : [])("upsertChat of %s, in every place", async (_, inputs) => {
+  test.each(places ? values : [])("upsertChat stores or refuses %s in every place", async (_, inputs) => {
     for (const input of inputs) {
       await reset();
       await saves(createChatStore(database.db), input);

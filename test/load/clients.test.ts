@@ -181,7 +181,7 @@ async function check({ store, written }: Run) {
 describe.each(pools)("64 clients on ten connections of $name", ({ name, connect }) => {
   const measured: { rows?: { kind: string; count: number; "p99 ÷ p50": number }[]; leastShare?: number } = {};
 
-  test("64 clients get along: none waits for ever, and nothing is lost", async () => {
+  test("no client waits forever, and the chats hold every acknowledged message", async () => {
     // Waiting for ever becomes an error: for a lock, or within a transaction for another connection.
     const options = encodeURIComponent("-c statement_timeout=120s -c idle_in_transaction_session_timeout=120s");
     const { db, query, close } = await openWith((url) => connect(`${url}?options=${options}`, connections));
@@ -216,7 +216,7 @@ describe.each(pools)("64 clients on ten connections of $name", ({ name, connect 
     Object.assign(measured, { rows, leastShare });
   });
 
-  test.runIf(isLong)("The slowest percent of each kind takes less than 20 times as long as half of it", () => {
+  test.runIf(isLong)("the slowest percent of each kind of call takes less than 20 times as long as the median", () => {
     const { rows = expect.fail("the run before has failed") } = measured;
     expect(rows.filter((row) => row["p99 ÷ p50"] >= 20)).toEqual([]);
     // Or the run was idle. Two busy cores do more than ten times as much.
@@ -224,7 +224,7 @@ describe.each(pools)("64 clients on ten connections of $name", ({ name, connect 
   });
 
   // One client among 64 that never gets anything does not show in a percentile.
-  test.runIf(isLong)("Each client is served more than a tenth as often as the average one", () => {
+  test.runIf(isLong)("each client is served more than a tenth as often as the average client", () => {
     expect(measured.leastShare).toBeGreaterThan(0.1);
   });
 });

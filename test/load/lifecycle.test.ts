@@ -21,7 +21,7 @@ async function heap(): Promise<number> {
   return Math.round(process.memoryUsage().heapUsed / 1_000);
 }
 
-describe(`a user with ${chats} chats`, () => {
+describe(`A user with ${chats} chats`, () => {
   const application = randomUUID();
   let database: TestDatabase;
   let databaseUrl: string;
@@ -63,7 +63,7 @@ describe(`a user with ${chats} chats`, () => {
       await database.query<{ id: string }>("select id from chat_store.chats where user_id = $1 order by id", [userId])
     ).map(({ id }) => id);
 
-  test("A user's chats are exported complete while eight writers save, delete and create, and take no more memory than one chat", async () => {
+  test("exportChats yields every chat while eight writers save and delete, and needs the memory of one chat", async () => {
     const all = await idsOf("u");
     let isDone = false;
     let saves = 0;
@@ -107,7 +107,7 @@ describe(`a user with ${chats} chats`, () => {
     expect(highest).toBeLessThan(6_000);
   });
 
-  test("A user's chats are erased in batches, also after an interruption, and no other user loses anything", async () => {
+  test("deleteAllChats deletes in batches, also after an interruption, and keeps other users' chats", async () => {
     const ids = await idsOf("u");
     const others = (await idsOf("another")).length;
     const left = async () => (await idsOf("u")).length;

@@ -63,7 +63,7 @@ async function memory() {
 }
 
 // Too few saves say nothing.
-test.runIf(isLong).each(ways)("Memory is flat over many saves with $name", async ({ name, connect, keepsStore }) => {
+test.runIf(isLong).each(ways)("memory stays flat over many saves with $name", async ({ name, connect, keepsStore }) => {
   // Not the disk is measured here.
   const options = encodeURIComponent("-c synchronous_commit=off");
   const { db, close } = await openWith((url) => connect(`${url}?options=${options}`, clients));

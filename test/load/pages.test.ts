@@ -7,7 +7,7 @@ import { isLong } from "../support/long-run.ts";
 
 const rounds = Number(process.env.LOAD_PAGES ?? (isLong ? 40 : 10));
 
-describe.each(pools)("a long chat on $name", ({ connect }) => {
+describe.each(pools)("A long chat on $name", ({ connect }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -17,7 +17,7 @@ describe.each(pools)("a long chat on $name", ({ connect }) => {
   });
   afterAll(() => database.close());
 
-  test("A page by page reader sees each message once, in order, that stays while eight writers append, cut and edit", async () => {
+  test("a reader of all pages sees each lasting message once, in order, while eight writers append, cut and edit", async () => {
     const ids = { userId: "u", chatId: randomUUID() };
     await store.upsertChat({ ...ids, messages: conversation(600, 200) });
     // Each writer has some of the messages that come and go. All others stay, though one of them may be edited.

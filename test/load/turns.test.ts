@@ -115,7 +115,7 @@ const newChat = () => ({ userId: "u", chatId: randomUUID() });
 
 const measured: { name: string; lasted: number; statements: number; cut: number }[] = [];
 
-test.runIf(isLong)(`Readers elsewhere follow ${turns} turns at once`, async () => {
+test.runIf(isLong)(`readers in another pool follow ${turns} turns at once`, async () => {
   const { writer, store, elsewhere, walBytes } = open();
   const latencies = createLatencies();
   const heard = (kind: string) => (age: number) => latencies.add(kind, age);
@@ -170,7 +170,7 @@ test.runIf(isLong)(`Readers elsewhere follow ${turns} turns at once`, async () =
   console.log(`the client's lag, recorded ÷ not recorded: p50 ${times("p50")}, p99 ${times("p99")}`);
 });
 
-test.runIf(isLong)("Every reader gets all of a turn, which takes at most four statements a second", () => {
+test.runIf(isLong)("every reader gets the whole answer, and a turn takes at most four statements a second", () => {
   expect(measured).toHaveLength(2);
   expect(measured.map(({ cut }) => cut)).toEqual([0, 0]);
   for (const { name, lasted, statements } of measured) {
@@ -179,7 +179,7 @@ test.runIf(isLong)("Every reader gets all of a turn, which takes at most four st
   }
 });
 
-test.runIf(isLong)("Fifty readers of one answer come and go", async () => {
+test.runIf(isLong)("readers who stay get the whole answer while others come and go", async () => {
   const { store, reader, elsewhere } = open();
   const { below } = random.fork();
   const ids = newChat();
@@ -205,7 +205,7 @@ test.runIf(isLong)("Fifty readers of one answer come and go", async () => {
   console.log(`50 readers of one answer: ${reader.statements() - statements} statements in ${seconds} s`);
 });
 
-test.runIf(isLong)("A stop is heard, and a long answer replayed", async () => {
+test.runIf(isLong)("turns hear a stop, and a reader gets a long answer replayed", async () => {
   const { store, reader, elsewhere } = open();
   const latencies = createLatencies();
   await Promise.all(
@@ -268,7 +268,7 @@ test.runIf(isLong)("A stop is heard, and a long answer replayed", async () => {
   );
 });
 
-test.runIf(isLong)("Memory is flat over many recorded turns", async () => {
+test.runIf(isLong)("memory stays flat over many recorded turns", async () => {
   const { store } = open();
   const many = Number(process.env.LOAD_RECORDED_TURNS ?? 600);
   const used = () => {

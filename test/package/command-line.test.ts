@@ -56,8 +56,8 @@ async function shell(command: string, { cwd, databaseUrl }: { cwd: string; datab
 
 const cli = () => JSON.stringify(join(application(), "node_modules", "drizzle-chat-store", "dist", "cli.js"));
 
-describe("the command line of the packed package", () => {
-  it("says what to do where there is no driver", async () => {
+describe("The command line of the packed package", () => {
+  it("the command asks for a driver when there is none", async () => {
     const { url: databaseUrl } = await openDatabase();
     expect(await shell("npx drizzle-chat-store status", { cwd: application(), databaseUrl })).toEqual({
       exitCode: 3,
@@ -72,7 +72,7 @@ describe("the command line of the packed package", () => {
     });
   });
 
-  it("takes the driver of the folder it is run in, when the package itself lies elsewhere", async () => {
+  it("the command uses the driver of its working folder when the package lies elsewhere", async () => {
     const { url: databaseUrl } = await openDatabase();
     expect(await shell(`node ${cli()} migrate`, { cwd: otherApplication(), databaseUrl })).toEqual({
       exitCode: 0,
@@ -82,7 +82,7 @@ describe("the command line of the packed package", () => {
     });
   });
 
-  it("prints what the docs show", async () => {
+  it("the command prints the output that the docs show", async () => {
     await install(application(), [await own("pg")]);
     const { url: databaseUrl, query } = await openDatabase();
     const shown = ["docs/migrations.md", "docs/row-level-security.md"].flatMap((page) => blocksOf(join(root, page)));

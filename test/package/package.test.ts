@@ -39,10 +39,10 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe("the tarball", () => {
+describe("The tarball", () => {
   const installed = () => join(projectFolder(newest.name), "node_modules", "drizzle-chat-store");
 
-  it("holds what a user needs and nothing else", async () => {
+  it("the tarball holds the built code, migrations, docs and licence, and no other files", async () => {
     const entries = await readdir(installed(), { recursive: true, withFileTypes: true });
     const files = entries
       .filter((entry) => entry.isFile())
@@ -59,7 +59,7 @@ describe("the tarball", () => {
     );
   });
 
-  it("brings no package along and runs nothing when installed", async () => {
+  it("the package has no dependencies and no install scripts", async () => {
     const manifest = await manifestOf(installed());
     for (const field of ["dependencies", "optionalDependencies", "bundleDependencies", "bundledDependencies"]) {
       expect(manifest).not.toHaveProperty(field);
@@ -70,7 +70,7 @@ describe("the tarball", () => {
   });
 });
 
-it.each([oldest, newest])("migrates, stores, reads and joins with $name", async ({ name }) => {
+it.each([oldest, newest])("the package migrates, stores, reads and joins with $name", async ({ name }) => {
   const { stdout } = await run(process.execPath, ["run.mjs"], { cwd: projectFolder(name) });
   expect(JSON.parse(stdout)).toEqual({
     messages: [
@@ -86,8 +86,8 @@ it.each([oldest, newest])("migrates, stores, reads and joins with $name", async 
   });
 });
 
-describe.each(projects)("with $name", ({ name }) => {
-  it.each([false, true])("fits useChat without a cast, exactOptionalPropertyTypes %s", (exact) => {
+describe.each(projects)("The types with $name", ({ name }) => {
+  it.each([false, true])("the types fit useChat without a cast (exactOptionalPropertyTypes: %s)", (exact) => {
     expect(typeErrors(projectFolder(name), exact)).toBe("");
   });
 });

@@ -29,7 +29,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(project, { recursive: true, force: true }));
 
-test("installing it, scripts allowed, runs none: neither its own nor one of its peers'", async () => {
+test("npm runs no install script of the package or its peers, though scripts are allowed", async () => {
   // npm prints "> name@version script" before it runs one.
   expect(printed).toMatch(/^added \d+ packages/m);
   expect(printed).not.toMatch(/^> /m);
@@ -40,7 +40,7 @@ test("installing it, scripts allowed, runs none: neither its own nor one of its 
   expect(Object.entries(lock.packages).filter(([, { hasInstallScript }]) => hasInstallScript)).toEqual([]);
 });
 
-test("its code imports its peers and node:crypto, its types only its peers", async () => {
+test("the package's code imports its peers and node:crypto, and its types only its peers", async () => {
   expect((await reachedFrom("index.js", "schema.js")).imports).toEqual([
     "ai",
     "drizzle-orm",
@@ -55,7 +55,7 @@ test("its code imports its peers and node:crypto, its types only its peers", asy
   ]);
 });
 
-test("the command line imports the same and parts of Node; the driver it requires is the application's", async () => {
+test("the command line imports four more modules of Node, and no other package", async () => {
   const library = await reachedFrom("index.js", "schema.js");
   const { imports } = await reachedFrom("cli.js");
   expect(imports.filter((name) => !library.imports.includes(name))).toEqual([
@@ -66,7 +66,7 @@ test("the command line imports the same and parts of Node; the driver it require
   ]);
 });
 
-test("its code has no way to the network, to files, to the environment or to code in a text", async () => {
+test("the package's code names no way to the network, files, the environment or eval", async () => {
   const names = new Set<string>();
   for (const file of (await reachedFrom("index.js", "schema.js")).files) {
     const visit = (node: ts.Node): void => {
@@ -80,7 +80,7 @@ test("its code has no way to the network, to files, to the environment or to cod
   expect(names).toContain("createChatStore");
 });
 
-test("it weighs less than 115 kB to download and 420 kB on the disk, its pages included", async () => {
+test("the package weighs less than 115 kB to download and 420 kB on the disk, its docs included", async () => {
   expect((await stat(tarball)).size).toBeLessThan(115_000);
   const entries = await readdir(installed(), { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => stat(join(entry.parentPath, entry.name)));
@@ -89,7 +89,7 @@ test("it weighs less than 115 kB to download and 420 kB on the disk, its pages i
 });
 
 // What is found out about a peer is no reason to hold up a change.
-test.runIf(isLong)("npm audit knows of nothing against this package or its peers", async ({ skip }) => {
+test.runIf(isLong)("npm audit reports no vulnerability of the package or its peers", async ({ skip }) => {
   // Exits with 1 for a finding, and also if the registry has no answer.
   const audit = run("npm", ["audit", "--omit=dev", "--json"], { cwd: project });
   const { stdout } = await audit.catch((failed: { stdout: string }) => failed);

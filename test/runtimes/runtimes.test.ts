@@ -75,23 +75,23 @@ const expected = (recognised: Recognised) => ({
 const withDrivers = (runtime: Runtime) =>
   runtime.drivers.map((driver) => ({ ...driver, runtime: runtime.name, driver: driver.name }));
 
-test.for(withDrivers(bun))("$runtime with $driver", async ({ program, recognised }) => {
+test.for(withDrivers(bun))("the package works on $runtime with $driver", async ({ program, recognised }) => {
   expect(await resultOf(await binaryOf(bun), [pathOf(program)])).toEqual(expected(recognised));
 });
 
-test.for(withDrivers(deno))("$runtime with $driver", async ({ program, recognised }) => {
+test.for(withDrivers(deno))("the package works on $runtime with $driver", async ({ program, recognised }) => {
   const flags = ["--allow-all", "--node-modules-dir=manual", "--no-lock"];
   expect(await resultOf(await binaryOf(deno), ["run", ...flags, pathOf(program)])).toEqual(expected(recognised));
 });
 
-test.for(withDrivers(workerd))("$runtime with $driver", async ({ program, recognised }) => {
+test.for(withDrivers(workerd))("the package works on $runtime with $driver", async ({ program, recognised }) => {
   const { url } = await serve(await bundle(program));
   const response = await fetch(`${url}/exercise`);
   expect(response.status).toBe(200);
   expect(await response.json()).toEqual(expected(recognised));
 });
 
-test("workerd: a turn goes on when the browser leaves if waitUntil is given its stream, and dies if not", async () => {
+test("a turn on workerd survives the browser if waitUntil has its stream, and dies if not", async () => {
   const [driver = expect.fail()] = workerd.drivers;
   const { url, databaseUrl } = await serve(await bundle(driver.program));
   // The first request makes the tables.
@@ -116,13 +116,13 @@ test("workerd: a turn goes on when the browser leaves if waitUntil is given its 
   expect(await textsOf("not waiting")).toEqual(["Why do tides turn?"]);
 });
 
-test("a runtime whose node:crypto has no hash", async () => {
+test("the package works on a runtime whose node:crypto has no hash", async () => {
   const { program, recognised } = bun.drivers.find(({ name }) => name === "PGlite") ?? expect.fail();
   const before = `./${pathOf(new URL("../support/runtimes/programs/without-hash.ts", import.meta.url))}`;
   expect(await resultOf(process.execPath, ["--import", before, pathOf(program)])).toEqual(expected(recognised));
 });
 
-test.for(runtimes)("$name is the version that the table names", async (runtime) => {
+test.for(runtimes)("the installed $name has the version that the compatibility table names", async (runtime) => {
   const { stdout } = await run(await binaryOf(runtime), ["--version"]);
   const version = /\d\S*/.exec(stdout)?.[0];
   expect(`version ${version}.`).toContain(`version ${runtime.version}.`);

@@ -105,14 +105,14 @@ async function expectApplication({ query }: Round) {
   ]);
 }
 
-describe("eight processes that start together", () => {
-  test("on an empty database", () =>
+describe("Eight processes that start together", () => {
+  test("the processes migrate an empty database once and save their chats", () =>
     eachRound(async (round) => {
       await startTogether(round);
       await expectChats(round);
     }));
 
-  test("after the application's migrations", () =>
+  test("the processes migrate once after the application's migrations", () =>
     eachRound(async (round) => {
       await migrateApplication(round);
       await startTogether(round);
@@ -120,7 +120,7 @@ describe("eight processes that start together", () => {
       await expectApplication(round);
     }));
 
-  test("before the application's migrations", () =>
+  test("the processes migrate once before the application's migrations", () =>
     eachRound(async (round) => {
       await startTogether(round);
       await migrateApplication(round);
@@ -128,7 +128,7 @@ describe("eight processes that start together", () => {
       await expectApplication(round);
     }));
 
-  test("while one more process runs the application's migrations", () =>
+  test("the processes migrate once while one more process runs the application's migrations", () =>
     eachRound(async (round) => {
       await Promise.all([startTogether(round), migrateApplication(round)]);
       await expectChats(round);
@@ -136,7 +136,7 @@ describe("eight processes that start together", () => {
     }));
 
   test.each(["before", "after", "at the same time"] as const)(
-    "and run the application's migrations too, %s",
+    "the processes migrate once when each also runs the application's migrations (%s)",
     (ownMigrations) =>
       eachRound(async (round) => {
         await startTogether(round, { ownMigrations });
@@ -145,14 +145,14 @@ describe("eight processes that start together", () => {
       }),
   );
 
-  test("four into one schema and four into another", () =>
+  test("four processes migrate one schema once, and four another", () =>
     eachRound(async (round) => {
       await startTogether(round, {}, { schema: "assistant" });
       await expectChats(round, { ids: chatIds.filter((_, index) => index % 2 === 0) });
       await expectChats(round, { schema: "assistant", ids: chatIds.filter((_, index) => index % 2 === 1) });
     }));
 
-  test("where transactions default to a snapshot taken before the lock", () =>
+  test("the processes migrate once where transactions default to a snapshot taken before the lock", () =>
     eachRound(async (round) => {
       await round.query(`do $$ begin
         execute format('alter database %I set default_transaction_isolation to serializable', current_database());
@@ -161,7 +161,7 @@ describe("eight processes that start together", () => {
       await expectChats(round);
     }));
 
-  test("as a role that may not create schemas, into one that is there", () =>
+  test("the processes migrate an existing schema once as a role that may not create schemas", () =>
     eachRound(async (round) => {
       const role = new URL(round.url).pathname.replace("/test_", "role_");
       await round.query(`create role ${role} login password 'secret'`);

@@ -199,10 +199,10 @@ async function snapshot(client: pg.ClientBase | pg.Pool): Promise<Map<string, Ch
   return new Map(rows.map((chat) => [chat.id, chat]));
 }
 
-describe.each([false, true])("under writers and a meddler (portable: %s)", (portable) => {
+describe.each([false, true])("Chats under writers and a meddler (portable: %s)", (portable) => {
   const done: { counts?: Record<Kind, number>; slowest?: number } = {};
 
-  test("Readers only ever see whole saves, in turn", async () => {
+  test("readers see only whole saves, in the order of their versions", async () => {
     const { url, drop } = await createDatabase();
     // A statement that hangs becomes an error. On a busy machine one may take seconds.
     const pool = new pg.Pool({ connectionString: url, max: writers + 3, statement_timeout: 120_000 });
@@ -240,7 +240,7 @@ describe.each([false, true])("under writers and a meddler (portable: %s)", (port
     Object.assign(done, { counts, slowest });
   });
 
-  test.runIf(isLong)("Writers and the meddler do more than ten percent of what two cores can do", () => {
+  test.runIf(isLong)("writers and the meddler do more than ten percent of the work that two cores can do", () => {
     const { counts = expect.fail("the run before has failed"), slowest } = done;
     expect(kinds.filter((kind) => counts[kind] < least[kind] * seconds)).toEqual([]);
     expect(slowest).toBeGreaterThan(seconds);

@@ -97,7 +97,7 @@ export const entries = {
   "a text sent again": { isContent: false },
   "an approval": { isContent: true },
   "an answer": { isContent: true },
-  "what is read": { isContent: false },
+  "the input of reads": { isContent: false },
 };
 export type Entry = keyof typeof entries;
 

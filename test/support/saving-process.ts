@@ -80,7 +80,7 @@ const calls: Record<Entry, (body: unknown) => (() => Promise<unknown>)[]> = {
       await persist.onEnd({ responseMessage: { id: "answer", role: "assistant", parts: [body] } as never });
     },
   ],
-  "what is read": (body) => [
+  "the input of reads": (body) => [
     () => store.getChat(body as never),
     () => store.getChat({ ...ids, chatId: body as never }),
     () => store.getChats({ ...ids, before: body as never }),

@@ -36,7 +36,7 @@ async function outcomesOf(entry: Entry, url: string): Promise<Outcome[]> {
   return outcomes;
 }
 
-describe("bodies of a megabyte that are made to hurt", () => {
+describe("Hostile bodies of a megabyte", () => {
   let url: string;
   let drop: () => Promise<void>;
   beforeAll(async () => {
@@ -49,7 +49,7 @@ describe("bodies of a megabyte that are made to hurt", () => {
 
   // Each has a process of its own.
   test.concurrent.each(Object.keys(entries) as Entry[])(
-    "as %s are taken or refused, and end no process",
+    "the store takes or refuses each body as %s, and the process goes on",
     async (entry) => {
       const outcomes = await outcomesOf(entry, url);
 

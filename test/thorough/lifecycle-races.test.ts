@@ -6,7 +6,7 @@ import { conversation, say } from "../support/conversations.ts";
 import { inModes, servers, type TestDatabase } from "../support/databases.ts";
 
 /** What happens to a chat while others are at it. */
-describe.each(inModes(servers))("at once, on $name, $mode", ({ open, storeOn }) => {
+describe.each(inModes(servers))("Concurrent changes on $name, $mode", ({ open, storeOn }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -28,7 +28,7 @@ describe.each(inModes(servers))("at once, on $name, $mode", ({ open, storeOn }) 
     expect(rows.map(({ order }) => order)).toEqual(rows.map((_, index) => index));
   };
 
-  test("a title that a model makes never undoes a rename: 350 races here, 2,100 in all", async () => {
+  test("a model's title never undoes a rename in 350 races here, 2,100 in all", async () => {
     for (let round = 0; round < 35; round++) {
       await Promise.all(
         Array.from({ length: 10 }, async () => {
@@ -43,7 +43,7 @@ describe.each(inModes(servers))("at once, on $name, $mode", ({ open, storeOn }) 
     }
   });
 
-  test("of renames each gives what it made, and the last one stays", async () => {
+  test("each of 20 concurrent renames returns its own title", async () => {
     const { ids } = await newChat();
     const titles = Array.from({ length: 20 }, (_, number) => `Title ${number}`);
     const renamed = await Promise.all(titles.map((title) => store.updateChat({ ...ids, title })));
@@ -55,7 +55,7 @@ describe.each(inModes(servers))("at once, on $name, $mode", ({ open, storeOn }) 
     expect(same.map((chat) => [chat?.title, chat?.metadata])).toEqual(Array(3).fill(["Same", { a: 1 }]));
   });
 
-  test("a rename disturbs none of 100 turns that run, and reorders nothing", async () => {
+  test("a rename disturbs none of 100 running turns and reorders no chats", async () => {
     const { ids } = await newChat();
     const { ids: other } = await newChat();
     await database.query("update chat_store.chats set user_id = $1 where id = $2", [ids.userId, other.chatId]);
@@ -91,7 +91,7 @@ describe.each(inModes(servers))("at once, on $name, $mode", ({ open, storeOn }) 
     await invariants(ids.chatId);
   });
 
-  test("saves that expect a version are not disturbed by renames", async () => {
+  test("a save with an expected version never conflicts with a rename", async () => {
     const { ids } = await newChat();
     let isDone = false;
     const renaming = (async () => {
@@ -109,7 +109,7 @@ describe.each(inModes(servers))("at once, on $name, $mode", ({ open, storeOn }) 
     await renaming;
   });
 
-  test("deleted messages and changed ones never mix with saves and turns", async () => {
+  test("concurrent deletions and changes of messages and turns all take effect", async () => {
     const { ids } = await newChat(conversation(40, 60));
     const deletes = Array.from({ length: 15 }, (_, number) =>
       store.deleteMessage({ ...ids, messageId: `m${number * 2}` }),
@@ -139,7 +139,7 @@ describe.each(inModes(servers))("at once, on $name, $mode", ({ open, storeOn }) 
     expect(await database.query("select xmin::text from chat_store.chats where id = $1", [ids.chatId])).toEqual(before);
   });
 
-  test("of several who fork to one id, delete one chat or claim the same chats, one does it", async () => {
+  test("one of six calls succeeds in forking to one id, in deleting one chat, and in claiming one user's chats", async () => {
     const { ids } = await newChat();
     const newChatId = newIds().chatId;
     const forks = await Promise.allSettled(Array.from({ length: 6 }, () => store.forkChat({ ...ids, newChatId })));
@@ -155,7 +155,7 @@ describe.each(inModes(servers))("at once, on $name, $mode", ({ open, storeOn }) 
     expect(claimed.reduce((total, count) => total + count, 0)).toBe(1);
   });
 
-  test("who claims and who erases the same chats do not wait for each other for ever", async () => {
+  test("two claims and a deletion of the same chats all end", async () => {
     for (let round = 0; round < 10; round++) {
       const [guest, user] = [newIds().userId, newIds().userId];
       await database.query(
@@ -173,7 +173,7 @@ describe.each(inModes(servers))("at once, on $name, $mode", ({ open, storeOn }) 
     }
   });
 
-  test("two who erase the same user both end when all is gone, and count each chat once", async () => {
+  test("three deletions of the same user's chats end when all are gone, and count each chat once", async () => {
     const { userId } = newIds();
     await database.query(
       "insert into chat_store.chats (id, user_id, title) select $1 || ' ' || n, $1, '' from generate_series(1, 450) n",
@@ -190,7 +190,7 @@ describe.each(inModes(servers))("at once, on $name, $mode", ({ open, storeOn }) 
     expect(counts.reduce((total, count) => total + count, 0)).toBe(450);
   });
 
-  test("a trigger that lets nothing be deleted makes nobody wait for ever", async () => {
+  test("the store reports an error when a trigger suppresses its writes", async () => {
     const { ids } = await newChat();
     await database.query(`create function keep() returns trigger language plpgsql as $$ begin return null; end $$;
       create trigger keep before delete or update on chat_store.chats for each row execute function keep()`);

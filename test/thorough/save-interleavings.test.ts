@@ -44,8 +44,8 @@ const actions: Record<string, (client: Client, ids: Ids) => Promise<unknown>> = 
     theirStore(client).updateChat({ ...ids, title: "Renamed", archived: true, metadata: { theirs: true } }),
   "renamed by direct SQL": (client, { chatId }) =>
     client.query("update chat_store.chats set title = 'Renamed', version = version + 1 where id = $1", [chatId]),
-  "rid of a message": (client, ids) => theirStore(client).deleteMessage({ ...ids, messageId: "m1" }),
-  "rid of a message and what follows": (client, ids) =>
+  "shortened by one message": (client, ids) => theirStore(client).deleteMessage({ ...ids, messageId: "m1" }),
+  "cut from a message on": (client, ids) =>
     theirStore(client).deleteMessage({ ...ids, messageId: "m2", following: true }),
   "changed in one message": (client, ids) =>
     theirStore(client).updateMessage({ ...ids, message: say("user", "theirs", "m2") }),
@@ -75,22 +75,22 @@ const versioned: Record<string, Call> = {
   "saving no messages": saves([]),
   "saving another title": saves(stored, "Ours"),
   "saving nothing new": saves(stored),
-  "saving what follows a message": (store, ids) =>
+  "saving a new message after a given one": (store, ids) =>
     store.upsertChat({ ...ids, after: "m1", messages: [say("user", "new".padEnd(600), "new")] }),
   "changing a message": (store, ids) => store.updateMessage({ ...ids, message: say("user", "ours", "m2") }),
   "deleting a message": (store, ids) => store.deleteMessage({ ...ids, messageId: "m1" }),
-  "deleting a message and what follows": (store, ids) =>
+  "deleting a message and all after it": (store, ids) =>
     store.deleteMessage({ ...ids, messageId: "m1", following: true }),
 };
 const others: Record<string, Call> = {
   "renaming and archiving": (store, ids) => store.updateChat({ ...ids, title: "Ours", archived: true }),
-  "reading its end": async (store, ids) => (await store.getMessages({ ...ids, limit: 2 }))?.messages,
+  "reading its last messages": async (store, ids) => (await store.getMessages({ ...ids, limit: 2 }))?.messages,
   "giving it a title if it has none": (store, ids) => store.updateChat({ ...ids, titleIfEmpty: "Ours" }),
   "deleting the chat": (store, ids) => store.deleteChat(ids),
   "forking it": (store, ids) => store.forkChat({ ...ids, newChatId: `${ids.chatId} fork`, throughMessageId: "m2" }),
   "claiming it": (store, { userId }) => store.claimChats({ fromUserId: userId, userId: `heir of ${userId}` }),
   "deleting all chats": (store, ids) => store.deleteAllChats(ids),
-  "exporting all": async (store, ids) => {
+  "exporting all chats": async (store, ids) => {
     const exported: unknown[] = [];
     for await (const { id, messages } of store.exportChats(ids)) exported.push([id === ids.chatId, messages]);
     return exported;
@@ -100,7 +100,7 @@ const calls = { ...versioned, ...others };
 
 const portables = isOnCitus ? [true] : isLong ? [false, true] : [false];
 
-describe.each(portables)("while another transaction is open, portable: %s", (portable) => {
+describe.each(portables)("A call beside an open transaction, portable: %s", (portable) => {
   let drop: () => Promise<void>;
   let pool: pg.Pool;
   beforeAll(async () => {
@@ -161,10 +161,10 @@ describe.each(portables)("while another transaction is open, portable: %s", (por
     await eventually("the call waits for a lock or is done", look, { every: 1 });
   };
 
-  describe.each(isOnCitus ? [true] : [true, false])("chat exists: %s", (exists) => {
+  describe.each(isOnCitus ? [true] : [true, false])("A chat that exists already: %s", (exists) => {
     for (const action of isOnCitus ? doneBySql : Object.keys(actions)) {
       test.each(Object.entries(calls))(
-        `${exists ? action : `created, then ${action}`}, while %s`,
+        `%s comes out as before or after a transaction in which the chat is ${exists ? action : `created, then ${action}`}`,
         async (name, call) => {
           for (const end of ["commit", "rollback"]) {
             for (const expectedVersion of name in versioned ? [undefined, 1] : [undefined]) {

@@ -62,25 +62,25 @@ const deletesMessage =
     storeOn(db).deleteMessage({ userId, chatId, messageId, following });
 const deletes = runs("delete from chat_store.chats where id = $1");
 const theirs: Record<string, Act> = {
-  "claimed by another user": runs("update chat_store.chats set user_id = 'x', claimed_from = 'u' where id = $1"),
+  "a claim by another user": runs("update chat_store.chats set user_id = 'x', claimed_from = 'u' where id = $1"),
   "another question": starts(q3, submit),
   "the first question asked again": starts(q1, regenerate),
   "the second question sent again": starts(q2, submit),
-  "the first question edited": starts(edited, { ...submit, messageId: "q1" }),
+  "an edit of the first question": starts(edited, { ...submit, messageId: "q1" }),
   "two more turns": inOrder(starts(q3, submit), starts(q2, regenerate)),
-  "renamed and archived": (db, { chatId }) =>
+  "a new title and archiving": (db, { chatId }) =>
     storeOn(db).updateChat({ userId, chatId, title: "Renamed", archived: true }),
-  "the first answer taken away": deletesMessage("a1"),
-  "the second question deleted": deletesMessage("q2"),
-  "the first question and all after it deleted": deletesMessage("q1", true),
-  "the second question changed": (db, { chatId }) =>
+  "a deletion of the first answer": deletesMessage("a1"),
+  "a deletion of the second question": deletesMessage("q2"),
+  "a deletion from the first question on": deletesMessage("q1", true),
+  "a change of the second question": (db, { chatId }) =>
     storeOn(db).updateMessage({ userId, chatId, message: say("user", "changed", "q2") }),
-  "a notice put after the second question": saves(q1, a1, q2, say("assistant", "notice", "notice")),
-  "the second question taken away": saves(q1, a1),
-  deleted: deletes,
-  "deleted and made again": inOrder(deletes, starts(q2, submit)),
-  "given to another user": runs("update chat_store.chats set user_id = 'x', version = version + 1 where id = $1"),
-  locked: runs("select from chat_store.chats where id = $1 for update"),
+  "a notice after the second question": saves(q1, a1, q2, say("assistant", "notice", "notice")),
+  "a save without the second question": saves(q1, a1),
+  "a deletion of the chat": deletes,
+  "a deletion and a new chat under its id": inOrder(deletes, starts(q2, submit)),
+  "a change of owner": runs("update chat_store.chats set user_id = 'x', version = version + 1 where id = $1"),
+  "a lock on the chat": runs("select from chat_store.chats where id = $1 for update"),
 };
 
 /** Turns keep the database that they were started on, so that it is given to them here. */
@@ -91,13 +91,13 @@ const ends =
 const ours: Record<string, Act> = {
   "another question": starts(say("user", "q4", "q4"), submit),
   "the first question asked again": starts(q1, regenerate),
-  "the first question edited": starts(edited, { ...submit, messageId: "q1" }),
+  "an edit of the first question": starts(edited, { ...submit, messageId: "q1" }),
   "the second question sent again": starts(q2, submit),
-  "the second question deleted": deletesMessage("q2"),
-  "the first answer changed": (db, { chatId }) =>
+  "a deletion of the second question": deletesMessage("q2"),
+  "a change of the first answer": (db, { chatId }) =>
     storeOn(db).updateMessage({ userId, chatId, message: say("assistant", "changed", "a1") }),
-  "the chat deleted": (db, { chatId }) => storeOn(db).deleteChat({ userId, chatId }),
-  "a fork of it": async (db, { chatId }) => {
+  "a deletion of the chat": (db, { chatId }) => storeOn(db).deleteChat({ userId, chatId }),
+  "a fork of the chat": async (db, { chatId }) => {
     const newChatId = `${chatId} fork`;
     const fork = await storeOn(db).forkChat({ userId, chatId, newChatId, throughMessageId: "q2" });
     if (fork) await storeOn(db).deleteChat({ userId, chatId: newChatId });
@@ -109,7 +109,7 @@ const ours: Record<string, Act> = {
 const ways = [{ isPortable: false }, { isPortable: true }, { isPortable: false, window: 1 }];
 
 describe.each(isLong ? ways : ways.slice(0, 1))(
-  "while another transaction is open, portable: $isPortable, window: $window,",
+  "A turn beside an open transaction, portable: $isPortable, window: $window",
   ({ isPortable, window }) => {
     let drop: () => Promise<void>;
     let pool: pg.Pool;
@@ -168,8 +168,8 @@ describe.each(isLong ? ways : ways.slice(0, 1))(
       await eventually("the call waits for a lock or is done", look, { every: 1 });
     };
 
-    describe.each(Object.entries(theirs))("of what they do: %s,", (_, theirAct) => {
-      test.each(Object.entries(ours))("ours: %s", async (_, ourAct) => {
+    describe.each(Object.entries(theirs))("An open transaction with %s", (_, theirAct) => {
+      test.each(Object.entries(ours))("%s comes out as before or after that transaction", async (_, ourAct) => {
         for (const end of ["commit", "rollback"]) {
           const run = async (order: "at once" | "ours last" | "ours first") => {
             const scene = await newScene();

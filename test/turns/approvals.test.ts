@@ -13,7 +13,7 @@ const kinds = [
   ...inModes(databases.slice(1, 2), modes.slice(0, 1)).flatMap((kind) => [2, 10].map((limit) => ({ ...kind, limit }))),
 ];
 
-describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ open, storeOn, limit }) => {
+describe.each(kinds)("Answers to tool calls on $name, $mode, limit $limit", ({ open, storeOn, limit }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -65,7 +65,7 @@ describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ o
     ["approved twice", true, true],
     ["approved, then denied", true, false],
     ["denied, then approved", false, true],
-  ])("an approval happens once: %s", async (_, first, second) => {
+  ])("the store accepts one answer to an approval request (%s)", async (_, first, second) => {
     const chatId = await chatWith(requested);
     const turn = await start(chatId, message(responded(first)));
     expect(turn.messages.at(-1)).toEqual(message(responded(first)));
@@ -76,7 +76,7 @@ describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ o
     expect(await stored(chatId)).toEqual([paid]);
   });
 
-  test("of many that approve at the same moment one goes on", async () => {
+  test("one of eight simultaneous answers to an approval request starts a turn", async () => {
     const chatId = await chatWith(requested);
     const outcomes = await Promise.allSettled(
       Array.from({ length: 8 }, (_, tab) => start(chatId, message(responded(tab % 2 === 0)))),
@@ -87,7 +87,7 @@ describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ o
     }
   });
 
-  test("a retry goes on when the turn before it has ended without acting, and may say otherwise then", async () => {
+  test("a retry goes on, with another answer if it likes, when the turn before it ended without acting", async () => {
     const chatId = await chatWith(requested);
     // Its provider failed: nothing was added to what it was given.
     await end(await start(chatId, message(responded(true))), message(responded(true)));
@@ -97,7 +97,7 @@ describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ o
     await expect(start(chatId, message(responded(true)))).rejects.toMatchObject({ code: "CHAT_CONFLICT" });
   });
 
-  test("a retry goes on when the turn before it has died, which is known after five minutes", async () => {
+  test("a retry goes on five minutes after the start of a turn that has died", async () => {
     const chatId = await chatWith(requested);
     const lost = await start(chatId, message(responded(true)));
     const age = (minutes: number) =>
@@ -114,7 +114,7 @@ describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ o
     expect(await stored(chatId)).toEqual([paid]);
   });
 
-  test("a turn that is recorded and silent is known to have died after ten seconds", async () => {
+  test("the store takes a recorded turn for dead after ten seconds of silence", async () => {
     const chatId = await chatWith(requested);
     await start(chatId, message(responded(true)));
     const silent = (seconds: number) =>
@@ -132,7 +132,7 @@ describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ o
     ["first", ["A", "B"]],
     ["last", ["B", "A"]],
   ])(
-    "two tabs answer two tools of one message, and both outputs stay when the first of them ends %s",
+    "both outputs stay when two tabs answer two tools of one message and the first tab's turn ends %s",
     async (_, order) => {
       const chatId = await chatWith(locate("A"), locate("B"));
       const turns: Record<string, Turn> = {
@@ -153,13 +153,13 @@ describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ o
     },
   );
 
-  test("outputs given in one request, or one after the other before either turn ends, are all stored", async () => {
+  test("the turn stores all answers to tool calls that one request brings", async () => {
     const chatId = await chatWith(locate("A"), locate("B"), requested);
     await start(chatId, message(locate("A", "here"), locate("B", "there"), responded(true)));
     expect(await stored(chatId)).toEqual([locate("A", "here"), locate("B", "there"), responded(true)]);
   });
 
-  test("what another writer has answered in the message that is continued is kept", async () => {
+  test("the turn keeps an output that another writer has stored in the continued message", async () => {
     const chatId = await chatWith(locate("A"), locate("B"));
     const turn = await start(chatId, message(locate("A", "here"), locate("B")));
     const messages = [say("user", "pay", "q1"), message(locate("A", "here"), locate("B", "there"))];
@@ -171,15 +171,15 @@ describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ o
   test.each<[string, object, object, Partial<StartTurnInput>]>([
     ["of a tool that the server executes", pay("input-available"), pay("output-available", { output: "paid" }), {}],
     ["of a tool that is not named", locate("A"), locate("A", "here"), { tools: {} }],
-    ["without tools", locate("A"), locate("A", "here"), { tools: undefined }],
+    ["of any tool when the route names none", locate("A"), locate("A", "here"), { tools: undefined }],
     [
-      "that the provider executes",
+      "of a tool that the provider executes",
       { ...locate("A"), providerExecuted: true },
       { ...locate("A", "here"), providerExecuted: true },
       {},
     ],
     [
-      "as an error of a server's tool",
+      "of a server's tool as an error",
       pay("input-available"),
       pay("output-error", { errorText: "I could not pay" }),
       {},
@@ -199,7 +199,7 @@ describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ o
     expect(await stored(chatId)).toEqual([part]);
   });
 
-  test("a browser may give the output of a dynamic tool that has no execute, or say that it failed", async () => {
+  test("a browser may send the output or the failure of a tool that has no execute", async () => {
     const dynamic = { type: "dynamic-tool", toolName: "locate", toolCallId: "D", state: "input-available", input: {} };
     const chatId = await chatWith(dynamic, locate("A"));
     const answered = [
@@ -210,11 +210,11 @@ describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ o
     expect(turn.messages.at(-1)).toEqual(message(...answered));
   });
 
-  describe("an approval that was given to a turn which was stopped or has died", () => {
+  describe("An approval whose turn was stopped or has died", () => {
     test.each([
       ["approved", true, { state: "output-error", errorText: expect.stringContaining("not known") }],
       ["denied", false, { state: "output-denied" }],
-    ])("is closed by the next question, and keeps the chat from no question: %s", async (_, approved, closed) => {
+    ])("the next question closes the approval (%s) and goes on", async (_, approved, closed) => {
       const chatId = await chatWith(requested);
       await start(chatId, message(responded(approved)));
       const turn = await start(chatId, say("user", "Never mind", "q2"));
@@ -224,7 +224,7 @@ describe.each(kinds)("answers to tool calls on $name, $mode, limit $limit", ({ o
       expect(await stored(chatId)).toEqual([expected]);
     });
 
-    test("stays as it is where a question before it is asked again", async () => {
+    test("the approval stays as it is when the client asks an earlier question again", async () => {
       const chatId = await chatWith(requested);
       await start(chatId, message(responded(true)));
       await start(chatId, say("user", "pay", "q1"), { trigger: "regenerate-message" });

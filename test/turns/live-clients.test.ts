@@ -89,7 +89,7 @@ const sdks = [
   },
 ];
 
-describe.each(sdks)("live turns with the client of $name", ({ name, client, finish, respond }) => {
+describe.each(sdks)("Live turns with the client of $name", ({ name, client, finish, respond }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -204,7 +204,7 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
   const textOf = (message: { parts: { type: string }[] } | undefined) =>
     message?.parts.map((part) => ("text" in part ? part.text : "")).join("");
 
-  test("a reload in mid-answer, a second tab, and one that comes in the moment of the end show what is stored", async () => {
+  test("a reloaded page, a second tab and a tab that joins at the end all show the stored messages", async () => {
     const chat = await open();
     const asking = await chat.openTab();
     const asked = asking.sendMessage({ text: "Why do tides turn?" });
@@ -228,7 +228,7 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
     expect(shown(fresh)).toEqual(stored);
   });
 
-  test("a stop from another tab is the end of it, also after a reload", async () => {
+  test("a stop from another tab ends the answer in every tab, also after a reload", async () => {
     const chat = await open();
     const asking = await chat.openTab();
     const asked = asking.sendMessage({ text: "Why do tides turn?" });
@@ -245,7 +245,7 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
     }
   });
 
-  test("a stop in the tab that asked leaves the turn running, for who joins again", async () => {
+  test("a stop in the asking tab leaves the turn running, and a reloaded page joins it", async () => {
     const chat = await open();
     const asking = await chat.openTab();
     const asked = asking.sendMessage({ text: "Why do tides turn?" });
@@ -261,7 +261,7 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
     expect(textOf(reloaded.messages.at(-1))).toBe("The moon pulls.");
   });
 
-  test("a page whose network broke off shows it all when it is back, with ai 5 after a reload", async () => {
+  test("a page shows the whole answer when its network is back, with ai 5 after a reload", async () => {
     const chat = await open();
     const asking = await chat.openTab();
     const asked = asking.sendMessage({ text: "Why do tides turn?" });
@@ -278,7 +278,7 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
     expect(page.status).toBe("ready");
   });
 
-  test("a page sees that the server died, with what had been said, and asks again", async () => {
+  test("a page shows an error and the partial answer when the server has died", async () => {
     const chat = await open();
     const asking = await chat.openTab();
     void asking.sendMessage({ text: "Why do tides turn?" });
@@ -315,7 +315,7 @@ describe.each(sdks)("live turns with the client of $name", ({ name, client, fini
           },
         ]),
   ];
-  test.each(continuations)("a reload while an answer goes on after $kind", async ({ part, output }) => {
+  test.each(continuations)("a reloaded page joins an answer that goes on after $kind", async ({ part, output }) => {
     const before = {
       id: "a1",
       role: "assistant",

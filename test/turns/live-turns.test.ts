@@ -49,7 +49,7 @@ const kinds = [
   ),
 ];
 
-describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: true }, ({ open, storeOn }) => {
+describe.each(kinds)("A recorded turn on $name, $mode", { concurrent: true }, ({ open, storeOn }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -89,7 +89,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     await setBackHeartbeat(chatId);
   };
 
-  test("is shown from its beginning to its end to whoever joins, and stored", async () => {
+  test("every reader who joins gets the whole answer, and the store saves it", async () => {
     const { ids, voice, response } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
@@ -115,7 +115,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     });
   });
 
-  test("goes on when the browser leaves", async () => {
+  test("the turn goes on when the browser leaves", async () => {
     const { ids, voice, response } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
@@ -126,7 +126,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     expect(textOf((await store.getChat(ids))?.messages.at(-1))).toBe("The moon pulls.");
   });
 
-  test("stops when it is asked to, and what was said is stored", async () => {
+  test("a stop ends the turn, and the store saves the partial answer", async () => {
     const { ids, turn, voice, response } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
@@ -139,7 +139,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     expect(await store.stopTurn(ids)).toBe(false);
   });
 
-  test("stops also when Postgres has lost of its recording, and is not taken for dead", async () => {
+  test("the turn stays alive and hears a stop when Postgres has lost part of its recording", async () => {
     const { ids, voice, response } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
@@ -159,7 +159,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     expect(textOf((await store.getChat(ids))?.messages.at(-1))).toBe("The moon pulls ");
   });
 
-  test("is stopped, ends and is overtaken by one that is generated anew, in every order, and that one is whole", async () => {
+  test("a regenerated answer is whole when the old turn stops and ends before or after it, in any order", async () => {
     const orders = permutations(["stop", "end", "regenerate", "end anew"]).filter(
       (steps) => steps.indexOf("regenerate") < steps.indexOf("end anew"),
     );
@@ -205,7 +205,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     );
   });
 
-  test("stops when its chat is deleted, and when a newer turn takes its question", async () => {
+  test("the turn stops when its chat is deleted or a newer turn takes its question", async () => {
     const [deleted, overtaken] = [await begin(), await begin()];
     for (const { voice, ids } of [deleted, overtaken]) {
       voice.say("The moon ");
@@ -221,7 +221,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     expect((await store.getChat(overtaken.ids))?.messages).toHaveLength(1);
   });
 
-  test("whose process has died becomes its answer, once, for who resumes; who asks next goes on from it", async () => {
+  test("two readers turn a dead process's recording into one answer, and the next question follows it", async () => {
     const { ids, voice, turn, process } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
@@ -254,7 +254,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     ]);
   });
 
-  test("whose process was taken for dead writes over nothing that was put before its question since", async () => {
+  test("a process that was taken for dead overwrites no message that now stands before its question", async () => {
     const { ids, turn, voice, process } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
@@ -270,7 +270,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     expect((await store.getChat(ids))?.messages).toEqual([half, question]);
   });
 
-  test("whose process has died becomes its answer for the next question, too", async () => {
+  test("the next question turns a dead process's recording into its answer", async () => {
     const { ids, voice, process } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
@@ -281,7 +281,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     await voice.finish();
   });
 
-  test("whose process has died becomes its answer also when its question had been stored before", async () => {
+  test("a dead process's recording becomes its answer when an earlier turn had stored the question", async () => {
     const { ids, turn, voice } = await begin();
     await voice.finish();
     await turn.persist.onEnd({ responseMessage: say("assistant", "Nobody knows.", turn.persist.generateMessageId()) });
@@ -295,7 +295,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     await second.voice.finish();
   });
 
-  test("whose process has died becomes its answer also for a turn whose window does not reach its question", async () => {
+  test("a dead process's recording becomes its answer when the next turn's window does not reach the question", async () => {
     const { ids, voice, process } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
@@ -314,7 +314,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     await voice.finish();
   });
 
-  test("whose process has died answers nothing when its question was edited since", async () => {
+  test("a dead process's recording becomes no answer when another writer has edited its question", async () => {
     const { ids, voice, process } = await begin();
     voice.say("The moon ");
     await untilRecorded(ids.chatId, "The moon");
@@ -328,7 +328,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     await voice.finish();
   });
 
-  test("and one that is not is shown to who waits for it when it has ended", async () => {
+  test("a waiting reader gets the answer of a turn without a recording when the turn ends", async () => {
     const ids = { userId: randomUUID(), chatId: randomUUID() };
     const turn = await store.startTurn({ ...ids, message: say("user", "Why do tides turn?", "q1") });
     const waiting = new Response(await store.resumeTurn({ ...ids, version: 1 })).text();
@@ -340,7 +340,7 @@ describe.each(kinds)("a turn that is recorded, on $name, $mode", { concurrent: t
     expect(textOf(message)).toBe("The moon pulls.");
   });
 
-  test("leaves nothing a minute after its end to who comes next", async () => {
+  test("the next turn deletes a recording a minute after its end", async () => {
     const { ids, voice, response } = await begin();
     voice.say("The moon.");
     await voice.finish();

@@ -34,13 +34,13 @@ const sdks = [
   },
 ];
 
-describe.each(sdks)("a stored answer as a stream, with $name", ({ sdk, unknownKeys, unknownParts }) => {
+describe.each(sdks)("A stored answer as a stream, with $name", ({ sdk, unknownKeys, unknownParts }) => {
   const known = conversations.filter(({ name }) => !unknownParts.test(name) && !forbidden.test(name));
   const isUnsaid = (key: string) => unsaid.concat(unknownKeys).includes(key);
   const said = (message: unknown) =>
     JSON.parse(JSON.stringify(message, (key, value) => (isUnsaid(key) ? undefined : value)));
 
-  test.each(known)("$name", async ({ messages }) => {
+  test.each(known)("the client rebuilds the stored answers ($name)", async ({ messages }) => {
     for (const message of JSON.parse(JSON.stringify(await messages())) as ai.UIMessage[]) {
       if (message.role !== "assistant" || message.parts.length === 0) continue;
       const body = [...chunksOf(message), { type: "finish" }].map(eventOf).join("");

@@ -108,7 +108,7 @@ function seen({ id, role, parts }: UIMessage): Seen {
 seeded();
 
 describe.each([...inModes(databases.slice(0, 2)), ...underRowLevelSecurity.slice(0, 1)])(
-  "turns on $name, $mode",
+  "Turns on $name, $mode",
   ({ open, storeOn }) => {
     let database: TestDatabase;
     let store: ChatStore;
@@ -118,7 +118,7 @@ describe.each([...inModes(databases.slice(0, 2)), ...underRowLevelSecurity.slice
     });
     afterAll(() => database.close());
 
-    test("any sequence of what people, models and other writers do leaves what a person would expect to see", async () => {
+    test("any sequence of calls for people, models and other writers leaves the messages that a person expects", async () => {
       const sequence = fc.array(step, { minLength: 2, maxLength: 14 });
       const compare = fc.asyncProperty(sequence, fc.constantFrom(undefined, 1, 2, 10), async (steps, limit) => {
         const chatId = randomUUID();

@@ -63,7 +63,7 @@ const older = {
 };
 const newest = () => streamText({ model: model([text("Hello.")]), prompt: "Hi" });
 
-describe("a callback or parts of one's own beside persist", () => {
+describe("An application's own callback or parts beside persist", () => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -88,7 +88,7 @@ describe("a callback or parts of one's own beside persist", () => {
   const textOf = (message: UIMessage | undefined) =>
     message?.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
 
-  test("ai 7, as the page prints it: the answer is saved once, and is stored when one's own begins", async () => {
+  test("the docs' callback for ai 7 runs after the turn has saved the answer once", async () => {
     const { turn, stored } = await start();
     const seen: unknown[] = [];
     const streamOf = await printed("own callback", async (message) => {
@@ -99,7 +99,7 @@ describe("a callback or parts of one's own beside persist", () => {
     expect(seen).toEqual([(await stored())?.[1]?.id, 2]);
   });
 
-  test.each(Object.entries(older))("%s, by the name onFinish", async (_, result) => {
+  test.each(Object.entries(older))("%s runs the application's onFinish, which saves the answer", async (_, result) => {
     const { turn, stored } = await start();
     const seen: unknown[] = [];
     const onFinish = async ({ responseMessage }: { responseMessage: ai5.UIMessage }) => {
@@ -113,7 +113,7 @@ describe("a callback or parts of one's own beside persist", () => {
     expect(seen).toEqual([2]);
   });
 
-  test("ai 7, as the page prints it: parts of one's own are stored with the answer, under the id the turn has given", async () => {
+  test("the docs' own parts for ai 7 are stored with the answer, under the turn's id", async () => {
     const { turn, stored } = await start();
     const streamOf = await printed("own parts", async () => {});
     await read(streamOf(turn, newest()));
@@ -126,7 +126,7 @@ describe("a callback or parts of one's own beside persist", () => {
   test.each([
     ["ai 5", ai5, older["ai 5"]],
     ["ai 6", ai6 as unknown as typeof ai5, older["ai 6"]],
-  ] as const)("%s: the same with the result's own stream merged", async (_, ai, result) => {
+  ] as const)("%s stores the application's parts when it merges the result's stream", async (_, ai, result) => {
     const { turn, stored } = await start();
     const { generateMessageId: generateId, originalMessages, onFinish } = turn.persist;
     const stream = ai.createUIMessageStream({
@@ -145,7 +145,7 @@ describe("a callback or parts of one's own beside persist", () => {
     expect(textOf(answer)).toBe("Hello.");
   });
 
-  test("what the page warns of: with persist in the stream that is merged, one's own parts are not stored", async () => {
+  test("the turn loses the application's parts when persist is in the merged stream, as the docs warn", async () => {
     const { turn, stored } = await start();
     await read(
       createUIMessageStream({
@@ -158,7 +158,7 @@ describe("a callback or parts of one's own beside persist", () => {
     expect((await stored())?.[1]?.parts.map(({ type }) => type)).not.toContain("data-progress");
   });
 
-  test("what the page warns of: with ai 7, an onFinish of one's own is never called", async () => {
+  test("ai 7 never calls an onFinish beside persist, as the docs warn", async () => {
     const { turn, stored } = await start();
     let calls = 0;
     const onFinish = () => void calls++;
@@ -167,7 +167,7 @@ describe("a callback or parts of one's own beside persist", () => {
     expect(calls).toBe(0);
   });
 
-  test("consumeStream's onError hears of an answer that could not be saved when the client has gone", async () => {
+  test("consumeStream's onError gets the error of a failed save when the client has gone", async () => {
     const { turn } = await start();
     await database.query("delete from chat_store.chats where id = $1", [turn.chat.id]);
     const heard: unknown[] = [];

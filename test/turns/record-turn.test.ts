@@ -23,7 +23,7 @@ function table() {
   };
 }
 
-test("a thousand words are a few pieces of a tenth of the size, and read back to what was said", async () => {
+test("the recorder packs a thousand words into a few small pieces, which read back to the same text", async () => {
   const { pieces, write } = table();
   const words = Array.from({ length: 1_000 }, (_, index) => delta(`w${index} `));
   const chunks = [start, { type: "text-start", id: "1" }, ...words, { type: "text-end", id: "1" }, { type: "finish" }];
@@ -41,7 +41,7 @@ test("a thousand words are a few pieces of a tenth of the size, and read back to
   ]);
 });
 
-test("deltas are merged with their like only, and what is split in the middle of a character comes together again", async () => {
+test("the recorder merges only deltas of one kind, and joins characters that were split between two", async () => {
   const { pieces, write } = table();
   const chunks = [
     delta("\ud83d"),
@@ -61,7 +61,7 @@ test("deltas are merged with their like only, and what is split in the middle of
   expect(pieces.join("")).not.toMatch(/[\0\ud83d]/);
 });
 
-test("comments and the end mark are not recorded, and events may come in any pieces", async () => {
+test("the recorder drops comments and the end mark, and takes events in any pieces", async () => {
   const { pieces, write } = table();
   const text = [": hello\n\n", eventOf(start), eventOf(delta("word")), "data: [DONE]\n\n"].join("");
   await recordTurn(write, () => {}).consume({ stream: ReadableStream.from(text.split("")) });
@@ -69,7 +69,7 @@ test("comments and the end mark are not recorded, and events may come in any pie
 });
 
 test.each(["before", "after"])(
-  "pieces whose writing failed %s they were written are there once, in order",
+  "the table holds each piece once, in order, when writes fail %s they take effect",
   async (when) => {
     const { pieces, write } = table();
     let count = 0;
@@ -96,7 +96,7 @@ test.each(["before", "after"])(
   },
 );
 
-test("A database that never answers does not delay the stream, and its end by one second", async () => {
+test("a database that never answers delays the end of a stream by one second, and nothing else", async () => {
   const recording = recordTurn(
     () => new Promise(() => {}),
     () => {},
@@ -126,14 +126,14 @@ test("A database that never answers does not delay the stream, and its end by on
   await settled;
 });
 
-test("a database that stays away is not waited for when all is said", async () => {
+test("the recorder stops retrying when the stream has ended and the database stays away", async () => {
   await recordTurn(
     () => Promise.reject(new Error("away")),
     () => expect.fail("nothing to abort"),
   ).consume({ stream: streamOf([start]) });
 });
 
-test("what waits for the database is given up when it becomes too much, and nothing is written after it", async () => {
+test("the recorder gives up when too much text waits for the database, and writes no more", async () => {
   const { pieces, write } = table();
   let isAway = true;
   const recording = recordTurn(
@@ -151,7 +151,7 @@ test("what waits for the database is given up when it becomes too much, and noth
   expect(pieces).toHaveLength(0);
 });
 
-test("who has given the recording up goes on with signs of life, and hears of a stop", async () => {
+test("a recorder that has given up keeps its heartbeat and hears a stop", async () => {
   const { pieces, write } = table();
   let isStopped = false;
   const recording = recordTurn(
@@ -171,7 +171,7 @@ test("who has given the recording up goes on with signs of life, and hears of a 
   expect(recording.hasBegun()).toBe(true);
 });
 
-test("an event that cannot be read ends the recording, and nothing else", async () => {
+test("an unreadable event ends the recording, and the stream goes on", async () => {
   const { pieces, write } = table();
   let drained = false;
   const stream = ReadableStream.from([eventOf(start), "data: {broken\n\n", eventOf(delta("word"))]).pipeThrough(
@@ -188,10 +188,10 @@ test("an event that cannot be read ends the recording, and nothing else", async 
 
 test.each<[string, Partial<Beat>, boolean]>([
   ["the chat is gone", { owned: 0, found: 0 }, true],
-  ["somebody asks it to stop", { stop: 1 }, true],
+  ["a caller asks it to stop", { stop: 1 }, true],
   ["a newer turn has come", { superseded: 1 }, true],
-  ["others took it for dead", { found: 0 }, false],
-])("when %s, the turn aborts: %o %s", async (_, beat, aborts) => {
+  ["another process took it for dead", { found: 0 }, false],
+])("when %s (%o), the turn aborts: %s", async (_, beat, aborts) => {
   let isAborted = false;
   const recording = recordTurn(
     async () => ({ ...fine, ...beat }),
@@ -203,7 +203,7 @@ test.each<[string, Partial<Beat>, boolean]>([
   expect(isAborted).toBe(aborts);
 });
 
-test("what was never recorded has not begun to be when it ends", async () => {
+test("a recording that gets no stream has not begun when the turn ends", async () => {
   const recording = recordTurn(table().write, () => {});
   await recording.settle();
   recording.close();

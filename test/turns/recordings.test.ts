@@ -25,7 +25,7 @@ async function heard(stream: ReadableStream<Uint8Array> | null) {
   return { text: chunks.map(({ delta }) => delta ?? "").join(""), end: chunks.at(-1)?.type };
 }
 
-describe.each(databases)("a recording, on $name", ({ name, open }) => {
+describe.each(databases)("A recording on $name", ({ name, open }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -54,13 +54,13 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
   const stored = async (ids: { userId: string; chatId: string }) =>
     (await store.getChat(ids))?.messages.map(({ parts }) => parts.map((part) => "text" in part && part.text).join(""));
 
-  test("has a piece once that is sent again, because nobody knew whether it had arrived", async () => {
+  test("the table holds a piece once when the recorder sends it again", async () => {
     const { ids, write } = await begin();
     for (const position of [0, 0, 1, 1]) expect(await write(position, `piece ${position}`)).toMatchObject(fine);
     expect(await pieces(ids.chatId)).toEqual([0, 1].map((seq) => ({ seq, text: `piece ${seq}` })));
   });
 
-  test("takes no piece, and no sign of life, from a writer that believes more or less to be there", async () => {
+  test("the table refuses a piece or a heartbeat at the wrong position", async () => {
     const { ids, write } = await begin();
     await write(0, "piece 0");
     await write(1, "piece 1");
@@ -71,7 +71,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
     expect(await pieces(ids.chatId)).toHaveLength(2);
   });
 
-  test("is shown, and becomes an answer, up to a piece that Postgres has lost", async () => {
+  test("readers and the stored answer get a recording up to the piece that Postgres has lost", async () => {
     const { ids, answerId, write } = await begin();
     for (const [position, text] of [`${beginning(answerId)}${word("The ")}`, word("moon "), word("pulls.")].entries()) {
       await write(position, text);
@@ -85,7 +85,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
     expect(await stored(ids)).toEqual(["Why?", "The "]);
   });
 
-  test("of hundreds of pieces is shown, and becomes an answer, whole", async () => {
+  test("readers and the stored answer get a recording of hundreds of pieces whole", async () => {
     const { ids, answerId, write } = await begin();
     await write(0, beginning(answerId));
     const words = Array.from({ length: 450 }, (_, index) => `word ${index} `);
@@ -96,7 +96,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
     expect(await stored(ids)).toEqual(["Why?", words.join("")]);
   });
 
-  test("is shown of the newer of two questions that are being answered", async () => {
+  test("a reader gets the recording of the newer of two running turns", async () => {
     const older = await begin("q1");
     await database.query("update chat_store.turns set started_at = now() - interval '1 second'");
     const newer = await begin("q2", older.ids);
@@ -109,7 +109,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
     expect(await heard(reader)).toMatchObject({ text: "newer" });
   });
 
-  test("is shown also when a newer turn has died before it said a word", async () => {
+  test("a reader gets the older turn's recording when the newer turn has died without a word", async () => {
     const { ids, answerId, write, answer } = await begin("q1");
     await write(0, beginning(answerId) + word("The moon "));
     const newer = await begin("q2", ids);
@@ -121,7 +121,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
     expect(await heard(reader)).toMatchObject({ text: "The moon " });
   });
 
-  test("becomes the answer at once when that could not be saved", async () => {
+  test("the recording becomes the answer at once when the answer itself could not be saved", async () => {
     const ids = { userId: randomUUID(), chatId: randomUUID() };
     await store.upsertChat({ ...ids, messages: [say("user", "Who?", "q0"), say("assistant", "I.", "a0")] });
     const { turn, answerId } = await begin("q1", ids);
@@ -136,7 +136,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
   test.each([
     { did: "died", end: "", state: "output-error" },
     { did: "had finished it", end: eventOf({ type: "finish" }), state: "input-available" },
-  ])("becomes an answer with its tool call as $state when the server $did", async ({ end, state }) => {
+  ])("the stored answer has its tool call as $state when the server $did", async ({ end, state }) => {
     const { ids, answerId, write } = await begin();
     const call = { type: "tool-input-available", toolCallId: "t1", toolName: "look", input: {} };
     await write(0, beginning(answerId) + eventOf(call) + end);
@@ -145,7 +145,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
     expect((await store.getChat(ids))?.messages[1]?.parts.at(-1)).toMatchObject({ toolCallId: "t1", state });
   });
 
-  test("of a turn that was superseded is shown to nobody, also when the newer one has ended", async () => {
+  test("readers get no recording of a superseded turn, also when the newer turn has ended", async () => {
     const { ids, answerId, write } = await begin();
     await write(0, beginning(answerId) + word("The sun "));
     const anew = await store.startTurn({ ...ids, message: say("user", "Why?", "q1") });
@@ -153,7 +153,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
     expect(await store.resumeTurn(ids)).toBeNull();
   });
 
-  test("is deleted a minute after its end by the process that wrote it", async () => {
+  test("the recording process deletes its recording a minute after its end", async () => {
     const { ids, turn, answerId, answer } = await begin();
     await turn.consumeSseStream({ stream: ReadableStream.from([beginning(answerId) + word("The moon pulls.")]) });
     const timers = vi.spyOn(globalThis, "setTimeout");
@@ -169,7 +169,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
     expect(await pieces(ids.chatId)).toEqual([]);
   });
 
-  test("is read while somebody reads it, and not before or after", async () => {
+  test("the store queries a recording only while a reader reads it", async () => {
     const { ids, answer } = await begin();
     let reads = 0;
     const counted: ChatDatabase = Object.create(database.db, {
@@ -197,7 +197,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
     await answer("The moon pulls.");
   });
 
-  test("is written without waiting for the disk where that comes later, and nothing else is", async () => {
+  test("the recorder, and nothing else, writes without waiting for the disk, except on PGlite", async () => {
     const { ids, id } = await begin();
     const setting = async (db: ChatDatabase) =>
       (await executeText<{ is: string }>(db, sql`select current_setting('synchronous_commit') "is"`))[0]?.is;
@@ -209,7 +209,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
     expect(await setting(database.db)).toBe(usual);
   });
 
-  test("that begins with something else is shown with the start of its message", async () => {
+  test("a reader gets the start of the message first when the recording begins with another event", async () => {
     const { ids, answerId, write } = await begin();
     await write(0, eventOf({ type: "data-progress", data: 1 }));
     const reader = ((await store.resumeTurn(ids)) ?? expect.fail("nothing runs")).getReader();
@@ -217,7 +217,7 @@ describe.each(databases)("a recording, on $name", ({ name, open }) => {
     await reader.cancel();
   });
 
-  test("shows that the line is alive while nothing comes", async () => {
+  test("a reader gets a comment as a sign of life while no event comes", async () => {
     const { ids, answer } = await begin();
     const now = performance.now.bind(performance);
     const clock = vi.spyOn(performance, "now").mockImplementation(() => now());

@@ -13,7 +13,7 @@ const kinds = [
   ...inModes(databases.slice(1, 2), modes.slice(0, 1)).flatMap((kind) => [2, 10].map((limit) => ({ ...kind, limit }))),
 ];
 
-describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ open, storeOn, limit }) => {
+describe.each(kinds)("Requests on $name, $mode, limit $limit", ({ open, storeOn, limit }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -49,7 +49,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
   const regenerate = { trigger: "regenerate-message" } as const;
   const submit = { trigger: "submit-message" } as const;
 
-  test("a question with a new id is appended, whatever the trigger", async () => {
+  test("the turn appends a question with a new id, whatever the trigger", async () => {
     for (const trigger of [undefined, "submit-message", "regenerate-message"] as const) {
       const chatId = randomUUID();
       await answer(await ask(chatId, say("user", "q1"), { trigger }), "a1");
@@ -58,7 +58,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     }
   });
 
-  test("asked again cuts nothing before the answer is there, and tells the model nothing of what follows", async () => {
+  test("a regeneration cuts nothing before its answer is there, and hides later messages from the model", async () => {
     const { chatId, questions } = await twoTurns();
     const before = await load(chatId);
     const turn = await ask(chatId, questions[0], regenerate);
@@ -71,7 +71,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
   test.each([
     ["no parts", []],
     ["a step that has only begun", [{ type: "step-start" }]],
-  ])("an answer in which nothing was said (%s) is not stored and replaces nothing", async (_, parts) => {
+  ])("an empty answer (%s) is not stored and replaces nothing", async (_, parts) => {
     const { chatId, questions } = await twoTurns();
     const before = await load(chatId);
     const turn = await ask(chatId, questions[0], regenerate);
@@ -81,7 +81,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     expect(await marks(chatId)).toBe(0);
   });
 
-  test("what came after the question while it was answered again stays", async () => {
+  test("a regeneration keeps the messages that other turns add while it runs", async () => {
     const { chatId, questions } = await twoTurns();
     const again = await ask(chatId, questions[0], regenerate);
     await answer(await ask(chatId, say("user", "q3")), "a3");
@@ -89,7 +89,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     expect(await shown(chatId)).toBe("q1 b1 q3 a3");
   });
 
-  test("an edit cuts at once, and the answers to what it cuts are not stored", async () => {
+  test("an edit cuts the chat at once, and the store refuses answers to the questions that it cut", async () => {
     const { chatId, questions } = await twoTurns();
     const other = await ask(chatId, say("user", "q3"));
     const edited = say("user", "Q1", questions[0].id);
@@ -101,13 +101,13 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     expect(await marks(chatId)).toBe(1); // the superseded one, which is swept some seconds later
   });
 
-  test("an edit that changes nothing is still an edit: what followed is cut", async () => {
+  test("an edit with unchanged text still cuts the messages after it", async () => {
     const { chatId, questions } = await twoTurns();
     await answer(await ask(chatId, questions[0], { ...submit, messageId: questions[0].id }), "b1");
     expect(await shown(chatId)).toBe("q1 b1");
   });
 
-  test("a retry removes nothing of what other tabs have asked since", async () => {
+  test("a retry keeps the questions that other tabs have asked since", async () => {
     const chatId = randomUUID();
     const question = say("user", "q1");
     await ask(chatId, question, submit); // stored, but the connection broke before the answer
@@ -118,7 +118,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     expect(await shown(chatId)).toBe("q1 a1 q2 a2");
   });
 
-  test("a late duplicate of a request replaces this question's answer and nothing else", async () => {
+  test("a late duplicate of a request replaces its own question's answer and nothing else", async () => {
     const { chatId, questions } = await twoTurns();
     const duplicate = await ask(chatId, questions[0], submit);
     expect(await shown(chatId)).toBe("q1 a1 q2 a2");
@@ -126,7 +126,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     expect(await shown(chatId)).toBe("q1 b1 q2 a2");
   });
 
-  test("metadata that the server added makes no edit of a retry", async () => {
+  test("a retry keeps the metadata that the server has added to its question", async () => {
     const chatId = randomUUID();
     const question = say("user", "q1");
     await answer(await ask(chatId, question), "a1");
@@ -143,11 +143,11 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
 
   test.each<[string, Sent, (string | number)[]]>([
     ["other words under a stored id, submitted without messageId", submit, ["message", "id"]],
-    ["messageId of another message", { ...submit, messageId: "another" }, ["messageId"]],
+    ["a messageId of another message", { ...submit, messageId: "another" }, ["messageId"]],
     ["an unknown trigger", { trigger: "resume-stream" as "submit-message" }, ["trigger"]],
-    ["a messageId that is no text", { messageId: 1 as unknown as string }, ["messageId"]],
-    ["tools that are none", { tools: 1 as unknown as Record<string, object> }, ["tools"]],
-  ])("%s is refused, and changes nothing", async (_, sent, path) => {
+    ["a messageId that is no string", { messageId: 1 as unknown as string }, ["messageId"]],
+    ["tools that are no object", { tools: 1 as unknown as Record<string, object> }, ["tools"]],
+  ])("the store refuses %s and changes nothing", async (_, sent, path) => {
     const { chatId, questions } = await twoTurns();
     const before = await load(chatId);
     await expect(ask(chatId, say("user", "Q1", questions[0].id), sent)).rejects.toMatchObject({
@@ -160,12 +160,12 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
   describe.each([
     ["the older finishes last", [1, 0]],
     ["the older finishes first", [0, 1]],
-  ] as const)("of two turns of one question, when %s,", (_, order) => {
+  ] as const)("Two turns of one question, when %s", (_, order) => {
     test.each([
       ["stopped, then regenerated", regenerate],
       ["sent twice", submit],
       ["sent twice, without a trigger", {}],
-    ])("the newer one's answer stays: %s", async (_, sent) => {
+    ])("the newer turn's answer stays (%s)", async (_, sent) => {
       const chatId = randomUUID();
       const question = say("user", "q1");
       const turns = [await ask(chatId, question), await ask(chatId, question, sent)] as const;
@@ -178,7 +178,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     });
   });
 
-  test("the older turn cannot be called back, however often it tries", async () => {
+  test("the store refuses the older turn's answer, however often it tries", async () => {
     const chatId = randomUUID();
     const question = say("user", "q1");
     const [old, current] = [await ask(chatId, question), await ask(chatId, question)];
@@ -188,7 +188,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     expect(await shown(chatId)).toBe("q1 new");
   });
 
-  test("a turn whose newer one said nothing stays superseded: nobody sees an answer that was stopped", async () => {
+  test("a turn stays superseded when the newer turn ends without an answer", async () => {
     const chatId = randomUUID();
     const question = say("user", "q1");
     const [old, current] = [await ask(chatId, question), await ask(chatId, question)];
@@ -197,7 +197,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     expect(await shown(chatId)).toBe("q1");
   });
 
-  test("a chat that was deleted and made again under its id is another chat", async () => {
+  test("a turn cannot answer in a new chat under its deleted chat's id", async () => {
     const chatId = randomUUID();
     const question = say("user", "q1");
     const old = await ask(chatId, question);
@@ -216,7 +216,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
   });
 
   test.each(["user", "assistant", "system"] as const)(
-    "what another writer has put after the question stays: a message of role %s",
+    "a message of role %s that another writer has put after the question stays",
     async (role) => {
       const chatId = randomUUID();
       const question = say("user", "q1");
@@ -228,7 +228,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     },
   );
 
-  test("a question that another writer has changed or taken away is not answered", async () => {
+  test("the store refuses an answer when another writer has changed or removed its question", async () => {
     const question = say("user", "q1");
     for (const messages of [[say("user", "Q1", question.id)], [say("user", "q2")], []]) {
       const chatId = randomUUID();
@@ -239,7 +239,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     }
   });
 
-  test("a retry while the first is running takes nobody else's message for the answer", async () => {
+  test("a retry beside the first turn keeps another writer's message after the question", async () => {
     const chatId = randomUUID();
     const question = say("user", "q1");
     await ask(chatId, question, submit);
@@ -248,7 +248,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     expect(await shown(chatId)).toBe("q1 a1 notice");
   });
 
-  test("a mark that nobody finishes blocks nothing", async () => {
+  test("an unfinished turn blocks no later turn or save", async () => {
     const chatId = randomUUID();
     const question = say("user", "q1");
     await ask(chatId, question);
@@ -260,7 +260,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     expect(await load(chatId)).toMatchObject({ messages: [] });
   });
 
-  test("marks that have expired are swept away by the next turn of the chat, and by nobody else", async () => {
+  test("the next turn of a chat deletes the chat's expired marks, and no other chat's", async () => {
     const chatId = randomUUID();
     const question = say("user", "q1");
     const other = randomUUID();
@@ -279,7 +279,7 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
     expect([await marks(chatId), await marks(other)]).toEqual([0, 1]);
   });
 
-  test("a save whose confirmation was lost succeeds when it is called again", async () => {
+  test("an onEnd whose confirmation was lost succeeds when it is called again", async () => {
     const chatId = randomUUID();
     const turn = await ask(chatId, say("user", "q1"));
     const responseMessage = say("assistant", "a1", turn.persist.generateMessageId());
@@ -304,21 +304,21 @@ describe.each(kinds)("what a request means, on $name, $mode, limit $limit", ({ o
   test.each([
     ["line breaks and tabs", "How\n\tare  you? ", "How are you?"],
     ["a NUL", "a\u0000b", "a b"],
-    ["half a pair", "a\ud800b", "a\ufffdb"],
-    ["a pair at the end of what is kept", `${"x".repeat(999)}😀`, "x".repeat(999)],
+    ["half a surrogate pair", "a\ud800b", "a\ufffdb"],
+    ["a surrogate pair at the cut", `${"x".repeat(999)}😀`, "x".repeat(999)],
     ["nothing but space", " \n ", ""],
-  ])("a title that is the question itself is cleaned: %s", async (_, title, expected) => {
+  ])("the store cleans a title (%s)", async (_, title, expected) => {
     const turn = await ask(randomUUID(), say("user", "q1"), { title });
     expect(turn.chat.title).toBe(expected);
   });
 
-  test("a title that is no text is refused", async () => {
+  test("the store refuses a title that is no string", async () => {
     await expect(ask(randomUUID(), say("user", "q1"), { title: 5 as unknown as string })).rejects.toMatchObject({
       issues: [{ path: ["title"] }],
     });
   });
 
-  test("a store on a transaction starts no turn, because the answer would come after its end", async () => {
+  test("a store on a transaction refuses to start a turn, whose answer would come after the transaction", async () => {
     const chatId = randomUUID();
     const attempt = database.db.transaction((tx) =>
       createChatStore(tx).startTurn({ userId: "u", chatId, message: say("user", "q1") }),

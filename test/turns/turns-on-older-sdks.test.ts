@@ -31,7 +31,7 @@ const says = <Model>(
   return new MockLanguageModel({ doStream } as never);
 };
 
-describe("a turn with an older SDK", () => {
+describe("A turn with an older SDK", () => {
   let opened: TestDatabase;
   beforeAll(async () => {
     opened = await database.open();
@@ -73,7 +73,7 @@ describe("a turn with an older SDK", () => {
     { name: "ai 6", handler: withAi6, ai: ai6 as unknown as typeof ai5 },
   ];
   test.each(sdks.flatMap((sdk) => [undefined, 2, 10].map((window) => ({ ...sdk, window }))))(
-    "$name, limit $window: stored is what the client shows after a question, a failure, a regeneration and an edit",
+    "the store holds the messages that $name's client shows after a question, a failure, a regeneration and an edit (limit $window)",
     async ({ handler, ai, window }) => {
       limit = window;
       const server = await serve(handler);
@@ -138,7 +138,7 @@ describe("a turn with an older SDK", () => {
   test.each([
     ["ai 5", withAi5],
     ["ai 6", withAi6],
-  ])("%s: approvals given to a turn that has died do not keep the model from the next question", async (_, handler) => {
+  ])("a model of %s answers the next question when the turn of two approvals has died", async (_, handler) => {
     const server = await serve(handler);
     const ids = { userId: "u", chatId: randomUUID() };
     const store = createChatStore<ai6.UIMessage>(opened.db);
