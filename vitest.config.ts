@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin, type TestProjectInlineConfiguration } from "vitest/config";
 import { drizzleVersions } from "./test/support/drizzle/versions.ts";
+import { FlakyReporter } from "./test/support/flaky-reporter.ts";
 import { peculiarSessions, peculiarTables } from "./test/support/peculiarities.ts";
 import { majors } from "./test/support/postgres-majors.ts";
 import { filesOf, isolatedFiles } from "./test/support/projects.ts";
@@ -153,6 +154,7 @@ const isUsual = !process.argv.some((argument) => argument.startsWith("--project"
 
 export default defineConfig({
   test: {
+    reporters: ["default", new FlakyReporter()],
     projects: isUsual ? usual : [...usual, ...suites],
     // Tests mostly wait for Postgres: on two cores, one worker leaves half of the machine idle.
     maxWorkers: 3,
