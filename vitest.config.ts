@@ -93,7 +93,12 @@ const suites = [
   }),
   project("start-up", { globalSetup: [...postgres, build], testTimeout: 600_000 }),
   project("express", { globalSetup: [...postgres, pglite, build, support("installed-express")] }),
-  project("browser", { globalSetup: [build], hookTimeout: 600_000, retry: process.env.CI ? 1 : 0 }),
+  // One file after the other, with one server and one browser: to start them costs more than two cores give back.
+  project("browser", {
+    globalSetup: [build, support("next-build")],
+    fileParallelism: false,
+    retry: process.env.CI ? 1 : 0,
+  }),
   project("stress", { testTimeout: 0 }),
   // These start servers of their own, to kill them.
   project("crash", { globalSetup: [], fileParallelism: false, testTimeout: 0 }),
