@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin, type TestProjectInlineConfiguration } from "vitest/config";
 import { drizzleVersions } from "./test/support/drizzle/versions.ts";
+import { FlakyReporter } from "./test/support/flaky-reporter.ts";
 import { peculiarSessions, peculiarTables } from "./test/support/peculiarities.ts";
 import { majors } from "./test/support/postgres-majors.ts";
 import { filesOf, isolatedFiles } from "./test/support/projects.ts";
@@ -92,7 +93,12 @@ const suites = [
   }),
   project("start-up", { globalSetup: [...postgres, build], testTimeout: 600_000 }),
   project("express", { globalSetup: [...postgres, pglite, build, support("installed-express")] }),
-  project("browser", { globalSetup: [build], hookTimeout: 600_000, retry: process.env.CI ? 1 : 0 }),
+  // One file after the other, with one server and one browser: to start them costs more than two cores give back.
+  project("browser", {
+    globalSetup: [build, support("next-build")],
+    fileParallelism: false,
+    retry: process.env.CI ? 1 : 0,
+  }),
   project("stress", { testTimeout: 0 }),
   // These start servers of their own, to kill them.
   project("crash", { globalSetup: [], fileParallelism: false, testTimeout: 0 }),
@@ -153,6 +159,7 @@ const isUsual = !process.argv.some((argument) => argument.startsWith("--project"
 
 export default defineConfig({
   test: {
+    reporters: ["default", new FlakyReporter()],
     projects: isUsual ? usual : [...usual, ...suites],
     // Tests mostly wait for Postgres: on two cores, one worker leaves half of the machine idle.
     maxWorkers: 3,

@@ -1,6 +1,6 @@
-import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { eventually } from "./eventually.ts";
+import { withLock } from "./locked.ts";
 import { npm, root } from "./pack.ts";
 
 /**
@@ -37,33 +37,4 @@ const textsOf = async (files: string[]) => (await Promise.all(files.map((file) =
 async function contentOf(folder: string): Promise<string> {
   const names = (await readdir(folder).catch(() => [])).sort();
   return `${names}\n${await textsOf(names.map((name) => join(folder, name)))}`;
-}
-
-/** Works alone in this checkout: the lock is a file with the id of the process that has it, and falls to others when that is gone. */
-async function withLock(name: string, work: () => Promise<void>): Promise<void> {
-  const lock = join(root, ".data", `${name}.lock`);
-  await mkdir(join(root, ".data"), { recursive: true });
-  const take = () =>
-    writeFile(lock, String(process.pid), { flag: "wx" }).then(
-      () => true,
-      async () => {
-        const holder = Number(await textOf(lock));
-        if (holder && !isRunning(holder)) await rm(lock, { force: true });
-        return false;
-      },
-    );
-  await eventually(`${lock} is free`, take, { seconds: 600, every: 100 });
-  try {
-    await work();
-  } finally {
-    await rm(lock, { force: true });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }

@@ -34,13 +34,15 @@ export interface ModelServer {
   requests: ModelRequest[];
   /** How many answers are held and have neither been finished nor aborted. */
   held(): number;
+  /** Finishes all held answers, and forgets the questions to hold that nobody has asked. */
+  release(): void;
   stop(): Promise<void>;
 }
 
 /** What the model server answers to the last of these questions. The application shows it as Markdown. */
 export const answerTo = (questions: string[]) =>
   `This is answer ${questions.length} of our chat. ` +
-  `You asked "${questions.at(-1)?.replace(/\s+/g, " ").trim().slice(0, 60)}", and a **model of the test** answers word by word.`;
+  `You asked "${questions.at(-1)?.replace(/\s+/g, " ").trim().slice(0, 120)}", and a **model of the test** answers word by word.`;
 
 /** What is sent of a held answer before the test lets it go on. */
 export const firstWordsOf = (answer: string) =>
@@ -115,6 +117,11 @@ export async function startModelServer(): Promise<ModelServer> {
     refuse: (question) => void refused.push(question),
     requests,
     held: () => open.size,
+    release() {
+      for (const held of open) held.finish();
+      open.clear();
+      waiting.length = 0;
+    },
     stop: async () => {
       server.close().closeAllConnections();
       await once(server, "close");

@@ -1,34 +1,38 @@
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { installExample } from "./install-example.ts";
+import { answering } from "./answering.ts";
+import { freePort } from "./postgres.ts";
 
 export const folder = fileURLToPath(new URL("../../examples/next", import.meta.url));
-const env = { ...process.env, NEXT_TELEMETRY_DISABLED: "1" };
 
-/** `REUSE_BUILD=1` takes what an earlier run has built. */
-export async function build() {
-  if (process.env.REUSE_BUILD) return;
-  await installExample("next");
-  execFileSync("npm", ["run", "build"], { cwd: folder, env, stdio: "inherit" });
-}
+const { scripts }: { scripts: { start: string } } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
 
-/** The built example on a free port of this machine, with a database of its own. */
-export async function start() {
+export type NextApp = Awaited<ReturnType<typeof startNextApp>>;
+
+/**
+ * The example, which next-build.ts has built, on a free port of this machine, with a database of its own.
+ *
+ * @param settings - its environment. Without a key in it, the example's own mock model answers.
+ */
+export async function startNextApp(settings: Record<string, string> = {}) {
   const dataDir = mkdtempSync(join(tmpdir(), "next-example-"));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  // Without keys.
-  const serverEnv = {
-    ...env,
+  const env = {
+    ...process.env,
+    // Vitest's own is "test".
+    NODE_ENV: "production" as const,
+    NEXT_TELEMETRY_DISABLED: "1",
     PORT: String(port),
     DATA_DIR: dataDir,
     DATABASE_URL: "",
     OPENAI_API_KEY: "",
     SESSION_SECRET: "",
+    ...settings,
   };
   let stopServer = await run();
   return {
@@ -37,62 +41,40 @@ export async function start() {
       await stopServer(signal);
       stopServer = await run();
     },
-    /** For this user, by the example's script. Resolves to its path. The embedded database is for one process at a time. */
-    async makeLongChat(userId: string, messages: number) {
+    /**
+     * Makes chats of so many messages for this user, by the example's script, and resolves to their paths. The server stops
+     * meanwhile: the embedded database is for one process at a time.
+     */
+    async makeLongChats(userId: string, sizes: number[]) {
       await stopServer("SIGTERM");
-      const args = ["--silent", "run", "long-chat", "--", "--user", userId, "--messages", `${messages}`];
-      const path = execFileSync("npm", args, { cwd: folder, env: serverEnv, encoding: "utf8" }).trim();
+      const paths = sizes.map((size) => {
+        const args = ["--silent", "run", "long-chat", "--", "--user", userId, "--messages", `${size}`];
+        return execFileSync("npm", args, { cwd: folder, env, encoding: "utf8" }).trim();
+      });
       stopServer = await run();
-      return path;
+      return paths;
     },
     async stop() {
-      await stopServer("SIGTERM");
+      // Nothing of it is needed any more.
+      await stopServer("SIGKILL");
       rmSync(dataDir, { recursive: true, force: true });
     },
   };
 
   async function run() {
-    // In a process group of its own, which can be stopped as a whole.
-    const server = spawn("npm", ["start"], {
-      cwd: folder,
-      env: serverEnv,
-      stdio: ["ignore", "inherit", "inherit"],
-      detached: true,
-    });
-    const { pid } = server;
-    if (pid === undefined) throw new Error("npm start could not be run.");
-    let hasExited = false;
-    const exited = new Promise<void>((resolve) => {
-      server.on("exit", () => {
-        hasExited = true;
-        resolve();
-      });
-    });
-    for (const deadline = Date.now() + 60_000; !(await answers(url)); ) {
-      if (hasExited || Date.now() > deadline) throw new Error("The example did not start.");
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    // What `npm start` runs, without npm, which may be gone before its server is.
+    const [command = "", ...args] = scripts.start.split(" ");
+    const program = join(folder, "node_modules", ".bin", command);
+    const server = spawn(program, args, { cwd: folder, env, stdio: ["ignore", "ignore", "inherit"] });
+    const exited = once(server, "exit");
+    // Not even a test run that is cut off leaves it behind.
+    const kill = () => void server.kill("SIGKILL");
+    process.once("exit", kill);
+    await answering(`${url}/favicon.ico`, server);
     return async (signal: NodeJS.Signals) => {
-      if (!hasExited) process.kill(-pid, signal);
+      server.kill(signal);
       await exited;
-      // npm may be gone before the server it has started.
-      while (await answers(url)) await new Promise((resolve) => setTimeout(resolve, 50));
+      process.off("exit", kill);
     };
   }
-}
-
-async function answers(url: string) {
-  return fetch(`${url}/favicon.ico`).then(
-    ({ ok }) => ok,
-    () => false,
-  );
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("Found no free port.");
-  return address.port;
 }
