@@ -286,7 +286,7 @@ const choices = {
 };
 const chosen = choices[inject("drivers") ?? "usual"];
 
-/** Empty databases of every kind that this run is about. */
+/** Databases of every kind that this run is about. */
 export const databases = chosen.filter(({ transactions }) => transactions);
 
 /** Those of them that many connections can use at once. */
