@@ -107,6 +107,16 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       });
     });
 
+    test.each([null, new Date(Number.NaN), { toJSON: () => null }])(
+      "updateChat removes the metadata if JSON writes the new one as null",
+      async (metadata) => {
+        const { ids } = await newChat();
+        await store.updateChat({ ...ids, metadata: { a: 1 } });
+        expect(await store.updateChat({ ...ids, metadata })).not.toHaveProperty("metadata");
+        expect((await stored(ids)).chats).toMatchObject([{ metadata: null }]);
+      },
+    );
+
     test("a save that expects the version succeeds after updateChat, and keeps the title, archiving and metadata", async () => {
       const { ids, chat } = await newChat();
       await store.updateChat({ ...ids, title: "Moon", archived: true, metadata: { a: 1 } });

@@ -74,7 +74,9 @@ function columnsOf({ title, titleIfEmpty, archived, metadata }: Omit<UpdateChatI
     });
   }
   if (metadata !== undefined) {
-    const text = metadata === null ? null : serialise(metadata, ["metadata"]);
+    const json = serialise(metadata, ["metadata"]);
+    // JSON writes null for an invalid Date, too.
+    const text = json === "null" ? null : json;
     columns.push({
       name: "metadata",
       value: sql`${text}::text::json`,
