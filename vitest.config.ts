@@ -4,7 +4,7 @@ import { drizzleVersions } from "./test/support/drizzle/versions.ts";
 import { FlakyReporter } from "./test/support/flaky-reporter.ts";
 import { peculiarSessions, peculiarTables } from "./test/support/peculiarities.ts";
 import { majors } from "./test/support/postgres-majors.ts";
-import { filesOf, isolatedFiles } from "./test/support/projects.ts";
+import { expectEveryProjectToExist, filesOf, isolatedFiles } from "./test/support/projects.ts";
 
 /** Does what `loader: { ".sql": "text" }` does in the build. */
 const sqlAsText: Plugin = {
@@ -153,6 +153,8 @@ const suites = [
     ),
   ),
 ];
+
+expectEveryProjectToExist();
 
 // `vitest run some-file` means the usual run of that file, not one in each project that has it.
 const isUsual = !process.argv.some((argument) => argument.startsWith("--project"));

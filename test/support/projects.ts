@@ -30,7 +30,19 @@ function folderOf(file: string): string {
   return folder.endsWith(".test.ts") || features.includes(folder) ? "main" : folder;
 }
 
-export const filesOf = (project: string) =>
-  files.filter(({ projects }) => projects.includes(project)).map(({ path }) => path);
+const asked = new Set(["none"]);
+
+export function filesOf(project: string): string[] {
+  asked.add(project);
+  return files.filter(({ projects }) => projects.includes(project)).map(({ path }) => path);
+}
+
+/** @throws if a file names a project that vitest.config.ts does not have, so that it would silently not be run */
+export function expectEveryProjectToExist(): void {
+  for (const { path, projects } of files) {
+    const unknown = projects.filter((project) => !asked.has(project));
+    if (unknown.length > 0) throw new Error(`${path} is for ${unknown}, which is no project of vitest.config.ts.`);
+  }
+}
 
 export const isolatedFiles = files.filter(({ isIsolated }) => isIsolated).map(({ path }) => path);
