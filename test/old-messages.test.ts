@@ -9,7 +9,7 @@ import { MockLanguageModelV2 } from "ai5/test";
 import * as ai6 from "ai6";
 import { MockLanguageModelV3 } from "ai6/test";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { createChatStore, migrate } from "../src/index.ts";
+import { createChatStore } from "../src/index.ts";
 import { say } from "./support/conversations.ts";
 import { databases, type TestDatabase } from "./support/databases.ts";
 import { temporaryFolder } from "./support/folder.ts";
@@ -124,7 +124,6 @@ function freeze<Value>(value: Value): Value {
 let opened: TestDatabase;
 beforeAll(async () => {
   opened = await database.open();
-  await migrate(opened.db);
 });
 afterAll(() => opened.close());
 

@@ -5,7 +5,7 @@ import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { createChatStore, migrate, type Turn } from "../../src/index.ts";
+import { createChatStore, type Turn } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { countingProxy } from "../support/counting-proxy.ts";
 import { createDatabase } from "../support/databases.ts";
@@ -49,7 +49,6 @@ describe("The cost of each call, with node-postgres and messages of 2 KB", () =>
     pool.on("error", () => {});
     raw = new pg.Client(database.url);
     await raw.connect();
-    await migrate(drizzle(pool));
   });
   afterAll(async () => {
     await Promise.all([pool.end(), raw.end()]);

@@ -11,7 +11,6 @@ import {
   type ChatStore,
   createChatStore,
   isRetryable,
-  migrate,
   type UpsertChatInput,
 } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
@@ -67,7 +66,6 @@ describe.each(ways)("A connection that breaks during a call, with $driver, $mode
     proxy = await faultyProxy(url);
     const opened = open(proxy.url);
     db = opened.db;
-    await migrate(drizzlePg(admin));
     close = async () => {
       await opened.end();
       await proxy.close();
@@ -174,7 +172,6 @@ test("the store reads and saves over postgres.js after a result that broke off",
     await end();
     await drop();
   });
-  await migrate(db);
   const store = createChatStore(db);
   const ids = { userId: "u", chatId: "c" };
   const { version } = await store.upsertChat({ ...ids, messages: stored });

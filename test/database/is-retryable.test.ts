@@ -8,14 +8,7 @@ import pg from "pg";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { sqlStateOf } from "../../src/database/sqlstate.ts";
-import {
-  type ChatDatabase,
-  ChatStoreError,
-  createChatStore,
-  InvalidChatError,
-  isRetryable,
-  migrate,
-} from "../../src/index.ts";
+import { type ChatDatabase, ChatStoreError, createChatStore, InvalidChatError, isRetryable } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
 import { eventually } from "../support/eventually.ts";
@@ -28,7 +21,6 @@ beforeAll(async () => {
   ({ url, drop } = await createDatabase());
   admin = new pg.Client(url);
   await admin.connect();
-  await migrate(drizzlePg(admin));
 });
 afterAll(async () => {
   await admin.end();

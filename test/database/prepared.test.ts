@@ -51,7 +51,6 @@ describe("prepared statements", () => {
   beforeEach(async () => {
     pool = new pg.Pool({ connectionString: database.url, max: 1 });
     pool.on("error", () => {});
-    await migrate(drizzle(pool));
     await pool.query("delete from chat_store.chats");
     sent = [];
     return () => pool.end();

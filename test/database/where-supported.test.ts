@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "../../src/index.ts";
+import { type ChatDatabase, type ChatStore, createChatStore } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { nodePostgres, openWith, type TestDatabase } from "../support/databases.ts";
 
@@ -33,7 +33,6 @@ const refusing = (db: ChatDatabase): ChatDatabase =>
 let database: TestDatabase;
 beforeAll(async () => {
   database = await openWith(nodePostgres);
-  await migrate(database.db);
 });
 afterAll(() => database.close());
 beforeEach(() => {

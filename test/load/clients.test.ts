@@ -1,6 +1,6 @@
 import type { UIMessage } from "ai";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { ChatConflictError, type ChatDatabase, createChatStore, migrate } from "../../src/index.ts";
+import { ChatConflictError, type ChatDatabase, createChatStore } from "../../src/index.ts";
 import { say } from "../support/conversations.ts";
 import { openWith, pools } from "../support/databases.ts";
 import { createLatencies } from "../support/latencies.ts";
@@ -186,7 +186,6 @@ describe.each(pools)("64 clients on ten connections of $name", ({ name, connect 
     const options = encodeURIComponent("-c statement_timeout=120s -c idle_in_transaction_session_timeout=120s");
     const { db, query, close } = await openWith((url) => connect(`${url}?options=${options}`, connections));
     onTestFinished(close);
-    await migrate(db);
 
     const run = createRun(db);
     const loops = await Promise.all(

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { type ChatStore, createChatStore, isRetryable, migrate } from "../../src/index.ts";
+import { type ChatStore, createChatStore, isRetryable } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { nodePostgres, openWith, type TestDatabase } from "../support/databases.ts";
 import { eventually } from "../support/eventually.ts";
@@ -31,7 +31,6 @@ describe(`A user with ${chats} chats`, () => {
       databaseUrl = url;
       return nodePostgres(`${url}?application_name=${application}`, 10);
     });
-    await migrate(database.db);
     store = createChatStore(database.db);
     await database.query(
       `insert into chat_store.chats (id, user_id, title)

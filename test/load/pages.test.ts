@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ChatConflictError, type ChatStore, createChatStore, InvalidChatError, migrate } from "../../src/index.ts";
+import { ChatConflictError, type ChatStore, createChatStore, InvalidChatError } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { openWith, pools, type TestDatabase } from "../support/databases.ts";
 import { isLong } from "../support/long-run.ts";
@@ -12,7 +12,6 @@ describe.each(pools)("A long chat on $name", ({ connect }) => {
   let store: ChatStore;
   beforeAll(async () => {
     database = await openWith(connect);
-    await migrate(database.db);
     store = createChatStore(database.db);
   });
   afterAll(() => database.close());

@@ -4,7 +4,7 @@ import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "../../src/index.ts";
+import { type ChatDatabase, type ChatStore, createChatStore } from "../../src/index.ts";
 import { waitingForLocks } from "../support/citus-cluster.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { createDatabase, isOnCitus } from "../support/databases.ts";
@@ -109,7 +109,6 @@ describe.each(portables)("A call beside an open transaction, portable: %s", (por
     pool = new pg.Pool({ connectionString: database.url, max: 8 });
     // Its sockets close a little after `end`, when the database may be gone already.
     pool.on("error", () => {});
-    await migrate(drizzle(pool));
   });
   afterAll(async () => {
     await pool.end();

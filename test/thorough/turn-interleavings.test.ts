@@ -4,7 +4,7 @@ import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatDatabase, createChatStore, migrate, type StartTurnInput, type Turn } from "../../src/index.ts";
+import { type ChatDatabase, createChatStore, type StartTurnInput, type Turn } from "../../src/index.ts";
 import { say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
 import { eventually } from "../support/eventually.ts";
@@ -121,7 +121,6 @@ describe.each(isLong ? ways : ways.slice(0, 1))(
       pool = new pg.Pool({ connectionString: database.url, max: 8 });
       // Its sockets close a little after `end`, when the database may be gone already.
       pool.on("error", () => {});
-      await migrate(drizzle(pool));
     });
     afterAll(async () => {
       await pool.end();

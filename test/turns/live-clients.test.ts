@@ -7,7 +7,7 @@ import * as ai6 from "ai6";
 import * as ai6Test from "ai6/test";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { type ChatStore, createChatStore, migrate, type Turn } from "../../src/index.ts";
+import { type ChatStore, createChatStore, type Turn } from "../../src/index.ts";
 import { serve } from "../support/chat-server.ts";
 import { say } from "../support/conversations.ts";
 import { nodePostgres, openWith, type TestDatabase } from "../support/databases.ts";
@@ -94,7 +94,6 @@ describe.each(sdks)("Live turns with the client of $name", ({ name, client, fini
   let store: ChatStore;
   beforeAll(async () => {
     database = await openWith(nodePostgres);
-    await migrate(database.db);
     store = createChatStore(database.db);
   });
   afterAll(() => database.close());

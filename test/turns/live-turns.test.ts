@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readUIMessageStream, type UIMessage, type UIMessageChunk } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatStore, migrate, type Turn } from "../../src/index.ts";
+import type { ChatStore, Turn } from "../../src/index.ts";
 import { say, textOf } from "../support/conversations.ts";
 import {
   databases,
@@ -54,7 +54,6 @@ describe.each(kinds)("A recorded turn on $name, $mode", { concurrent: true }, ({
   let store: ChatStore;
   beforeAll(async () => {
     database = await open();
-    await migrate(database.migrator);
     store = storeOn(database.db);
   });
   afterAll(() => database.close());

@@ -14,7 +14,7 @@ import * as ai5Test from "ai5/test";
 import * as ai6 from "ai6";
 import * as ai6Test from "ai6/test";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type ChatStore, createChatStore, migrate, type Turn } from "../../src/index.ts";
+import { type ChatStore, createChatStore, type Turn } from "../../src/index.ts";
 import { say } from "../support/conversations.ts";
 import { databases, type TestDatabase } from "../support/databases.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -68,7 +68,6 @@ describe("An application's own callback or parts beside persist", () => {
   let store: ChatStore;
   beforeAll(async () => {
     database = await embedded.open();
-    await migrate(database.db);
     store = createChatStore(database.db);
   });
   afterAll(async () => {

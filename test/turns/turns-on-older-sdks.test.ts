@@ -4,7 +4,7 @@ import * as ai5Test from "ai5/test";
 import * as ai6 from "ai6";
 import * as ai6Test from "ai6/test";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createChatStore, migrate } from "../../src/index.ts";
+import { createChatStore } from "../../src/index.ts";
 import { type Handler, serve } from "../support/chat-server.ts";
 import { databases, type TestDatabase } from "../support/databases.ts";
 
@@ -35,7 +35,6 @@ describe("A turn with an older SDK", () => {
   let opened: TestDatabase;
   beforeAll(async () => {
     opened = await database.open();
-    await migrate(opened.db);
   });
   afterAll(() => opened.close());
 
