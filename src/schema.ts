@@ -46,7 +46,7 @@ export function chatTables<const Name extends string>(schemaName: Name) {
       updatedAt: milliseconds("updated_at"),
       archivedAt: timestamp("archived_at", { withTimezone: true, precision: 3, mode: "date" }),
       metadata: json("metadata"),
-      /** Whose it was before somebody else claimed it: turns of that user go on. */
+      /** Of each turn that ran when another user claimed the chat, the token by which it goes on. Between them are blanks. */
       claimedFrom: text("claimed_from"),
     },
     (table) => [
@@ -106,9 +106,14 @@ export function chatTables<const Name extends string>(schemaName: Name) {
       chunks: integer("chunks").notNull().default(0),
       /** Somebody has asked it to stop. */
       stop: boolean("stop").notNull().default(false),
-      /** A newer turn has taken its question, or cut it: what it says is stored no more. */
+      /** A later change took its place: its answer is not stored any more. The table in docs/turns.md says which. */
       superseded: boolean("superseded").notNull().default(false),
       interrupted: boolean("interrupted").notNull().default(false),
+      /**
+       * The digest of the answer that its recording became when it was taken for dead; null if it became none. While the stored message
+       * is this one, the turn's whole answer may take its place.
+       */
+      recoveredDigest: bytea("recovered_digest"),
     },
     (table) => [primaryKey({ columns: [table.chatId, table.id] })],
   );
@@ -140,14 +145,20 @@ export const { schema: chatStoreSchema, chats, messages, turns, turnChunks } = c
 /** The one place that compares the owner. Every statement of the store has it in its `where`, or follows one that locked the chat with it. */
 export const ownedBy = (chats: ChatTables["chats"], userId: string | SQL): SQL => eq(chats.userId, userId);
 
-/** Who asks about a chat. A turn goes on when its chat is claimed by somebody else, so what it has left to do is done `evenIfClaimed`. */
+/** Who asks about a chat: its user, or a turn that this user began, which goes on when another user claims the chat. */
 export interface Asker {
   userId: string;
-  evenIfClaimed?: boolean | undefined;
+  turnId?: string | undefined;
 }
 
-export const ownedByAsker = (chats: ChatTables["chats"], { userId, evenIfClaimed }: Asker): SQL =>
-  evenIfClaimed ? sql`(${ownedBy(chats, userId)} or ${eq(chats.claimedFrom, userId)})` : ownedBy(chats, userId);
+export const ownedByAsker = (chats: ChatTables["chats"], { userId, turnId }: Asker): SQL =>
+  turnId
+    ? sql`(${ownedBy(chats, userId)} or strpos(${chats.claimedFrom}, ${turnToken(turnId, userId)}) > 0)`
+    : ownedBy(chats, userId);
+
+/** The token of a turn in `claimed_from`: made of its id, which only its own process knows, and of the user who began it. It tells neither. */
+export const turnToken = (turnId: string | SQL, userId: string): SQL =>
+  sql`encode(sha256(convert_to(${turnId}::text || ' ' || ${userId}::text, 'UTF8')), 'hex')`;
 
 // A JavaScript Date holds milliseconds. With Postgres's microseconds a page of chats would skip some.
 function milliseconds(name: string) {

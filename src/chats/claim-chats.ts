@@ -1,34 +1,35 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
+import { mayStillEnd } from "../conversation/turn-marks.ts";
 import { execute, executeChange } from "../database/execute.ts";
 import { retryOvertaken } from "../database/retry-overtaken.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { sqlStateOf } from "../database/sqlstate.ts";
 import { columnsNamed } from "../database/statement.ts";
+import { inTransaction } from "../database/transaction.ts";
 import { ChatStoreError } from "../errors.ts";
 import { claimChatsInput, parseInput } from "../input.ts";
-import { type ChatTables, ownedBy } from "../schema.ts";
+import { type ChatTables, ownedBy, turnToken } from "../schema.ts";
 import type { ChatDatabase, ClaimChatsInput, StoreSettings } from "../types.ts";
 
 /**
- * Each chat remembers from whom it was claimed, by which the turns that this user has begun in it go on. It is done in the name
- * of the user who gives: the policies let a row go that says so.
+ * Each chat keeps tokens of the turns that run in it, by which these go on for the new owner. The statements run in the name of the
+ * user who gives the chats away: the policies let these go to the claimant.
  */
 export async function claimChats(
   db: ChatDatabase,
-  { chats }: ChatTables,
+  tables: ChatTables,
   input: ClaimChatsInput,
   settings: StoreSettings,
 ): Promise<number> {
   const { fromUserId, userId } = parseInput(claimChatsInput, input);
   if (fromUserId === userId) return 0;
+  const { chats, turns } = tables;
   const owned = ownedBy(chats, fromUserId);
-  const claim = sql`update ${chats} set user_id = ${userId}, claimed_from = ${fromUserId} where ${owned}`;
-  const seen = sql`select count(*)::int seen from ${chats} where ${owned}`;
   let total = 0;
   try {
-    return await asUser(db, { userId: fromUserId, evenIfClaimed: true }, settings, (db) =>
+    return await asUser(db, { userId: fromUserId, claimantId: userId }, settings, (db) =>
       retryOvertaken(db, async () => {
-        const found = await (settings.portable ? claimPortably(db) : claimInOneStatement(db));
+        const found = await (settings.portable ? claimOneByOne(db) : claimInOneStatement(db));
         total += found.claimed;
         return found.claimed === found.seen ? total : undefined;
       }),
@@ -44,12 +45,19 @@ export async function claimChats(
     );
   }
 
+  /**
+   * Claims each chat only if it is still as the snapshot has it (`xmin`). Another chat, which this statement had to wait for, may
+   * have got a turn meanwhile that the snapshot does not see: the next attempt claims it.
+   */
   async function claimInOneStatement(db: ChatDatabase): Promise<Claimed> {
     const [found = { claimed: 0, seen: 0 }] = await execute<Claimed>(db, {
       with: {
-        // Locked in the order in which deleteAllChats locks them, or each could wait for what the other has.
-        claimed: sql`${claim} and chats.id in (select chats.id from ${chats} where ${owned} order by chats.id for update) returning 1`,
-        found: sql`select (select count(*) from claimed)::int claimed, (${seen})`,
+        seen: sql`select chats.id, chats.xmin v from ${chats} where ${owned}`,
+        // In the order in which deleteAllChats locks them, or each could wait for what the other has.
+        locked: sql`select chats.id from ${chats} where ${owned} order by chats.id for update`,
+        claimed: sql`update ${chats} set user_id = ${userId}, claimed_from = ${tokens(sql`seen.id`)} from seen, locked
+where chats.id = seen.id and chats.id = locked.id and chats.xmin = seen.v and ${owned} returning 1`,
+        found: sql`select (select count(*) from claimed)::int claimed, (select count(*) from seen)::int seen`,
       },
       select: columnsNamed("claimed", "seen"),
       from: sql`found`,
@@ -57,15 +65,34 @@ export async function claimChats(
     return found;
   }
 
-  /** Over shards there is no order of locks: who loses a deadlock tries again. */
-  async function claimPortably(db: ChatDatabase): Promise<Claimed> {
-    const [found = { seen: 0 }] = await execute<Pick<Claimed, "seen">>(db, {
-      with: { found: seen },
-      select: columnsNamed("seen"),
-      from: sql`found`,
-    });
-    const claimed = await executeChange(db, sql`${claim} returning 1 claimed`, "claimed");
-    return { ...found, claimed: claimed.length };
+  /** Over shards there is no order of locks, and no snapshot: each chat is locked before its turns are read. */
+  async function claimOneByOne(db: ChatDatabase): Promise<Claimed> {
+    const claimAll = async (db: ChatDatabase): Promise<Claimed> => {
+      const seen = await execute<{ id: string }>(db, {
+        select: { id: sql`chats.id` },
+        from: sql`${chats} where ${owned}`,
+      });
+      let claimed = 0;
+      for (const { id } of seen) {
+        const chosen = sql`chats.id = ${id} and ${owned}`;
+        await execute(db, { select: { locked: sql`1` }, from: sql`${chats} where ${chosen} for update` });
+        const [running] = await execute<{ tokens: string | null }>(db, {
+          with: { running: sql`select ${tokens(sql`${id}`)} tokens from ${chats} where ${chosen}` },
+          select: columnsNamed("tokens"),
+          from: sql`running`,
+        });
+        const claim = sql`update ${chats} set user_id = ${userId}, claimed_from = ${running?.tokens ?? null} where ${chosen} returning 1 claimed`;
+        claimed += (await executeChange(db, claim, "claimed")).length;
+      }
+      return { claimed, seen: seen.length };
+    };
+    return inTransaction(db, claimAll, () => claimAll(db));
+  }
+
+  /** Of the turns that run in the chat. Those that an earlier owner began have theirs already. */
+  function tokens(chatId: SQL): SQL {
+    return sql`(select coalesce(chats.claimed_from || ' ', '') || tokens from (
+select string_agg(${turnToken(sql`t.id`, fromUserId)}, ' ') tokens from ${turns} t where t.chat_id = ${chatId} and ${mayStillEnd}) running)`;
   }
 }
 

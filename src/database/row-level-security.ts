@@ -1,14 +1,24 @@
-import { sql } from "drizzle-orm";
-import type { Asker } from "../schema.ts";
+import { type SQL, sql } from "drizzle-orm";
+import { type Asker, turnToken } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
 import { execute } from "./execute.ts";
 import { inTransaction, isTransaction } from "./transaction.ts";
 
 /**
- * The settings that tell the policies whose chats a transaction may see, and from whom they may have been claimed. Reserved for
- * it: Postgres needs no declaration.
+ * The settings that tell the policies whose chats a transaction may see, which turn may also see the chat that it runs in after a
+ * claim, and to which user chats may go. Postgres needs no declaration of them.
  */
-const [ownerSetting, claimedFromSetting] = ["chat_store.user_id", "chat_store.claimed_from"];
+const [ownerSetting, turnSetting, claimantSetting] = [
+  "chat_store.user_id",
+  "chat_store.turn_token",
+  "chat_store.claimant_id",
+];
+
+/** In whose name a transaction runs. */
+interface Identity extends Asker {
+  /** The user who claims the chats of the other. */
+  claimantId?: string | undefined;
+}
 
 /**
  * Does `work` as the user whose chats the policies below let through, where the store is told that there are such.
@@ -17,31 +27,43 @@ const [ownerSetting, claimedFromSetting] = ["chat_store.user_id", "chat_store.cl
  */
 export async function asUser<T>(
   db: ChatDatabase,
-  { userId, evenIfClaimed }: Asker,
+  { userId, turnId, claimantId = "" }: Identity,
   { rowLevelSecurity }: { rowLevelSecurity: boolean },
   work: (db: ChatDatabase) => Promise<T>,
 ): Promise<T> {
   if (!rowLevelSecurity) return work(db);
   return inTransaction(db, async (tx) => {
-    const [before] = await execute<{ user: string | null; claimed: string | null }>(tx, {
+    const [before] = await execute<{ owner: string | null; turn: string | null; claimant: string | null }>(tx, {
       with: {
         // `offset 0` has it read before it is set.
-        before: sql`select current_setting(${ownerSetting}, true) "user", current_setting(${claimedFromSetting}, true) claimed offset 0`,
+        before: sql`select ${current(ownerSetting)} owner, ${current(turnSetting)} turn, ${current(claimantSetting)} claimant offset 0`,
       },
-      select: { user: sql`"user"`, claimed: sql`claimed`, ...set(userId, evenIfClaimed ? userId : "") },
+      select: {
+        owner: sql`owner`,
+        turn: sql`turn`,
+        claimant: sql`claimant`,
+        ...set(sql`${userId}`, turnId ? turnToken(turnId, userId) : sql`''`, sql`${claimantId}`),
+      },
       from: sql`before`,
     });
     const result = await work(tx);
     if (isTransaction(db)) {
-      await execute(tx, { select: set(before?.user ?? "", before?.claimed ?? ""), from: sql`(select) once` });
+      const { owner, turn, claimant } = before ?? {};
+      await execute(tx, {
+        select: set(sql`${owner ?? ""}`, sql`${turn ?? ""}`, sql`${claimant ?? ""}`),
+        from: sql`(select) once`,
+      });
     }
     return result;
   });
 }
 
-const set = (owner: string, claimedFrom: string) => ({
+const current = (setting: string) => sql`current_setting(${setting}, true)`;
+
+const set = (owner: SQL, turn: SQL, claimant: SQL) => ({
   ownerSet: sql`set_config(${ownerSetting}, ${owner}, true)`,
-  claimedFromSet: sql`set_config(${claimedFromSetting}, ${claimedFrom}, true)`,
+  turnSet: sql`set_config(${turnSetting}, ${turn}, true)`,
+  claimantSet: sql`set_config(${claimantSetting}, ${claimant}, true)`,
 });
 
 /**
@@ -50,16 +72,17 @@ const set = (owner: string, claimedFrom: string) => ({
  */
 export const policies = (schema: string): string[] => {
   // After a transaction that had the setting, a connection has it as "". A subquery is evaluated once, not for each row.
-  const equals = (column: string, setting: string) =>
-    `${column} = (select nullif(current_setting('${setting}', true), ''))`;
+  const setTo = (setting: string) => `(select nullif(current_setting('${setting}', true), ''))`;
   const isTheirs = (table: string) =>
-    `${equals(`${table}.user_id`, ownerSetting)} or ${equals(`${table}.claimed_from`, claimedFromSetting)}`;
+    `${table}.user_id = ${setTo(ownerSetting)} or strpos(${table}.claimed_from, ${setTo(turnSetting)}) > 0`;
+  // Postgres asks both conditions of a row that an update has changed.
+  const isClaimed = (table: string) => `${table}.user_id = ${setTo(claimantSetting)}`;
   const ofTheirChat = (table: string) =>
     `exists (select from ${schema}."chats" c where c.id = ${table}.chat_id and (${isTheirs("c")}))`;
   return [
     `alter table ${schema}."chats" enable row level security`,
     `drop policy if exists "chats_owner" on ${schema}."chats"`,
-    `create policy "chats_owner" on ${schema}."chats" using (${isTheirs("chats")}) with check (${isTheirs("chats")})`,
+    `create policy "chats_owner" on ${schema}."chats" using (${isTheirs("chats")} or ${isClaimed("chats")}) with check (${isTheirs("chats")} or ${isClaimed("chats")})`,
     ...["messages", "turns", "turn_chunks"].flatMap((table) => [
       `alter table ${schema}."${table}" enable row level security`,
       `drop policy if exists "${table}_owner" on ${schema}."${table}"`,

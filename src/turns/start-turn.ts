@@ -34,10 +34,10 @@ export async function startTurn<M extends UIMessage>(
   );
   const { userId, chatId, title, message, limit, tools: clientTools, ...meaning } = parseInput(startTurnInput, input);
   const ids = { userId, chatId };
-  /** From when on the turn runs. */
-  const running = { ...ids, evenIfClaimed: true };
   const sent = toRow(message, ["message"]);
   const id = randomUUID();
+  /** In whose name the turn goes on, also when another user claims the chat. */
+  const running = { ...ids, turnId: id };
   const newAnswerId = randomUUID();
 
   // Before a token is generated: what a person has asked is not lost with the answer.

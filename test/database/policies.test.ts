@@ -47,7 +47,8 @@ test("every method works with the policies of version 0.1 but claimChats, which 
 test("each call in a transaction of the application puts back the application's user id", async () => {
   const database = await openUnderPolicies(nodePostgres);
   onTestFinished(database.close);
-  const settings = sql`select current_setting('chat_store.user_id', true) "user", current_setting('chat_store.claimed_from', true) claimed`;
+  const settings = sql`select current_setting('chat_store.user_id', true) "user", current_setting('chat_store.turn_token', true) turn,
+current_setting('chat_store.claimant_id', true) claimant`;
   await createChatStore(database.db, options).upsertChat({ userId: "guest", chatId: "c", messages: [] });
   await database.db.transaction(async (tx) => {
     const store = createChatStore(tx, options);
@@ -65,7 +66,7 @@ test("each call in a transaction of the application puts back the application's 
     ];
     for (const call of calls) {
       await call();
-      expect(await set()).toEqual([{ ...(before[0] as object), claimed: "" }]);
+      expect(await set()).toEqual([{ ...(before[0] as object), turn: "", claimant: "" }]);
     }
   });
 });
