@@ -262,16 +262,16 @@ export interface Turn<M extends UIMessage = UIMessage, C = unknown> {
      * Saves the answer, once: a second call gives the first one's promise, or tries again if that has failed. An answer in
      * which nothing was said, because the provider failed or somebody stopped it, is not stored and replaces nothing.
      *
-     * @throws {ChatConflictError} a newer turn of the same question has taken over, or the question was cut or edited, or
-     * the chat deleted. Nothing was changed.
+     * @throws {ChatConflictError} a later change has superseded this turn: a newer turn of the same question, an edit of the question,
+     * the continuation of its answer, a deletion, `fail`. Nothing was changed.
      */
     onEnd(event: { responseMessage: M }): Promise<void>;
     /** The same function, under the name it has in ai 5 and 6. */
     onFinish(event: { responseMessage: M }): Promise<void>;
   };
   /**
-   * For `streamText`. Aborts when somebody has called `stopTurn`, a newer turn has taken the question, or the chat was deleted;
-   * within a second if the turn is recorded, and else never.
+   * For `streamText`. Aborts after `stopTurn`, when a later change has superseded the turn, and when the chat, the question or the
+   * answer was deleted: within a second if the turn is recorded, and else never.
    */
   abortSignal: AbortSignal;
   /**
@@ -280,6 +280,11 @@ export interface Turn<M extends UIMessage = UIMessage, C = unknown> {
    * one while it is silent. Never rejects; whatever fails here, the answer is saved at its end all the same.
    */
   consumeSseStream(options: { stream: ReadableStream<string> }): Promise<void>;
+  /**
+   * Ends the turn at once, without an answer: the question stays, pages do not wait, `abortSignal` aborts, and `onEnd` rejects. For a
+   * route that throws before the stream has begun. Once the answer is stored it does nothing.
+   */
+  fail(): Promise<void>;
 }
 
 /** The options that the verbs themselves need to know. */

@@ -5,6 +5,7 @@ import { type Asker, type ChatTables, ownedByAsker } from "../schema.ts";
 import type { Chat, ChatDatabase } from "../types.ts";
 import { chatRow, parseChat } from "./chat-row.ts";
 import type { MessageRow } from "./messages.ts";
+import { isDead, mayStillEnd } from "./turn-marks.ts";
 
 /** A chat as it is stored. */
 export interface StoredChat {
@@ -33,12 +34,16 @@ export interface RunningTurn {
   questionDigest: string;
   answerId: string;
   replaces: string[];
-  /** It has not been heard of for so long that its process must be gone. */
+  /** Its process must be gone. */
   isDead: boolean;
-  /** What was recorded of it has become its answer. */
+  /** Its recording has become its answer. */
   isInterrupted: boolean;
-  /** It is dead, and something is recorded that has not become its answer yet. */
+  /** It is dead, and its recording has not become its answer yet. */
   isRecoverable: boolean;
+  /** It is known to be dead by its silence alone, which may be the database's own: an outage, a busy pool. */
+  isSilent: boolean;
+  /** Of the answer that its recording became; null if it became none. */
+  recoveredDigest: string | null;
 }
 
 /** A chat of this user and its messages. */
@@ -84,14 +89,25 @@ export const loadedColumns = columnsNamed<StoredMessage & { kind: number }>(
   "digest",
 );
 
-/** The columns of {@link marksOfTurns}; the last two are seconds. */
-type Mark = [string, string, string, string[], boolean, boolean, boolean, number, number, number];
+/** The columns of {@link marksOfTurns}. */
+type Mark = [
+  questionId: string,
+  questionDigest: string,
+  answerId: string,
+  replaces: string[],
+  mayStillEnd: boolean,
+  isInterrupted: boolean,
+  isDead: boolean,
+  isRecorded: boolean,
+  isAbandoned: boolean,
+  recoveredDigest: string | null,
+];
 
 /** More rows for a statement that loads the chat `chat`, of kind 2: the marks of all its turns. */
 export const marksOfTurns = (turns: ChatTables["turns"], chatId: string): SQL => sql`
 union all
-select 2, t.id::text, null, json_build_array(t.question_id, encode(t.question_digest, 'hex'), t.answer_id, t.replaces, t.superseded,
-t.ended_at is not null, t.interrupted, t.chunks, extract(epoch from now() - t.beat_at), extract(epoch from now() - t.started_at))::text, null, 0, ''
+select 2, t.id::text, null, json_build_array(t.question_id, encode(t.question_digest, 'hex'), t.answer_id, t.replaces, ${mayStillEnd},
+t.interrupted, ${isDead}, t.chunks > 0, t.beat_at = 'epoch', encode(t.recovered_digest, 'hex'))::text, null, 0, ''
 from ${turns} t where t.chat_id = ${chatId} and exists (table chat)`;
 
 /** What {@link marksOfTurns} has read. */
@@ -103,12 +119,30 @@ export function turnsIn(
 }
 
 function runningTurn(id: string, mark: Mark): RunningTurn | [] {
-  const [questionId, questionDigest, answerId, replaces, isSuperseded, hasEnded, isInterrupted, chunks, silence, age] =
-    mark;
-  if (isSuperseded || (hasEnded && !isInterrupted)) return [];
-  // One that is recorded gives a sign of life every second. Of one that is not, or not yet, there is none: it is given as long as
-  // a handler may take, because to be wrong about it means to run an approved tool twice.
-  const isDead = isInterrupted || (chunks > 0 ? silence > 10 : age > 300);
-  const isRecoverable = isDead && chunks > 0 && !isInterrupted;
-  return { id, questionId, questionDigest, answerId, replaces, isDead, isInterrupted, isRecoverable };
+  const [
+    questionId,
+    questionDigest,
+    answerId,
+    replaces,
+    mayEnd,
+    isInterrupted,
+    isDead,
+    isRecorded,
+    isAbandoned,
+    digest,
+  ] = mark;
+  if (!mayEnd) return [];
+  const isRecoverable = isDead && isRecorded && !isInterrupted;
+  return {
+    id,
+    questionId,
+    questionDigest,
+    answerId,
+    replaces,
+    isDead,
+    isInterrupted,
+    isRecoverable,
+    isSilent: isRecoverable && !isAbandoned,
+    recoveredDigest: digest,
+  };
 }

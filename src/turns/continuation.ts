@@ -2,7 +2,7 @@ import { type MessageRow, withParts } from "../conversation/messages.ts";
 import { InvalidChatError } from "../errors.ts";
 
 /** A message part of any kind, as far as it matters here. */
-type Part = Record<string, unknown>;
+export type Part = Record<string, unknown>;
 
 /**
  * The stored assistant message with what the browser may add: answers to pending tool calls, which are an approval that was
@@ -58,20 +58,6 @@ export function answerPendingTools(
   return parts.every((part, index) => part === storedParts[index]) ? stored : withParts(stored, parts);
 }
 
-/** A continued message of which others have answered more meanwhile: each tool call as far as it has come. */
-export function mergeAnswers(stored: MessageRow, answer: MessageRow): MessageRow {
-  const storedParts: Part[] = JSON.parse(stored.parts);
-  const byCall = new Map(storedParts.filter(isToolCall).map((part) => [part.toolCallId, part]));
-  const parts: Part[] = JSON.parse(answer.parts);
-  return withParts(
-    answer,
-    parts.map((part) => {
-      const other = isToolCall(part) ? byCall.get(part.toolCallId) : undefined;
-      return other && progressOf(other) > progressOf(part) ? other : part;
-    }),
-  );
-}
-
 /**
  * A message in which no approval is left that was given and not acted on, because its turn was stopped or has died. From ai 6
  * on, the model cannot be asked anything while there is one ("Tool result is missing").
@@ -79,26 +65,33 @@ export function mergeAnswers(stored: MessageRow, answer: MessageRow): MessageRow
 export const closeApprovals = <Row extends MessageRow>(row: Row): Row | MessageRow =>
   closeCalls(row, ["approval-responded"]);
 
+/** What the model is told of a message that another turn is continuing with approved tools. The stored message stays as it is. */
+export const withRunningTools = <Row extends MessageRow>(row: Row): Row | MessageRow =>
+  closeCalls(row, ["approval-responded"], {
+    errorText: "This tool may still be running. Its result is not known yet.",
+  });
+
 /** A message of which a turn has died in the middle, without calls that it had begun itself, after `before`. */
 export function closeCallsSince(before: MessageRow | undefined, row: MessageRow): MessageRow {
   const others: Part[] = before ? JSON.parse(before.parts) : [];
-  return closeCalls(row, ["input-available"], new Set(others.map(({ toolCallId }) => toolCallId)));
+  return closeCalls(row, ["input-available"], { except: new Set(others.map(({ toolCallId }) => toolCallId)) });
 }
+
+const stopped = "The server stopped while this tool was running. Whether it took effect is not known.";
 
 function closeCalls<Row extends MessageRow>(
   row: Row,
   states: readonly string[],
-  others: ReadonlySet<unknown> = new Set(),
+  { except = new Set<unknown>(), errorText = stopped } = {},
 ): Row | MessageRow {
   if (row.role !== "assistant" || !states.some((state) => row.parts.includes(`"${state}"`))) return row;
   const parts: Part[] = JSON.parse(row.parts);
   return withParts(
     row,
     parts.map((part) => {
-      if (!isToolCall(part) || !states.includes(String(part.state)) || others.has(part.toolCallId)) return part;
+      if (!isToolCall(part) || !states.includes(String(part.state)) || except.has(part.toolCallId)) return part;
       const isDenied = isRecord(part.approval) && part.approval.approved === false;
       if (isDenied) return { ...part, state: "output-denied" };
-      const errorText = "The server stopped while this tool was running. Whether it took effect is not known.";
       return { ...part, state: "output-error", errorText };
     }),
   );
@@ -141,11 +134,11 @@ function answer(part: Part, sent: Part, index: number, clientTools: ReadonlySet<
 const toolNameOf = ({ type, toolName }: Part) =>
   type === "dynamic-tool" ? String(toolName) : String(type).replace(/^tool-/, "");
 
-const isToolCall = (part: Part | undefined) => part?.toolCallId !== undefined;
+export const isToolCall = (part: Part | undefined) => part?.toolCallId !== undefined;
 
 const states = ["input-streaming", "input-available", "approval-requested", "approval-responded"];
 /** How far a tool call has come. Any kind of output comes last. */
-function progressOf({ state }: Part): number {
+export function progressOf({ state }: Part): number {
   const step = states.indexOf(String(state));
   return step === -1 ? states.length : step;
 }
@@ -164,7 +157,7 @@ const isSamePart = (part: Part, sent: Part) =>
 const isBeginning = (beginning: unknown, text: unknown) =>
   typeof beginning === "string" && typeof text === "string" && text.startsWith(beginning);
 
-const isRecord = (value: unknown): value is Part => typeof value === "object" && value !== null;
+export const isRecord = (value: unknown): value is Part => typeof value === "object" && value !== null;
 
 const refusal = (index: number, message: string) =>
   new InvalidChatError([{ path: ["message", "parts", index], message }]);

@@ -1,31 +1,46 @@
-import { digestOf, type MessageRow } from "../conversation/messages.ts";
+import { digestOf, type MessageRow, withParts } from "../conversation/messages.ts";
 import { InvalidChatError } from "../errors.ts";
-import { mergeAnswers } from "./continuation.ts";
+import type { Part } from "./continuation.ts";
 import type { Mark } from "./marks.ts";
+import { mergeAnswers } from "./merge-answers.ts";
+
+export interface PlacedTurn extends Omit<Mark, "id"> {
+  /** Of the answer that its recording became, if it was taken for dead. */
+  recoveredDigest?: string | null | undefined;
+}
 
 /**
  * The conversation with the answer right after its question, in place of what the turn saw there when it started; or, if it
  * continues the message it answers, in that one's place. What others have put there meanwhile stays. `present` are all messages, or
  * those from the question on; then `taken` are ids of others.
  *
- * @returns undefined if the question is gone, or is no longer what was asked.
+ * @returns undefined if a later change has taken the answer's place: its question is gone or is another, or the answer that its
+ * recording became has been continued, edited or deleted.
  */
 export function placeAnswer(
   present: readonly MessageRow[],
-  { question, answerId, replaces }: Omit<Mark, "id">,
+  { question, answerId, replaces, recoveredDigest }: PlacedTurn,
   answer: MessageRow,
   taken: readonly string[] = [],
 ): readonly MessageRow[] | undefined {
   const at = present.findIndex(({ id }) => id === question.id);
   const asked = present[at];
   if (!asked) return undefined;
+  const isAsAsked = digestOf(asked) === digestOf(question);
+  const recovered = recoveredDigest ? present.find(({ id }) => id === answerId) : undefined;
+  if (recoveredDigest && (!recovered || digestOf(recovered) !== recoveredDigest)) return undefined;
+
   if (question.role === "assistant" && answer.id === question.id) {
-    return present.with(at, digestOf(asked) === digestOf(question) ? answer : mergeAnswers(asked, answer));
+    const continued = withoutEmptyEnd(question, answer);
+    return present.with(
+      at,
+      isAsAsked ? continued : mergeAnswers(question, continued, asked, { isRecovered: recovered !== undefined }),
+    );
   }
-  if (digestOf(asked) !== digestOf(question)) return undefined;
+  if (!isAsAsked) return undefined;
   if (saysNothing(answer)) return present;
 
-  // Its own beginnings, too, which others may have stored when they took this turn for dead.
+  // Its own beginning, too, which its recording became when the turn was taken for dead.
   const replaced = new Set([answerId, ...replaces]);
   const before = present.slice(0, at + 1);
   const after = present.slice(at + 1).filter(({ id }) => !replaced.has(id));
@@ -40,8 +55,18 @@ export function placeAnswer(
   return [...before, answer, ...after];
 }
 
-/** No parts, or only the marks where steps began: a provider that failed, a stop before the first word. */
-function saysNothing({ parts }: MessageRow): boolean {
-  const all: { type?: unknown }[] = JSON.parse(parts);
-  return all.every((part) => part?.type === "step-start");
+/** A message whose parts say nothing: a provider that failed, or a stop before the first word. */
+export const saysNothing = ({ parts }: MessageRow): boolean => (JSON.parse(parts) as Part[]).every(isEmpty);
+
+/** A continued message without the parts that the turn has added, if these say nothing: its tools can be acted on again. */
+function withoutEmptyEnd(base: MessageRow, answer: MessageRow): MessageRow {
+  const parts: Part[] = JSON.parse(answer.parts);
+  const { length }: Part[] = JSON.parse(base.parts);
+  return parts.length > length && parts.slice(length).every(isEmpty)
+    ? withParts(answer, parts.slice(0, length))
+    : answer;
 }
+
+/** The mark where a step begins, and a text or a reasoning that has begun and holds nothing, also with metadata of the provider. */
+const isEmpty = (part: Part | null) =>
+  part?.type === "step-start" || ((part?.type === "text" || part?.type === "reasoning") && part.text === "");

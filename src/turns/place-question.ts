@@ -1,7 +1,7 @@
 import type { RunningTurn, StoredChat, StoredMessage } from "../conversation/load-chat.ts";
 import type { MessageRow } from "../conversation/messages.ts";
 import { InvalidChatError } from "../errors.ts";
-import { answerPendingTools, closeApprovals } from "./continuation.ts";
+import { answerPendingTools, closeApprovals, withRunningTools } from "./continuation.ts";
 
 /** What the browser's transport says about a request, and which tools it may answer. */
 export interface Request {
@@ -17,6 +17,8 @@ export interface Placed {
   question: MessageRow;
   /** The ids of the messages that the answer will take the place of. Until then they stay. */
   replaces: string[];
+  /** The conversation before the question, as the model is told it. */
+  before: MessageRow[];
 }
 
 /**
@@ -32,8 +34,11 @@ export function placeQuestion(stored: StoredChat | null, sent: MessageRow, reque
   if (found && found.role !== sent.role) {
     throw refusal("role", "is not the role this message is stored with; expected that one, or a new message id");
   }
-  // What a turn that died has left open would keep the model from being asked at all.
-  const before = (found ? rows.slice(0, at) : rows).map(closeApprovals);
+  const turns = stored?.turns ?? [];
+  const isBeingContinued = ({ id }: MessageRow) => turns.some((turn) => turn.questionId === id && !turn.isDead);
+  // An approval that a dead turn has left would keep the model from being asked at all.
+  const stay = (found ? rows.slice(0, at) : rows).map((row) => (isBeingContinued(row) ? row : closeApprovals(row)));
+  const before = stay.map((row) => (isBeingContinued(row) ? withRunningTools(row) : row));
   const after = found ? rows.slice(at + 1) : [];
 
   if (sent.role === "assistant" && found) {
@@ -43,26 +48,24 @@ export function placeQuestion(stored: StoredChat | null, sent: MessageRow, reque
         "is an assistant message in the middle of the chat; expected the last message, or a user message",
       );
     }
-    const running = stored?.turns.some(({ questionId, isDead }) => questionId === found.id && !isDead);
-    const question = answerPendingTools(found, sent, { clientTools: request.clientTools, isRunning: running ?? false });
-    return question && { rows: [...before, question], question, replaces: [] };
+    const question = answerPendingTools(found, sent, {
+      clientTools: request.clientTools,
+      isRunning: isBeingContinued(found),
+    });
+    return question && { rows: [...stay, question], question, replaces: [], before };
   }
   if (sent.role !== "user") {
     throw refusal("role", 'expected "user"; messages of other roles are written by the server');
   }
-  if (!found) return { rows: [...before, sent], question: sent, replaces: [] };
+  if (!found) return { rows: [...stay, sent], question: sent, replaces: [], before };
 
   switch (meaningOf(sent, found, request)) {
     case "edit":
-      return { rows: [...before, sent], question: sent, replaces: [] };
+      return { rows: [...stay, sent], question: sent, replaces: [], before };
     case "asked again":
-      return { rows: [...before, found, ...after], question: found, replaces: after.map(({ id }) => id) };
+      return { rows: [...stay, found, ...after], question: found, replaces: withAnswers(after, turns), before };
     case "retry":
-      return {
-        rows: [...before, found, ...after],
-        question: found,
-        replaces: answerTo(found, after[0], stored?.turns),
-      };
+      return { rows: [...stay, found, ...after], question: found, replaces: answerTo(found, after[0], turns), before };
   }
 }
 
@@ -82,11 +85,17 @@ function meaningOf(sent: MessageRow, found: MessageRow, { trigger, messageId }: 
 /** Metadata does not count: the server may have added some that the browser does not know. */
 const sameParts = (sent: string, stored: string) => sent === stored || sent === JSON.stringify(JSON.parse(stored));
 
+/** The ids of messages, and of the answers to them that are being generated: an answer never stays without its question. */
+function withAnswers(messages: readonly MessageRow[], turns: readonly RunningTurn[]): string[] {
+  const ids = messages.map(({ id }) => id);
+  return [...new Set([...ids, ...turns.filter((turn) => ids.includes(turn.questionId)).map((turn) => turn.answerId)])];
+}
+
 /**
  * The answer that stands right after a question. What came there while a turn of this question was running, which has not
  * answered yet, was put there by somebody else.
  */
-function answerTo(question: MessageRow, next: StoredMessage | undefined, turns: readonly RunningTurn[] = []) {
+function answerTo(question: MessageRow, next: StoredMessage | undefined, turns: readonly RunningTurn[]) {
   const ofQuestion = turns.filter(({ questionId }) => questionId === question.id);
   const isAnswer =
     next?.role === "assistant" &&

@@ -106,13 +106,16 @@ export function recordTurn(
     else if (wasEmpty) wake();
   }
 
-  function obey({ owned, found, stop, superseded }: Beat): void {
-    if (!owned || stop || superseded) abort();
-    if (!owned || superseded) state = "closed";
+  function obey({ owned, marked, found, stop, superseded }: Beat): void {
+    // This turn has ended by itself, while the heartbeat was under way.
+    if (state === "closed") return;
+    const isUnwanted = !owned || !marked || superseded;
+    if (isUnwanted || stop) abort();
+    if (isUnwanted) state = "closed";
     else if (!found) giveUp();
   }
 
-  /** Of what Postgres has lost a piece, or what is too much. Or somebody took this turn for dead: then all of it is over. */
+  /** Postgres has lost a piece of the recording, or it is too large. */
   function giveUp(): void {
     state = state === "recording" ? "given up" : "closed";
     // What waits would only keep memory.

@@ -1,4 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
+import { isDead, mayStillEnd } from "../conversation/turn-marks.ts";
 import { execute, executeChange } from "../database/execute.ts";
 import { type Asker, type ChatTables, ownedByAsker } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
@@ -9,9 +10,11 @@ export interface Ids extends Asker {
 
 /** What a running turn learns from the database whenever it writes there. */
 export interface Beat {
-  /** The chat is there, and still this user's. */
+  /** The chat is there, and is this user's, or was when the turn began. */
   owned: 0 | 1;
-  /** So is the turn, with as much recorded as its writer believes if it says so. */
+  /** The turn's mark is there. Without it the chat, the question or the answer was deleted. */
+  marked: 0 | 1;
+  /** The turn runs, with as much recorded as its writer believes if it says so. */
   found: 0 | 1;
   stop: 0 | 1;
   superseded: 0 | 1;
@@ -28,8 +31,9 @@ const ownedChat = ({ chats }: ChatTables, { chatId, ...asker }: Ids) =>
   sql`select chats.id from ${chats} where chats.id = ${chatId} and ${ownedByAsker(chats, asker)}`;
 
 /**
- * A sign of life of a running turn, with the next piece of its recording if there is one. Sent again after a failure, a piece is
- * written once: `position` is how many are there before it. Who has given the recording up has none.
+ * A heartbeat of a running turn, with the next piece of its recording if there is one. Sent again after a failure, a piece is
+ * written once: `position` is how many are there before it. A writer that has given the recording up has none. A turn that was taken for
+ * dead runs again.
  */
 export async function beat(
   db: ChatDatabase,
@@ -41,11 +45,12 @@ export async function beat(
 ): Promise<Beat> {
   const { turns, turnChunks } = tables;
   const ofTurn = (when: SQL) => sql`where t.chat_id = ${ids.chatId} and t.id = ${turnId}::uuid and exists (table owned)
-and t.ended_at is null and ${when} returning t.stop::int stopped, t.superseded::int overtaken`;
-  const written = sql`update ${turns} t set beat_at = now(), chunks = ${position}::int + 1
+and (t.ended_at is null or t.interrupted) and ${when} returning t.stop::int stopped, t.superseded::int overtaken`;
+  const running = sql`beat_at = now(), ended_at = null, interrupted = false`;
+  const written = sql`update ${turns} t set ${running}, chunks = ${position}::int + 1
 ${ofTurn(sql`t.chunks in (${position}::int, ${position}::int + 1)`)}`;
   const asBelieved = position === undefined ? sql`true` : sql`t.chunks = ${position}::int`;
-  const silent = sql`update ${turns} t set beat_at = now() ${ofTurn(asBelieved)}`;
+  const silent = sql`update ${turns} t set ${running} ${ofTurn(asBelieved)}`;
   const piece = sql`insert into ${turnChunks} (chat_id, turn_id, seq, text)
 select ${ids.chatId}, ${turnId}::uuid, ${position}::int, ${text} from beat on conflict do nothing`;
   const [result] = await execute<Beat & { synchronousCommit: string }>(db, {
@@ -56,6 +61,7 @@ select ${ids.chatId}, ${turnId}::uuid, ${position}::int, ${text} from beat on co
     },
     select: {
       owned: sql`(select count(*) from owned)::int`,
+      marked: sql`(select count(*) from ${turns} t where t.chat_id = ${ids.chatId} and t.id = ${turnId}::uuid)::int`,
       found: sql`(select count(*) from beat)::int`,
       stop: sql`coalesce((select max(stopped) from beat), 0)::int`,
       superseded: sql`coalesce((select max(overtaken) from beat), 0)::int`,
@@ -63,7 +69,7 @@ select ${ids.chatId}, ${turnId}::uuid, ${position}::int, ${text} from beat on co
     },
     from: sql`(select) once`,
   });
-  return result ?? { owned: 0, found: 0, stop: 0, superseded: 0 };
+  return result ?? { owned: 0, marked: 0, found: 0, stop: 0, superseded: 0 };
 }
 
 /** A turn as those see it who read its recording. */
@@ -75,14 +81,16 @@ export interface RecordedTurn {
   chunks: number;
   isEnded: boolean;
   isInterrupted: boolean;
-  /** It has not ended, and nothing has been heard of it for so long that its process must be gone. */
+  /** It has not ended, and its heartbeat has been missing for so long that its process must be gone. */
   isStale: boolean;
+  /** Its writer has given it up. */
+  isAbandoned: boolean;
 }
 
 const pageLength = 200;
 
 /** A sign of life comes every second; ten of them are a long silence. */
-const isStale = sql.raw("(t.ended_at is null and t.beat_at < now() - interval '10 seconds')");
+const isStaleTurn = sql.raw("(t.ended_at is null and t.beat_at < now() - interval '10 seconds')");
 
 /**
  * The turn of this id, or else the newest that runs, and the next pieces of its recording after as many as `position`. Not one
@@ -95,11 +103,13 @@ export async function readRecording(
   { turnId, position }: { turnId?: string | undefined; position: number },
 ): Promise<{ turn: RecordedTurn; texts: string[]; isLastPage: boolean } | undefined> {
   const { turns, turnChunks } = tables;
-  const chosen = turnId ? sql`t.id = ${turnId}::uuid` : sql`t.ended_at is null and (t.chunks > 0 or not ${isStale})`;
+  const chosen = turnId
+    ? sql`t.id = ${turnId}::uuid`
+    : sql`t.ended_at is null and (t.chunks > 0 or not ${isStaleTurn})`;
   const rows = await execute<{ turn: string; seq: number | null; piece: string | null }>(db, {
     with: {
       owned: ownedChat(tables, ids),
-      turn: sql`select t.id, json_build_array(t.id, t.question_id, t.answer_id, t.chunks, t.ended_at is not null, t.interrupted, ${isStale})::text found
+      turn: sql`select t.id, json_build_array(t.id, t.question_id, t.answer_id, t.chunks, t.ended_at is not null, t.interrupted, ${isStaleTurn}, t.beat_at = 'epoch')::text found
 from ${turns} t where t.chat_id = ${ids.chatId} and exists (table owned) and not t.superseded and ${chosen} order by t.started_at desc, t.id limit 1`,
     },
     select: { turn: sql`turn.found`, seq: sql`k.seq`, piece: sql`k.text` },
@@ -109,11 +119,11 @@ select k.seq, k.text from ${turnChunks} k where k.chat_id = ${ids.chatId} and k.
   });
   const [first] = rows;
   if (!first) return undefined;
-  const [id, questionId, answerId, chunks, isEnded, isInterrupted, isDead] = JSON.parse(first.turn);
+  const [id, questionId, answerId, chunks, isEnded, isInterrupted, isStale, isAbandoned] = JSON.parse(first.turn);
   // What comes after a piece that is missing is of no use.
   const pieces = rows.filter(({ seq }, index) => seq === position + index);
   return {
-    turn: { id, questionId, answerId, chunks, isEnded, isInterrupted, isStale: isDead },
+    turn: { id, questionId, answerId, chunks, isEnded, isInterrupted, isStale, isAbandoned },
     texts: pieces.map(({ piece }) => piece ?? ""),
     isLastPage: pieces.length < pageLength,
   };
@@ -136,14 +146,25 @@ and t.ended_at is null and t.chunks > 0 and exists (${ownedChat(tables, ids)})`;
   await executeChange(db, forgotten);
 }
 
+/** Takes the mark and the recording of a turn away that ends without an answer. */
+export async function forget(db: ChatDatabase, tables: ChatTables, ids: Ids, turnId: string): Promise<void> {
+  const failed = sql`delete from ${tables.turns} t where t.chat_id = ${ids.chatId} and t.id = ${turnId}::uuid and exists (${ownedChat(tables, ids)})`;
+  await executeChange(db, failed);
+}
+
 /** Takes away what this chat's turns have left that ended a minute ago. */
 export async function sweep(db: ChatDatabase, tables: ChatTables, ids: Ids): Promise<void> {
   const expired = sql`delete from ${tables.turns} t where t.chat_id = ${ids.chatId}
-and t.ended_at < now() - interval '60 seconds' and exists (${ownedChat(tables, ids)})`;
+and not t.interrupted and t.ended_at < now() - interval '60 seconds' and exists (${ownedChat(tables, ids)})`;
   await executeChange(db, expired);
 }
 
-/** Asks the turns to stop that run; with `messageId`, only the one that answers or writes this message. */
+/**
+ * Asks the turns to stop that run; with `messageId`, only those that answer or write this message. One that seems dead is asked, too: its
+ * process may live.
+ *
+ * @returns whether there was one that runs.
+ */
 export async function askToStop(
   db: ChatDatabase,
   tables: ChatTables,
@@ -151,8 +172,8 @@ export async function askToStop(
   messageId: string | undefined,
 ): Promise<boolean> {
   const which = messageId === undefined ? sql`true` : sql`${messageId} in (t.question_id, t.answer_id)`;
-  const stop = sql`update ${tables.turns} t set stop = true where t.chat_id = ${ids.chatId} and t.ended_at is null and not t.superseded
-and ${which} and exists (${ownedChat(tables, ids)}) returning 1 asked`;
-  const asked = await executeChange<{ asked: 1 }>(db, stop, "asked");
-  return asked.length > 0;
+  const stop = sql`update ${tables.turns} t set stop = true where t.chat_id = ${ids.chatId} and ${mayStillEnd}
+and ${which} and exists (${ownedChat(tables, ids)}) returning ${isDead}::int dead`;
+  const asked = await executeChange<{ dead: 0 | 1 }>(db, stop, "dead");
+  return asked.some(({ dead }) => !dead);
 }

@@ -1,6 +1,6 @@
 import type { StoredChat } from "../conversation/load-chat.ts";
 import { loadWindow, type Window } from "../conversation/load-window.ts";
-import { type MessageRow, toMessage } from "../conversation/messages.ts";
+import { digestOf, type MessageRow, toMessage } from "../conversation/messages.ts";
 import { takeTurns } from "../conversation/take-turns.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { refuseTransaction } from "../database/transaction.ts";
@@ -11,7 +11,7 @@ import type { ChatDatabase, ResumeTurnInput, StoreSettings } from "../types.ts";
 import { chunksIn, eventOf } from "./events.ts";
 import { chunksOf } from "./message-chunks.ts";
 import { type RecordedTurn, readRecording } from "./recordings.ts";
-import { loadRecovered } from "./recover-turn.ts";
+import { loadRecovered, SilentTurns, untilSecondLook, withSecondLook } from "./recover-turn.ts";
 
 /** Milliseconds between two looks at a recording: the first after something came, the longest, and after a long silence. */
 const pauses = { shortest: 100, longest: 300, whenSilent: 1_000 };
@@ -39,7 +39,7 @@ export async function resumeTurn(
   const read = (from: { turnId?: string; position: number }) =>
     inTheirName((db) => readRecording(db, tables, ids, from));
 
-  const found = await read({ position: 0 });
+  const found = await readTwice();
   if (found && !found.turn.isStale) return streamOf((signal) => live(found, signal));
   const chat = await (found ? recover() : load({ limit: 1, forTurn: true }));
   const last = chat?.rows.at(-1);
@@ -47,16 +47,30 @@ export async function resumeTurn(
     last?.role === "assistant" &&
     (last.id === found?.turn.answerId || (version !== undefined && chat && chat.chat.version > version));
   if (!isNews) return null;
-  const isInterrupted = chat?.turns.some((turn) => turn.answerId === last.id && turn.isInterrupted);
+  const isInterrupted = chat?.turns.some((turn) => turn.isInterrupted && turn.recoveredDigest === digestOf(last));
   return streamOf(() => [...whole(last, isInterrupted ? interruption : { type: "finish" }), endMark]);
 
-  /** The chat, with what is left of a turn that has died in it. */
+  /** The recording's first page, read again some time later if its turn seems dead. */
+  async function readTwice(): Promise<Page | undefined> {
+    const page = await read({ position: 0 });
+    if (!page || !isSilent(page.turn)) return page;
+    await sleep(untilSecondLook, new AbortController().signal);
+    return read({ position: 0 });
+  }
+
+  /** The chat, with the recording of a turn that has died as its answer. */
   async function recover(): Promise<StoredChat | null> {
-    const { recovered } = await inTheirName((db) =>
-      takeTurns(db, tables, ids, settings, async (db) => {
-        const recovered = await loadRecovered(db, tables, ids, settings, { limit: 1 });
-        return recovered === undefined ? undefined : { recovered };
-      }),
+    const { recovered } = await withSecondLook((hadSecondLook) =>
+      inTheirName((db) =>
+        takeTurns(db, tables, ids, settings, async (db) => {
+          const hadBoth = (id: string) => id === found?.turn.id || hadSecondLook(id);
+          const recovered = await loadRecovered(db, tables, ids, settings, {
+            window: { limit: 1 },
+            hadSecondLook: hadBoth,
+          });
+          return recovered === undefined || recovered instanceof SilentTurns ? recovered : { recovered };
+        }),
+      ),
     );
     return recovered;
   }
@@ -66,6 +80,7 @@ export async function resumeTurn(
     const { turn } = first;
     let position = 0;
     let hasSeenEnd = false;
+    let silentSince: number | undefined;
     let pause = pauses.shortest;
     let [heard, shown] = [performance.now(), performance.now()];
     for (let page: Page | undefined = first; !signal.aborted; page = await read({ turnId: turn.id, position })) {
@@ -83,10 +98,13 @@ export async function resumeTurn(
       if (page.texts.length > 0) [heard, shown, pause] = [performance.now(), performance.now(), pauses.shortest];
       if (!page.isLastPage) continue;
 
-      if (page.turn.isStale) await recover();
-      if (page.turn.isStale || page.turn.isEnded) {
+      silentSince = isSilent(page.turn) ? (silentSince ?? performance.now()) : undefined;
+      const isBeforeSecondLook = silentSince !== undefined && performance.now() - silentSince < untilSecondLook;
+      const isDead = page.turn.isStale && !isBeforeSecondLook;
+      if (isDead) await recover();
+      if (isDead || page.turn.isEnded) {
         if (position === 0) yield* await answerOf(turn);
-        else if (page.turn.isStale || page.turn.isInterrupted || !hasSeenEnd) yield eventOf(interruption);
+        else if (isDead || page.turn.isInterrupted || !hasSeenEnd) yield eventOf(interruption);
         return yield endMark;
       }
       if (performance.now() - shown > tooLongForProxies) {
@@ -135,6 +153,9 @@ export async function resumeTurn(
     );
   }
 }
+
+/** It seems dead by its silence alone, which may be the database's own. */
+const isSilent = ({ isStale, isAbandoned }: RecordedTurn) => isStale && !isAbandoned;
 
 /** A stored message, as the SDK streams it. */
 const whole = (row: MessageRow, end: object) => [...chunksOf(toMessage(row)), end].map(eventOf);

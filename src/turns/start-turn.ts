@@ -15,8 +15,8 @@ import { beginTurn, endTurn, type Mark } from "./marks.ts";
 import { placeAnswer } from "./place-answer.ts";
 import { placeQuestion } from "./place-question.ts";
 import { recordTurn } from "./record-turn.ts";
-import { abandon, beat, type Ids, sweep } from "./recordings.ts";
-import { loadRecovered } from "./recover-turn.ts";
+import { abandon, beat, forget, type Ids, sweep } from "./recordings.ts";
+import { loadRecovered, SilentTurns, withSecondLook } from "./recover-turn.ts";
 
 /** Milliseconds, a little more than the minute that readers who are behind are given. */
 const keptAfterEnd = 61_000;
@@ -40,8 +40,10 @@ export async function startTurn<M extends UIMessage>(
   const running = { ...ids, turnId: id };
   const newAnswerId = randomUUID();
 
-  // Before a token is generated: what a person has asked is not lost with the answer.
-  const asked = await asUser(db, ids, settings, (db) => takeTurns(db, tables, ids, settings, saveQuestion));
+  // Before a token is generated: the question is not lost with the answer.
+  const asked = await withSecondLook((hadSecondLook) =>
+    asUser(db, ids, settings, (db) => takeTurns(db, tables, ids, settings, (db) => saveQuestion(db, hadSecondLook))),
+  );
   const { chat, mark, before, fromQuestion } = asked;
   const conversation = [...before, mark.question];
   const shown = limit === undefined ? conversation : lastOf(conversation, limit);
@@ -56,6 +58,9 @@ export async function startTurn<M extends UIMessage>(
   );
 
   let saved: Promise<void> | undefined;
+  let hasFailed = false;
+  /** What a call of onEnd that failed has sent to the database, which may have stored it: the answer, or none. */
+  let tried: { answer: MessageRow | undefined } | undefined;
   const onEnd = (event: { responseMessage: M }) => {
     saved ??= withTypedErrors("startTurn", tables, endWith(event)).catch((error) => {
       saved = undefined;
@@ -63,24 +68,46 @@ export async function startTurn<M extends UIMessage>(
     });
     return saved;
   };
+  const fail = async () => {
+    // Not while the answer is being saved, and not once it is.
+    const isSaved = await saved?.then(
+      () => true,
+      () => false,
+    );
+    if (isSaved) return;
+    hasFailed = true;
+    stopping.abort();
+    recording.close();
+    await withTypedErrors(
+      "fail",
+      tables,
+      inTheirName((db) => forget(db, tables, running, id)),
+    );
+  };
   return {
     chat,
     messages,
     persist: { originalMessages: messages, generateMessageId: () => mark.answerId, onEnd, onFinish: onEnd },
     abortSignal: stopping.signal,
     consumeSseStream: recording.consume,
+    fail,
   };
 
-  async function saveQuestion(db: ChatDatabase): Promise<Asked | undefined> {
+  async function saveQuestion(
+    db: ChatDatabase,
+    hadSecondLook: (turnId: string) => boolean,
+  ): Promise<Asked | SilentTurns | undefined> {
     const window = limit === undefined ? undefined : { limit, through: sent.id };
-    const stored = await loadRecovered(db, tables, ids, settings, window);
-    if (stored === undefined) return undefined;
+    const stored = await loadRecovered(db, tables, ids, settings, { window, hadSecondLook });
+    if (stored === undefined || stored instanceof SilentTurns) return stored;
     const placed = placeQuestion(stored, sent, { ...meaning, clientTools });
     if (!placed) throw conflict(null, stored?.chat);
-    const { rows, question, replaces } = placed;
+    const { rows, question, replaces, before } = placed;
     const answerId = question.role === "user" ? newAnswerId : question.id;
     const mark = { id, question: { ...question, digest: digestOf(question) }, answerId, replaces };
-    const change = { ...ids, title, stored, rows, also: beginTurn(tables, chatId, mark, !stored?.hasMarks) };
+    const replacing = stored?.turns.filter((turn) => turn.replaces.includes(question.id)) ?? [];
+    const others = { areNone: !stored?.hasMarks, replacing: replacing.map(({ id }) => id) };
+    const change = { ...ids, title, stored, rows, also: beginTurn(tables, chatId, mark, others) };
     const saved = await saveChange(db, tables, change, settings);
     if (!saved) return undefined;
     const at = rows.findIndex(({ id }) => id === question.id);
@@ -89,7 +116,7 @@ export async function startTurn<M extends UIMessage>(
     return {
       chat: saved.chat,
       mark,
-      before: rows.slice(0, at),
+      before,
       fromQuestion: { ...saved, rows: following, firstOrder },
     };
   }
@@ -113,28 +140,41 @@ export async function startTurn<M extends UIMessage>(
   }
 
   async function saveAnswer(answer: MessageRow): Promise<void> {
-    // On what this turn knows, of which nothing is read again. Only when overtaken, on what is stored by then.
+    // On what this turn knows, without reading it again. Only when another writer came first, on what is stored by then.
     const isNew = answer.id === mark.answerId;
-    let known = (isNew || limit === undefined) && !settings.portable ? fromQuestion : undefined;
+    let known = (isNew || limit === undefined) && !settings.portable && !hasFailed ? fromQuestion : undefined;
+    let sent: typeof tried;
     const window = { limit: 1, through: mark.question.id, candidates: [answer.id], forTurn: true };
     await inTheirName((db) =>
       takeTurns(db, tables, running, settings, async (db) => {
         const loaded = known ? undefined : await loadWindow(db, tables, running, window);
         const present = known ?? loaded;
-        // The mark goes with the chat, also if that was made again since.
-        if (loaded !== undefined && !loaded?.turns.some((turn) => turn.id === id)) {
-          // The first try may have been stored, and only its confirmation been lost.
-          if (present?.rows.some((row) => row.id === answer.id && digestOf(row) === answer.digest)) return present;
+        // The mark goes with the chat, also if a chat was made again under its id.
+        const current = hasFailed ? undefined : loaded?.turns.find((turn) => turn.id === id);
+        if (loaded !== undefined && !current) {
+          if (isStored(answer, present?.rows)) return present;
           throw conflict(chat.version, present?.chat);
         }
         known = undefined;
         const taken = loaded ? loaded.taken : isNew ? [] : idsBefore;
-        const rows = present && placeAnswer(present.rows, mark, answer, taken);
+        const rows =
+          present && placeAnswer(present.rows, { ...mark, ...current, question: mark.question }, answer, taken);
         if (!rows) throw conflict(chat.version, present?.chat);
+        sent = { answer: rows === present.rows ? undefined : rows.find((row) => row.id === answer.id) };
         const also = endTurn(tables, chatId, { id, isRecorded: recording.hasBegun() });
         return saveChange(db, tables, { ...running, stored: present, rows, also }, settings);
       }),
-    );
+    ).catch((error) => {
+      tried = sent;
+      throw error;
+    });
+  }
+
+  /** Whether an earlier call has stored the answer, and only the confirmation was lost. */
+  function isStored(answer: MessageRow, rows: readonly MessageRow[] = []): boolean {
+    if (tried && !tried.answer) return true;
+    const digests = [answer.digest, tried?.answer && digestOf(tried.answer)];
+    return rows.some((row) => row.id === answer.id && digests.includes(digestOf(row)));
   }
 
   function conflict(expectedVersion: number | null, present: Chat | undefined) {
@@ -146,7 +186,7 @@ export async function startTurn<M extends UIMessage>(
 interface Asked {
   chat: Chat;
   mark: Mark;
-  /** The conversation before it, as far as it was loaded. */
+  /** The conversation before it as the model is told it, as far as it was loaded. */
   before: readonly MessageRow[];
   /** What is stored from it on: all that its answer has to know. */
   fromQuestion: Change["stored"];

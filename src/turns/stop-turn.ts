@@ -1,3 +1,4 @@
+import { retryOvertaken } from "../database/retry-overtaken.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { parseInput, stopTurnInput } from "../input.ts";
 import type { ChatTables } from "../schema.ts";
@@ -11,5 +12,7 @@ export async function stopTurn(
   settings: StoreSettings,
 ): Promise<boolean> {
   const { userId, chatId, messageId } = parseInput(stopTurnInput, input);
-  return asUser(db, { userId }, settings, (db) => askToStop(db, tables, { userId, chatId }, messageId));
+  return asUser(db, { userId }, settings, (db) =>
+    retryOvertaken(db, () => askToStop(db, tables, { userId, chatId }, messageId)),
+  );
 }

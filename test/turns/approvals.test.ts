@@ -217,11 +217,29 @@ describe.each(kinds)("Answers to tool calls on $name, $mode, limit $limit", ({ o
     ])("the next question closes the approval (%s) and goes on", async (_, approved, closed) => {
       const chatId = await chatWith(requested);
       await start(chatId, message(responded(approved)));
+      await database.query("update chat_store.turns set started_at = now() - interval '6 minutes' where chat_id = $1", [
+        chatId,
+      ]);
       const turn = await start(chatId, say("user", "Never mind", "q2"));
       const expected = { ...responded(approved), ...closed };
       expect(turn.messages.map(({ id }) => id)).toEqual(["q1", "a1", "q2"]);
       expect(turn.messages[1]?.parts[1]).toEqual(expected);
       expect(await stored(chatId)).toEqual([expected]);
+    });
+
+    test("an approval whose turn runs stays as it is, and the model of the next question is told that its tool may be running", async () => {
+      const chatId = await chatWith(requested);
+      const running = await start(chatId, message(responded(true)));
+      const next = await start(chatId, say("user", "What else?", "q2"));
+      expect(next.messages[1]?.parts[1]).toEqual({
+        ...responded(true),
+        state: "output-error",
+        errorText: "This tool may still be running. Its result is not known yet.",
+      });
+      expect(await stored(chatId)).toEqual([responded(true)]);
+      const paid = { ...responded(true), state: "output-available", output: "paid" };
+      await running.persist.onEnd({ responseMessage: message(paid) });
+      expect(await stored(chatId)).toEqual([paid]);
     });
 
     test("the approval stays as it is when the client asks an earlier question again", async () => {

@@ -3,7 +3,7 @@ import { chunksIn, eventOf } from "../../src/turns/events.ts";
 import { recordTurn } from "../../src/turns/record-turn.ts";
 import type { Beat } from "../../src/turns/recordings.ts";
 
-const fine: Beat = { owned: 1, found: 1, stop: 0, superseded: 0 };
+const fine: Beat = { owned: 1, marked: 1, found: 1, stop: 0, superseded: 0 };
 const start = { type: "start", messageId: "a1" };
 const delta = (text: string) => ({ type: "text-delta", id: "1", delta: text });
 const streamOf = (chunks: object[]) => ReadableStream.from(chunks.map(eventOf));

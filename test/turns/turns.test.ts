@@ -77,8 +77,13 @@ describe.each(kinds)("A turn on $name, limit $limit", ({ open, limit }) => {
       title: "First",
       limit,
     });
+    const reply = replies.shift();
+    if (!reply) {
+      await turn.fail();
+      throw new Error("no reply left");
+    }
     const result = streamText({
-      model: replies.shift() ?? expect.fail("no reply left"),
+      model: reply,
       messages: await convertToModelMessages(turn.messages, { tools, ignoreIncompleteToolCalls: true }),
       tools,
       toolApproval: { remove: "user-approval" },
