@@ -3,12 +3,14 @@ import {
   alertInMain,
   answered,
   ask,
+  becomeKnown,
   chatLinks,
   chatOf,
   expectComplaints,
   interactive,
   messageBox,
   messages,
+  model,
   newUser,
   open,
   pathOf,
@@ -55,6 +57,7 @@ describe("two users", () => {
       ["DELETE", "", undefined],
     ] as const;
     const stranger = await newUser();
+    await becomeKnown(stranger);
     for (const [method, path, data] of requests) {
       const response = await request(stranger, method, path, { id, data });
       expect([method, path, response.status()]).toEqual([method, path, 404]);
@@ -100,6 +103,39 @@ describe("two users", () => {
 
 describe("requests that do not come from the page", () => {
   const text = [{ type: "text", text: "Hi" }];
+  const question = (words = "Hi") => {
+    const message = { id: crypto.randomUUID(), role: "user", parts: [{ type: "text", text: words }] };
+    return { id: crypto.randomUUID(), message };
+  };
+  test.beforeEach(() => becomeKnown(user));
+
+  test("the server refuses a question, and all else but reading, from a browser that has opened no page", async () => {
+    const stranger = await newUser();
+    const asked = model.requests.length;
+    for (const [method, path] of [
+      ["POST", ""],
+      ["DELETE", "/x"],
+      ["PATCH", "/x"],
+      ["POST", "/x/fork"],
+    ] as const) {
+      const url = `${server.url}/api/chat${path}`;
+      const response = await stranger.request.fetch(url, { method, data: question() });
+      expect([method, path, response.status()]).toEqual([method, path, 403]);
+    }
+    expect(await stranger.cookies()).toEqual([]);
+    expect(model.requests.length).toBe(asked);
+  });
+
+  test.each(["cross-site", "same-site"])(
+    "the server refuses a question from a page of another site: %s",
+    async (site) => {
+      const ask = (headers: Record<string, string>) =>
+        user.request.post(`${server.url}/api/chat`, { headers, data: question() });
+      expect((await ask({ "sec-fetch-site": site })).status()).toBe(403);
+      expect((await ask({ "sec-fetch-site": "same-origin" })).status()).toBe(200);
+    },
+  );
+
   test.each([
     ["no JSON", "{"],
     ["null", "null"],
