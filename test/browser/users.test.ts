@@ -136,6 +136,44 @@ describe("requests that do not come from the page", () => {
     },
   );
 
+  test("the server has ten streams for a user at once, and refuses the next one with 429", async () => {
+    const held = model.hold("Hold on");
+    const { id, message } = question("Hold on");
+    const [cookie] = await user.cookies();
+    const headers = { cookie: `${cookie?.name}=${cookie?.value}`, "content-type": "application/json" };
+    const follow = () => fetch(`${server.url}/api/chat/${id}/stream`, { headers });
+    const ask = (body: object) =>
+      fetch(`${server.url}/api/chat`, { method: "POST", headers, body: JSON.stringify(body) });
+    const answer = await ask({ id, message });
+    const followers = [];
+    for (let count = 0; count < 9; count++) followers.push(await follow());
+    expect([answer, ...followers].map(({ status }) => status)).toEqual(Array(10).fill(200));
+    for (const refused of [await follow(), await ask(question())]) {
+      expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "2"]);
+      expect(await refused.json()).toEqual({ error: expect.any(String) });
+    }
+    // The places of those that leave are free again. The answer keeps its own until it is stored, although its client leaves.
+    for (const { body } of [answer, ...followers]) await body?.cancel();
+    const again: Response[] = [];
+    await expect
+      .poll(async () => {
+        const response = await follow();
+        if (response.status === 200) again.push(response);
+        return again.length;
+      })
+      .toBe(9);
+    expect((await follow()).status).toBe(429);
+    held.finish();
+    for (const response of again) await response.text();
+    await expect
+      .poll(async () => {
+        const response = await ask(question());
+        await response.text();
+        return response.status;
+      })
+      .toBe(200);
+  });
+
   test.each([
     ["no JSON", "{"],
     ["null", "null"],
