@@ -50,6 +50,9 @@ declare global {
   const turn: import("drizzle-chat-store").Turn<Message>;
   const result: import("ai").StreamTextResult<ToolSet, Record<string, unknown>, never>;
   const consumeStream: typeof import("ai").consumeStream;
+  const createUIMessageStreamResponse: typeof import("ai").createUIMessageStreamResponse;
+  const toUIMessageStream: typeof import("ai").toUIMessageStream;
+  function waitUntil(promise: Promise<unknown>): void;
   const accounts: typeof import("./chat").accounts;
   function countTokens(message: Message): Promise<void>;
   function readable(message: UIMessage): Promise<UIMessage>;
