@@ -188,6 +188,15 @@ describe("the printed blocks on a database", () => {
     await drop();
   });
 
+  test.each(["docs/api.md", "docs/llms.txt"])("%s names every field of a Chat", async (page) => {
+    const store = createChatStore(db());
+    const ids = { userId: "ada", chatId: "chat" };
+    await store.upsertChat({ ...ids, messages: [] });
+    const chat = await store.updateChat({ ...ids, metadata: { pinned: true } });
+    const [, fields = ""] = /`\{ (id, userId, title[^}]*) \}`/.exec(readFileSync(page, "utf8")) ?? [];
+    expect(fields.split(", ").map((field) => field.replace("?", ""))).toEqual(Object.keys(chat ?? {}));
+  });
+
   const runnable = code.filter((block) => !runElsewhere(block));
   test.each(runnable.map((block) => [placeOf(block), block] as const))("%s runs as printed", async (_, block) => {
     const store = createChatStore(db());
