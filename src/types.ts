@@ -239,7 +239,10 @@ export interface StopTurnInput {
   /** Who stops it, from your own session. */
   userId: string;
   chatId: string;
-  /** The id of the last message that the page shows, question or answer: then no later turn is hit, however late this comes. */
+  /**
+   * The id of the last message that the page shows, question or answer: then no later turn is hit, however late this comes. Without
+   * it, all turns of the chat that are running are asked to stop.
+   */
   messageId?: string | undefined;
 }
 

@@ -50,6 +50,9 @@ declare global {
   const turn: import("drizzle-chat-store").Turn<Message>;
   const result: import("ai").StreamTextResult<ToolSet, Record<string, unknown>, never>;
   const consumeStream: typeof import("ai").consumeStream;
+  const createUIMessageStreamResponse: typeof import("ai").createUIMessageStreamResponse;
+  const toUIMessageStream: typeof import("ai").toUIMessageStream;
+  function waitUntil(promise: Promise<unknown>): void;
   const accounts: typeof import("./chat").accounts;
   function countTokens(message: Message): Promise<void>;
   function readable(message: UIMessage): Promise<UIMessage>;
@@ -183,6 +186,15 @@ describe("the printed blocks on a database", () => {
   afterAll(async () => {
     await pool.end();
     await drop();
+  });
+
+  test.each(["docs/api.md", "docs/llms.txt"])("%s names every field of a Chat", async (page) => {
+    const store = createChatStore(db());
+    const ids = { userId: "ada", chatId: "chat" };
+    await store.upsertChat({ ...ids, messages: [] });
+    const chat = await store.updateChat({ ...ids, metadata: { pinned: true } });
+    const [, fields = ""] = /`\{ (id, userId, title[^}]*) \}`/.exec(readFileSync(page, "utf8")) ?? [];
+    expect(fields.split(", ").map((field) => field.replace("?", ""))).toEqual(Object.keys(chat ?? {}));
   });
 
   const runnable = code.filter((block) => !runElsewhere(block));

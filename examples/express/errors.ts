@@ -27,6 +27,7 @@ export function checked<T>(shape: z.ZodType<T>, sent: unknown): T {
 export const answerWithError: ErrorRequestHandler = (error: unknown, _request, response, next) => {
   if (response.headersSent) return next(error);
   const { status, message } = describe(error);
+  if (status === 429 || status === 503) response.set("retry-after", "2");
   response.status(status).type("json").json({ error: message });
 };
 

@@ -16,6 +16,7 @@ import { answerWithError, checked, describe, HttpError } from "./errors.ts";
 import { chatModel } from "./model.ts";
 import { chatRequest, titleOf } from "./question.ts";
 import { openStore } from "./store.ts";
+import { asOneStream } from "./streams.ts";
 import { signedIn, userIdOf } from "./user.ts";
 
 const host = process.env.HOST || "127.0.0.1";
@@ -43,7 +44,8 @@ app.post("/api/chat", signedIn, express.json({ limit: "1mb" }), (request, respon
     response.set("connection", "close");
     throw new HttpError(503, "The server is stopping. Send it again.");
   }
-  const turn = takeTurn(request, response).finally(() => turns.delete(turn));
+  const answered = asOneStream(userIdOf(request), () => takeTurn(request, response));
+  const turn = answered.finally(() => turns.delete(turn));
   turns.add(turn);
   return turn;
 });
@@ -77,7 +79,11 @@ async function takeTurn(request: Request, response: Response) {
   await Promise.all([piped, consumed]);
 }
 
-app.get("/api/chat/:id/stream", signedIn, async (request, response) => {
+app.get("/api/chat/:id/stream", signedIn, (request, response) =>
+  asOneStream(userIdOf(request), () => followTurn(request, response)),
+);
+
+async function followTurn(request: Request, response: Response) {
   const chatId = String(request.params.id);
   const version = Number(request.query.version) || undefined;
   const stream = await store.resumeTurn({ userId: userIdOf(request), chatId, version });
@@ -90,7 +96,7 @@ app.get("/api/chat/:id/stream", signedIn, async (request, response) => {
     // Whoever leaves may come back, and begins anew then.
     if (error.code !== "ERR_STREAM_PREMATURE_CLOSE") console.error(error);
   });
-});
+}
 
 app.delete("/api/chat/:id/stream", signedIn, async (request, response) => {
   const chatId = String(request.params.id);

@@ -30,13 +30,15 @@ export async function inspect(db: ChatDatabase, schemaName: string): Promise<Ins
       chats: sql<string | null>`to_regclass(quote_ident(nspname) || '.chats')::text`,
       ledger: sql<string | null>`to_regclass(quote_ident(nspname) || '.migrations')::text`,
     })
-    .from(sql`(values (1)) as one left join pg_catalog.pg_namespace on nspname = ${schemaName}`);
+    .from(sql`(values (1)) as one left join pg_catalog.pg_namespace on nspname = ${schemaName}`)
+    // An application's cache would give what an earlier migrate has read, and it would make the tables again.
+    .$withCache(false);
   const ledger = ledgerIn(schemaName);
   return {
     encoding: catalog?.encoding ?? "unknown",
     schemaExists: Boolean(catalog?.schema),
     tablesExist: Boolean(catalog?.chats),
-    applied: catalog?.ledger ? await db.select().from(ledger).orderBy(ledger.version) : null,
+    applied: catalog?.ledger ? await db.select().from(ledger).orderBy(ledger.version).$withCache(false) : null,
   };
 }
 

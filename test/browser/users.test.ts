@@ -3,12 +3,14 @@ import {
   alertInMain,
   answered,
   ask,
+  becomeKnown,
   chatLinks,
   chatOf,
   expectComplaints,
   interactive,
   messageBox,
   messages,
+  model,
   newUser,
   open,
   pathOf,
@@ -55,6 +57,7 @@ describe("two users", () => {
       ["DELETE", "", undefined],
     ] as const;
     const stranger = await newUser();
+    await becomeKnown(stranger);
     for (const [method, path, data] of requests) {
       const response = await request(stranger, method, path, { id, data });
       expect([method, path, response.status()]).toEqual([method, path, 404]);
@@ -100,6 +103,77 @@ describe("two users", () => {
 
 describe("requests that do not come from the page", () => {
   const text = [{ type: "text", text: "Hi" }];
+  const question = (words = "Hi") => {
+    const message = { id: crypto.randomUUID(), role: "user", parts: [{ type: "text", text: words }] };
+    return { id: crypto.randomUUID(), message };
+  };
+  test.beforeEach(() => becomeKnown(user));
+
+  test("the server refuses a question, and all else but reading, from a browser that has opened no page", async () => {
+    const stranger = await newUser();
+    const asked = model.requests.length;
+    for (const [method, path] of [
+      ["POST", ""],
+      ["DELETE", "/x"],
+      ["PATCH", "/x"],
+      ["POST", "/x/fork"],
+    ] as const) {
+      const url = `${server.url}/api/chat${path}`;
+      const response = await stranger.request.fetch(url, { method, data: question() });
+      expect([method, path, response.status()]).toEqual([method, path, 403]);
+    }
+    expect(await stranger.cookies()).toEqual([]);
+    expect(model.requests.length).toBe(asked);
+  });
+
+  test.each(["cross-site", "same-site"])(
+    "the server refuses a question from a page of another site: %s",
+    async (site) => {
+      const ask = (headers: Record<string, string>) =>
+        user.request.post(`${server.url}/api/chat`, { headers, data: question() });
+      expect((await ask({ "sec-fetch-site": site })).status()).toBe(403);
+      expect((await ask({ "sec-fetch-site": "same-origin" })).status()).toBe(200);
+    },
+  );
+
+  test("the server has ten streams for a user at once, and refuses the next one with 429", async () => {
+    const held = model.hold("Hold on");
+    const { id, message } = question("Hold on");
+    const [cookie] = await user.cookies();
+    const headers = { cookie: `${cookie?.name}=${cookie?.value}`, "content-type": "application/json" };
+    const follow = () => fetch(`${server.url}/api/chat/${id}/stream`, { headers });
+    const ask = (body: object) =>
+      fetch(`${server.url}/api/chat`, { method: "POST", headers, body: JSON.stringify(body) });
+    const answer = await ask({ id, message });
+    const followers = [];
+    for (let count = 0; count < 9; count++) followers.push(await follow());
+    expect([answer, ...followers].map(({ status }) => status)).toEqual(Array(10).fill(200));
+    for (const refused of [await follow(), await ask(question())]) {
+      expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "2"]);
+      expect(await refused.json()).toEqual({ error: expect.any(String) });
+    }
+    // The places of those that leave are free again. The answer keeps its own until it is stored, although its client leaves.
+    for (const { body } of [answer, ...followers]) await body?.cancel();
+    const again: Response[] = [];
+    await expect
+      .poll(async () => {
+        const response = await follow();
+        if (response.status === 200) again.push(response);
+        return again.length;
+      })
+      .toBe(9);
+    expect((await follow()).status).toBe(429);
+    held.finish();
+    for (const response of again) await response.text();
+    await expect
+      .poll(async () => {
+        const response = await ask(question());
+        await response.text();
+        return response.status;
+      })
+      .toBe(200);
+  });
+
   test.each([
     ["no JSON", "{"],
     ["null", "null"],

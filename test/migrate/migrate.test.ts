@@ -1,6 +1,7 @@
 // Projects: main, drivers, postgres, drizzle.
 import { readdirSync, readFileSync } from "node:fs";
 import { sql } from "drizzle-orm";
+import { Cache } from "drizzle-orm/cache/core";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterEach, describe, expect, inject, test } from "vitest";
@@ -9,7 +10,7 @@ import { diagnose } from "../../src/migrate/doctor.ts";
 import { applyMigrations } from "../../src/migrate/migrate.ts";
 import { migrations } from "../../src/migrate/migrations.ts";
 import { conversation } from "../support/conversations.ts";
-import { type Driver, databases, servers, type TestDatabase } from "../support/databases.ts";
+import { createDatabase, type Driver, databases, servers, type TestDatabase } from "../support/databases.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -53,6 +54,30 @@ test("the inlined list of migrations equals the migrations folder, in order", ()
         .split(/\s*--> statement-breakpoint\s*/)
         .join(""),
     );
+  }
+});
+
+test("migrate reads past Drizzle's cache, and does nothing on tables that it has made", async () => {
+  class Everything extends Cache {
+    readonly kept = new Map<string, unknown[]>();
+    strategy = () => "all" as const;
+    get = async (key: string) => this.kept.get(key);
+    put = async (key: string, rows: unknown[]) => void this.kept.set(key, rows);
+    onMutate = async () => {};
+  }
+  const cache = new Everything();
+  const { url, drop } = await createDatabase({ empty: true });
+  const pool = new pg.Pool({ connectionString: url });
+  pool.on("error", () => {});
+  try {
+    const cached = drizzle(pool, { cache });
+    await migrate(cached);
+    await migrate(cached);
+    expect((await diagnose(cached, "chat_store")).differences).toEqual([]);
+    expect(cache.kept.size).toBe(0);
+  } finally {
+    await pool.end();
+    await drop();
   }
 });
 

@@ -14,6 +14,7 @@ import { conversation } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { root } from "../support/pack.ts";
+import { blocksOf } from "../support/pages.ts";
 import { unpackRelease } from "../support/releases.ts";
 
 /**
@@ -37,13 +38,26 @@ export const votes = pgTable(
 );
 `;
 
+async function drizzleKit(folder: string, args: string[], databaseUrl?: string) {
+  const bin = join(root, "node_modules", "drizzle-kit", "bin.cjs");
+  const env = { ...process.env, DATABASE_URL: databaseUrl };
+  return (await promisify(execFile)(process.execPath, [bin, ...args], { cwd: folder, env })).stdout;
+}
+
+async function openDatabase() {
+  const { url, drop } = await createDatabase({ empty: true });
+  const pool = new pg.Pool({ connectionString: url });
+  pool.on("error", () => {});
+  onTestFinished(async () => {
+    await pool.end();
+    await drop();
+  });
+  return { url, db: drizzle(pool) };
+}
+
 describe("drizzle-kit of an application with our tables", () => {
   const folder = temporaryFolder("own-migrations");
-  const kit = async (args: string[], databaseUrl?: string) => {
-    const bin = join(root, "node_modules", "drizzle-kit", "bin.cjs");
-    const env = { ...process.env, DATABASE_URL: databaseUrl };
-    return (await promisify(execFile)(process.execPath, [bin, ...args], { cwd: folder, env })).stdout;
-  };
+  const kit = (args: string[], databaseUrl?: string) => drizzleKit(folder, args, databaseUrl);
 
   beforeAll(async () => {
     await writeFile(join(folder, "schema.ts"), source);
@@ -60,17 +74,6 @@ export default defineConfig({
 `,
     );
   });
-
-  const openDatabase = async () => {
-    const { url, drop } = await createDatabase({ empty: true });
-    const pool = new pg.Pool({ connectionString: url });
-    pool.on("error", () => {});
-    onTestFinished(async () => {
-      await pool.end();
-      await drop();
-    });
-    return { url, db: drizzle(pool) };
-  };
 
   const expectHealthy = async (db: ReturnType<typeof drizzle>) => {
     for (const schema of schemas) {
@@ -126,5 +129,26 @@ export default defineConfig({
     const { db, url } = await openDatabase();
     await kit(["push", "--force"], url);
     await expectHealthy(db);
+  });
+});
+
+describe("drizzle-kit of an application beside the tables that migrate makes", () => {
+  const folder = temporaryFolder("push-beside-migrate");
+
+  test("drizzle-kit push with the configuration of docs/migrations.md makes the application's tables and leaves ours alone", async () => {
+    const config = blocksOf("docs/migrations.md").find(({ note }) => note === "drizzle config")?.text ?? expect.fail();
+    await writeFile(join(folder, "drizzle.config.ts"), config);
+    await writeFile(
+      join(folder, "schema.ts"),
+      `import { pgTable, text } from "drizzle-orm/pg-core";\nexport const accounts = pgTable("accounts", { id: text().primaryKey() });\n`,
+    );
+    const { db, url } = await openDatabase();
+    await migrate(db);
+    await createChatStore(db).upsertChat({ userId: "u", chatId: "c", messages: conversation(3) });
+    await drizzleKit(folder, ["push", "--force"], url);
+    await db.execute("select id from accounts");
+    expect(await diagnose(db, "chat_store")).toEqual({ differences: [], additions: [], ledger: true });
+    expect((await createChatStore(db).getChat({ userId: "u", chatId: "c" }))?.messages).toEqual(conversation(3));
+    expect(await drizzleKit(folder, ["push", "--force"], url)).toContain("No changes detected");
   });
 });

@@ -333,13 +333,14 @@ async function post(context: BrowserContext, chatId: string, question: string, u
 /** Makes a chat with the answers to these questions past the page. Resolves to its path. */
 export async function chatOf(context: BrowserContext, questions: string[], url = server.url) {
   const chatId = crypto.randomUUID();
+  await becomeKnown(context, url);
   for (const question of questions) await post(context, chatId, question, url);
   return `/?chatId=${chatId}`;
 }
 
-/** The first response makes a browser a user. Of several at once, each would make it another one. */
-async function becomeKnown(context: BrowserContext) {
-  if ((await context.cookies()).length === 0) await request(context, "GET", "/stream", { id: "none" });
+/** The first page makes a browser a user. Of several at once, each would make it another one. */
+export async function becomeKnown(context: BrowserContext, url = server.url) {
+  await context.request.get(url);
 }
 
 /** Makes several chats at once. Resolves to their paths. */

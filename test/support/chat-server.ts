@@ -68,7 +68,7 @@ export class TestChat extends AbstractChat<UIMessage> {
   }
 }
 
-class PlainState implements ChatState<UIMessage> {
+export class PlainState implements ChatState<UIMessage> {
   status: ChatState<UIMessage>["status"] = "ready";
   error: Error | undefined;
   messages: UIMessage[];

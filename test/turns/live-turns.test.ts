@@ -138,6 +138,15 @@ describe.each(kinds)("A recorded turn on $name, $mode", { concurrent: true }, ({
     expect(await store.stopTurn(ids)).toBe(false);
   });
 
+  test("a stop without a message id ends all turns of the chat that are running", async () => {
+    const first = await begin();
+    const turn = await store.startTurn({ ...first.ids, message: say("user", "And the sun?", "q2") });
+    const response = await answer(turn, speaker().model);
+    expect(await store.stopTurn(first.ids)).toBe(true);
+    await Promise.all([first.response.text(), response.text()]);
+    expect([first.turn, turn].map(({ abortSignal }) => abortSignal.aborted)).toEqual([true, true]);
+  });
+
   test("the turn stays alive and hears a stop when Postgres has lost part of its recording", async () => {
     const { ids, voice, response } = await begin();
     voice.say("The moon ");

@@ -1,7 +1,7 @@
 "use client";
 
 import { useChat } from "@ai-sdk/react";
-import { DefaultChatTransport, generateId, type UIMessage } from "ai";
+import { DefaultChatTransport, type UIMessage } from "ai";
 import { useRouter } from "next/navigation";
 import { memo, useEffect, useRef, useState } from "react";
 import Markdown from "react-markdown";
@@ -98,7 +98,7 @@ export function Chat({ id, title, messages: stored, hasMore, version, wantedId, 
 
   /** Opens a copy that ends with this answer. */
   async function fork(messageId: string) {
-    const newChatId = generateId();
+    const newChatId = crypto.randomUUID();
     const done = await change("POST", `${urlOf(id)}/fork`, { newChatId, throughMessageId: messageId });
     setForkFailed(!done);
     if (done) router.push(`/?chatId=${newChatId}`);

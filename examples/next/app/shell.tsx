@@ -1,6 +1,5 @@
 "use client";
 
-import { generateId } from "ai";
 import type { Chat as ChatInList } from "drizzle-chat-store";
 import { useSearchParams } from "next/navigation";
 import { useState } from "react";
@@ -25,7 +24,8 @@ export function Shell({ chats, archived, stored }: ShellProps) {
   useOtherTabs();
 
   function startNewChat() {
-    const id = generateId();
+    // Browsers have this on https and on localhost only.
+    const id = crypto.randomUUID();
     setNewId(id);
     window.history.pushState(null, "", `/?chatId=${id}`);
   }

@@ -1,5 +1,6 @@
 import { ChatConflictError, ChatOwnershipError, InvalidChatError } from "drizzle-chat-store";
 import { z } from "zod";
+import { TooManyStreams } from "./streams";
 
 /** In bytes. Parsing what is larger would cost everybody else's requests their time. */
 const maxBody = 1_000_000;
@@ -26,6 +27,7 @@ export function refusal(error: unknown): Response {
   // The same as for a chat that does not exist would be.
   if (ChatOwnershipError.isInstance(error)) return notThere();
   if (ChatConflictError.isInstance(error)) return refuse(409, error.message);
+  if (error instanceof TooManyStreams) return refuse(429, "Too many answers are open.", { "retry-after": "2" });
   throw error;
 }
 
@@ -39,6 +41,6 @@ export function gone(): Response {
   return refuse(409, "The message is gone. Load the last ones again.");
 }
 
-function refuse(status: number, message: string): Response {
-  return Response.json({ error: message }, { status });
+function refuse(status: number, message: string, headers: Record<string, string> = {}): Response {
+  return Response.json({ error: message }, { status, headers });
 }

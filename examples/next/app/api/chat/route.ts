@@ -11,6 +11,7 @@ import { getStore } from "@/lib/store";
 import { currentUserId } from "@/lib/user";
 import { messagesForModel } from "./limits";
 import { bodyOf, refusal } from "./requests";
+import { openStream } from "./streams";
 
 /** What this application's page sends. Add files here, and the answers to tool calls, once yours has them. */
 const question = z.object({
@@ -25,9 +26,11 @@ const question = z.object({
 });
 
 export async function POST(request: Request) {
+  let close: (() => void) | undefined;
   try {
     const { id: chatId, message, trigger, messageId } = question.parse(await bodyOf(request));
     const [store, userId] = await Promise.all([getStore(), currentUserId()]);
+    close = openStream(userId);
     const turn = await store.startTurn({
       userId,
       chatId,
@@ -47,9 +50,10 @@ export async function POST(request: Request) {
     return createUIMessageStreamResponse({
       stream: toUIMessageStream({ stream: result.stream, ...turn.persist }),
       // Reads to the end even if the browser has gone, and records what comes for every other tab.
-      consumeSseStream: turn.consumeSseStream,
+      consumeSseStream: (options) => turn.consumeSseStream(options).finally(close),
     });
   } catch (error) {
+    close?.();
     return refusal(error);
   }
 }

@@ -3,7 +3,7 @@ import { getStore } from "@/lib/store";
 import { currentUserId } from "@/lib/user";
 import { bodyOf, notThere, refusal } from "../../requests";
 
-// The page makes the new id, so that a copy which is asked for twice is made once.
+// The page makes the new id, so that a request which arrives twice makes one copy: the second is refused with 409.
 const copy = z.object({ newChatId: z.string(), throughMessageId: z.string() });
 
 /** Copies the chat up to a message, to go on from there in another way. */
