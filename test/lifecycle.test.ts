@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ChatConflictError, ChatOwnershipError, type ChatStore, InvalidChatError } from "../src/index.ts";
+import { ChatConflictError, ChatOwnershipError, type ChatStore, InvalidChatError, type Turn } from "../src/index.ts";
 import { conversation, say } from "./support/conversations.ts";
 import { embedded, type TestDatabase } from "./support/databases.ts";
 import { kinds } from "./support/kinds.ts";
@@ -532,6 +532,40 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       await store.startTurn({ userId: heir, chatId: ids.chatId, message: say("user", "More?", "more") });
       await turn.persist.onEnd({ responseMessage: say("assistant", "An answer", "answer") });
       expect((await storedOrder(ids)).slice(6).map(([id]) => id)).toEqual(["question", "answer", "more"]);
+    });
+
+    test("turns that different owners began store their answers after any number of claims", async () => {
+      const { ids } = await newChat();
+      const owners = [ids.userId, ...Array.from({ length: 3 }, () => newIds().userId)];
+      const turns: Turn[] = [];
+      for (const [index, userId] of owners.entries()) {
+        turns.push(await store.startTurn({ ...ids, userId, message: say("user", "And?", `q${index}`) }));
+        const heir = owners[index + 1];
+        if (heir) expect(await store.claimChats({ fromUserId: userId, userId: heir })).toBe(1);
+      }
+      for (const [index, turn] of turns.entries()) {
+        await turn.persist.onEnd({ responseMessage: say("assistant", "So", `a${index}`) });
+      }
+      expect((await storedOrder(ids)).slice(6).map(([id]) => id)).toEqual(
+        owners.flatMap((_, index) => [`q${index}`, `a${index}`]),
+      );
+    });
+
+    test("nothing that a claim leaves names the former owner", async () => {
+      const { ids } = await newChat();
+      const idle = { ...newIds(), userId: ids.userId };
+      await store.upsertChat({ ...idle, messages: [] });
+      const turn = await store.startTurn({ ...ids, message: say("user", "And?", "question") });
+      await store.claimChats({ fromUserId: ids.userId, userId: newIds().userId });
+      const rows = async () =>
+        database.query("select to_json(c)::text json, claimed_from from chat_store.chats c where id in ($1, $2)", [
+          ids.chatId,
+          idle.chatId,
+        ]);
+      expect(JSON.stringify(await rows())).not.toContain(ids.userId);
+      expect((await rows()).filter(({ claimed_from }) => claimed_from !== null)).toHaveLength(1);
+      expect(await store.deleteAllChats({ userId: ids.userId })).toBe(0);
+      await turn.persist.onEnd({ responseMessage: say("assistant", "So", "answer") });
     });
 
     test("a recording goes on after claimChats, for the new owner", async () => {

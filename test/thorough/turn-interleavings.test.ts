@@ -62,7 +62,9 @@ const deletesMessage =
     storeOn(db).deleteMessage({ userId, chatId, messageId, following });
 const deletes = runs("delete from chat_store.chats where id = $1");
 const theirs: Record<string, Act> = {
-  "a claim by another user": runs("update chat_store.chats set user_id = 'x', claimed_from = 'u' where id = $1"),
+  "a claim by another user": runs(`update chat_store.chats set user_id = 'x', claimed_from = (
+    select string_agg(encode(sha256(convert_to(id::text || ' u', 'UTF8')), 'hex'), ' ') from chat_store.turns where chat_id = $1
+  ) where id = $1`),
   "another question": starts(q3, submit),
   "the first question asked again": starts(q1, regenerate),
   "the second question sent again": starts(q2, submit),

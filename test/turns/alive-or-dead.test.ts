@@ -263,7 +263,9 @@ test("stopTurn succeeds at repeatable read while a heartbeat of the turn is bein
     await tx.execute(sql`update chat_store.turns set beat_at = now()`);
     stopping = store.stopTurn(ids);
     await eventually("stopTurn waits for the heartbeat", async () => {
-      const rows = await database.query("select from pg_locks where not granted");
+      const rows = await database.query(
+        "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+      );
       return rows.length > 0;
     });
   });
