@@ -206,10 +206,10 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
   resumeTurn(input: ResumeTurnInput): Promise<ReadableStream<Uint8Array> | null>;
 
   /**
-   * Asks the turn that is running to stop, on whatever server it runs; what was said until then is stored. The turn learns of it
+   * Asks the turn that is running to stop, on whatever server it runs; its answer up to then is stored. The turn learns of it
    * within a second, if it is recorded, and its `abortSignal` aborts.
    *
-   * @returns whether there was one. False also if the chat does not exist or belongs to another user.
+   * @returns whether one was running. False also for a turn whose server has died, and if the chat does not exist or belongs to another user.
    */
   stopTurn(input: StopTurnInput): Promise<boolean>;
 }

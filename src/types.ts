@@ -240,8 +240,9 @@ export interface StopTurnInput {
   userId: string;
   chatId: string;
   /**
-   * The id of the last message that the page shows, question or answer: then no later turn is hit, however late this comes. Without
-   * it, all turns of the chat that are running are asked to stop.
+   * The id of the last message that the page shows: only turns that answer or write this message are asked to stop. One that arrives
+   * late also reaches a later turn of the same message, if that was asked again or continued meanwhile. Without it, all turns of the
+   * chat that are running are asked.
    */
   messageId?: string | undefined;
 }
