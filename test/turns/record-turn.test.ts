@@ -61,11 +61,11 @@ test("the recorder merges only deltas of one kind, and joins characters that wer
   expect(pieces.join("")).not.toMatch(/[\0\ud83d]/);
 });
 
-test("the recorder drops comments and the end mark, and takes events in any pieces", async () => {
+test("the recorder drops comments and the end mark, puts its own in that one's place, and takes events in any pieces", async () => {
   const { pieces, write } = table();
   const text = [": hello\n\n", eventOf(start), eventOf(delta("word")), "data: [DONE]\n\n"].join("");
   await recordTurn(write, () => {}).consume({ stream: ReadableStream.from(text.split("")) });
-  expect(pieces.join("")).toBe(eventOf(start) + eventOf(delta("word")));
+  expect(pieces.join("")).toBe(`${eventOf(start)}${eventOf(delta("word"))}: over\n\n`);
 });
 
 test.each(["before", "after"])(
