@@ -5,7 +5,7 @@ import * as ai5 from "ai5";
 import * as ai5Test from "ai5/test";
 import * as ai6 from "ai6";
 import * as ai6Test from "ai6/test";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { type ChatStore, createChatStore, type Turn } from "../../src/index.ts";
 import { serve } from "../support/chat-server.ts";
@@ -13,6 +13,13 @@ import { say } from "../support/conversations.ts";
 import { nodePostgres, openWith, type TestDatabase } from "../support/databases.ts";
 import { dyingProcess } from "../support/dying-process.ts";
 import { eventually } from "../support/eventually.ts";
+
+/** The version that the application has installed, for its pages and for the store. */
+const installed = vi.hoisted(() => ({ sdk: undefined as typeof ai5 | undefined }));
+vi.mock(import("../../src/turns/protocol.ts"), async (original) => {
+  const { protocolOf, ...others } = await original();
+  return { ...others, protocolOf, installedProtocol: () => protocolOf(installed.sdk ?? expect.fail()) };
+});
 
 /** What a model does when it is asked: its stream, which ends with an error once nobody wants it any more. */
 type Model = (options: { abortSignal?: AbortSignal | undefined }) => Promise<{ stream: ReadableStream }>;
@@ -93,6 +100,7 @@ describe.each(sdks)("Live turns with the client of $name", ({ name, client, fini
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
+    installed.sdk = client;
     database = await openWith(nodePostgres);
     store = createChatStore(database.db);
   });
