@@ -1,12 +1,12 @@
 import type { UIMessage } from "ai";
-import { chunksIn } from "./events.ts";
+import { chunksIn, isOver } from "./events.ts";
 
 /** The texts of a recording, page by page. */
 export type Recording = AsyncIterable<readonly string[]>;
 
 export interface Assembled {
   message: UIMessage;
-  /** Its stream has told that it is finished. */
+  /** Its stream had come to its end. */
   isFinished: boolean;
 }
 
@@ -66,6 +66,7 @@ async function readChunks(sdk: Sdk, base: UIMessage, recording: Recording, limit
         await new Promise((resolve) => setTimeout(resolve, 0));
         servedAt = performance.now();
       }
+      isFinished ||= texts.some(isOver);
     }
   }
 

@@ -15,9 +15,12 @@ export const eventOf = (chunk: object): string => `data: ${JSON.stringify(chunk)
  */
 const over = ": over\n\n";
 
-/** Whether a piece of a recording holds the end of its stream. */
+/** Whether a piece of a recording is the last of a stream that nothing has cut off. */
+export const isOver = (text: string): boolean => text.endsWith(over);
+
+/** Whether a piece of a recording holds the end of its stream, also of one that was stopped. */
 export const hasEnd = (text: string): boolean =>
-  text.endsWith(over) || (/"type":"(finish|abort)"/.test(text) && chunksIn([text]).some(isEnd));
+  isOver(text) || (/"type":"(finish|abort)"/.test(text) && chunksIn([text]).some(isEnd));
 
 const isEnd = ({ type }: Chunk) => type === "finish" || type === "abort";
 
@@ -30,7 +33,7 @@ export function createCollector() {
   let unfinished = "";
   let events: Event[] = [];
   let hasEnded = false;
-  let isOver = false;
+  let isComplete = false;
   let size = 0;
   return {
     /** Takes any piece of the stream. The SDK hands over an event at a time, but does not promise it. */
@@ -48,20 +51,20 @@ export function createCollector() {
     /** Everything collected, as one text. */
     take(): string {
       const texts = merge(events).map(({ chunk, text }) => text ?? eventOf(chunk));
-      if (isOver) texts.push(over);
+      if (isComplete) texts.push(over);
       events = [];
-      isOver = false;
+      isComplete = false;
       size = 0;
       return texts.join("");
     },
 
     /** Nothing more will come, and what has come is all of it. */
     end(): void {
-      isOver ||= !hasEnded;
+      isComplete ||= !hasEnded;
       hasEnded = true;
     },
 
-    count: () => events.length + (isOver ? 1 : 0),
+    count: () => events.length + (isComplete ? 1 : 0),
     /** In UTF-16 units, before anything is merged. */
     size: () => size + unfinished.length,
     /** Whether the chunk that ends a message has come. */

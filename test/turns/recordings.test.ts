@@ -140,6 +140,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
   test.each([
     { did: "died", end: "", state: "output-error" },
     { did: "had finished it", end: eventOf({ type: "finish" }), state: "input-available" },
+    { did: "had finished it without saying so", end: ": over\n\n", state: "input-available" },
   ])("the stored answer has its tool call as $state when the server $did", async ({ end, state }) => {
     const { ids, answerId, write } = await begin();
     const call = { type: "tool-input-available", toolCallId: "t1", toolName: "look", input: {} };
