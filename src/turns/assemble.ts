@@ -84,7 +84,8 @@ async function readChunks(sdk: Sdk, base: UIMessage, recording: Recording, limit
     },
   });
   try {
-    for await (const _ of stream as ReadableStream<unknown>) {
+    const reader = stream.getReader();
+    while (!(await reader.read()).done) {
       count++;
       hasCome();
     }

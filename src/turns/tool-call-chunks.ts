@@ -6,9 +6,9 @@ type Part = Record<string, unknown>;
 /**
  * A stored tool call as chunks.
  *
- * The client calls `onToolCall` at each `tool-input-available`. So only a call that waits for its output is given so; one that is past
- * that is given as input that streamed in, at which the client calls nothing. Where no output follows, or with ai 5 and 6 an error, the
- * text of that input stays in the part as its `rawInput`.
+ * The client calls `onToolCall` at each `tool-input-available`. So only a call that waits for the page is given so, for its output or for
+ * an approval. One that is past that is given as input that streamed in, at which the client calls nothing. Where no output follows, or
+ * with ai 5 and 6 an error, the text of that input stays in the part as its `rawInput`.
  *
  * A call that waits is announced also at the beginning of a continuation, where the page may have shown it before: the database has no
  * output of it, no other chunk makes the part `input-available`, and in any other state the page could not give the output.
@@ -43,8 +43,9 @@ export function chunksOfToolCall(part: Part, protocol: Protocol): Chunk[] {
     start,
     ...streamed(JSON.stringify(input)),
   ];
-  // The client calls nothing for a tool that the provider has run.
-  const given = part.providerExecuted === true && input !== undefined ? [available] : silently;
+  // The client calls nothing for a tool that the provider runs.
+  const isForProvider = part.providerExecuted === true && input !== undefined;
+  const given = state === "approval-requested" || isForProvider ? [available] : silently;
   const chunks = [...given, ...chunksOfApproval(part, protocol)];
   if (state === "output-available" || state === "output-error") chunks.push(chunkOfResult(part, call, protocol));
   else if (state === "output-denied" && protocol.readsApprovalRequests) {
