@@ -76,7 +76,7 @@ export async function resumeTurn(
     ) {
       if (!page) {
         // It was not recorded and has ended; or the reader is a minute behind; or it was superseded, or its chat deleted or claimed.
-        if (position === 0) return yield* answerOf(turn);
+        if (position === 0) return yield* instead(turn, signal);
         if (!hasSeenEnd) yield eventOf(interruption);
         return yield endMark;
       }
@@ -96,7 +96,7 @@ export async function resumeTurn(
 
       if (page.turn.isStale) await recover();
       if (page.turn.isStale || page.turn.isEnded) {
-        if (position === 0) return yield* answerOf(turn);
+        if (position === 0) return yield* instead(turn, signal);
         if (page.turn.isStale || page.turn.isInterrupted || !hasSeenEnd) yield eventOf(interruption);
         return yield endMark;
       }
@@ -107,13 +107,6 @@ export async function resumeTurn(
       await sleep(performance.now() - heard > longSilence ? pauses.whenSilent : pause, signal);
       pause = Math.min(pause * 1.5, pauses.longest);
     }
-  }
-
-  /** What is stored of a turn of which nothing was recorded. */
-  async function* answerOf({ answerId }: RecordedTurn): AsyncGenerator<string, void, void> {
-    const last = (await load({ limit: 1 }))?.rows.at(-1);
-    if (last?.id === answerId) yield* whole(last, { type: "finish" });
-    else yield endMark;
   }
 
   /**
@@ -130,14 +123,19 @@ export async function resumeTurn(
     return isRunning && continued ? eventsOf(continued) : undefined;
   }
 
-  /** What there is to tell instead of a continuation that is over: the one that has taken its place, or else the stored message. */
-  async function* instead({ id, questionId }: RecordedTurn, signal: AbortSignal): AsyncGenerator<string, void, void> {
+  /** What there is to tell of a turn that is over before anything of it was told: the turn that took its place, or what is stored. */
+  async function* instead(turn: RecordedTurn, signal: AbortSignal): AsyncGenerator<string, void, void> {
+    const { id, questionId, answerId } = turn;
     const newer = await read({ position: 0 });
     if (newer && newer.turn.id !== id && newer.turn.questionId === questionId) return yield* live(newer, signal);
-    const chat = await load({ limit: 1, through: questionId, forTurn: true });
-    const row = chat?.rows.find((row) => row.id === questionId);
-    if (row) return yield* whole(row, chat?.turns.some((turn) => turn.id === id) ? interruption : { type: "finish" });
-    yield eventOf(interruption);
+    const chat = await load({ limit: 1, through: answerId, forTurn: true });
+    const answer = chat?.rows.find((row) => row.id === answerId);
+    if (answer) {
+      const isInterrupted = chat?.turns.some((turn) => turn.id === id && turn.isInterrupted);
+      return yield* whole(answer, isInterrupted ? interruption : { type: "finish" });
+    }
+    // Nothing was said; or the chat is gone, or another user's now.
+    if (!chat) yield eventOf(interruption);
     yield endMark;
   }
 

@@ -233,6 +233,24 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
     }
   });
 
+  test("a reader that has heard nothing yet follows the turn in which its question is asked again", async () => {
+    const { ids } = await begin();
+    const reader = ((await store.resumeTurn(ids)) ?? expect.fail("nothing runs")).getReader();
+    await store.startTurn({ ...ids, message: say("user", "Why?", "q1"), trigger: "regenerate-message" });
+    const newest = "select id::text from chat_store.turns where chat_id = $1 and not superseded";
+    const [newer] = await database.query<{ id: string }>(newest, [ids.chatId]);
+    await beat(database.db, tables, ids, newer?.id ?? expect.fail(), 0, eventOf({ type: "start", messageId: "anew" }));
+    expect(new TextDecoder().decode((await reader.read()).value)).toContain("anew");
+    await reader.cancel();
+  });
+
+  test("a reader that has heard nothing yet gets an error when the chat is claimed by another user", async () => {
+    const { ids } = await begin();
+    const reader = (await store.resumeTurn(ids)) ?? expect.fail("nothing runs");
+    await store.claimChats({ fromUserId: ids.userId, userId: randomUUID() });
+    expect(await heard(reader)).toEqual({ text: "", end: "error" });
+  });
+
   /** An answer with a tool call that is continued, and what its turn has recorded. */
   const beginContinuation = async () => {
     const ids = { userId: randomUUID(), chatId: randomUUID() };
