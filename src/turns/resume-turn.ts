@@ -123,7 +123,7 @@ export async function resumeTurn(
     return isRunning && continued ? eventsOf(continued) : undefined;
   }
 
-  /** What there is to tell of a turn that is over before anything of it was told: the turn that took its place, or what is stored. */
+  /** What there is to tell of a turn that is over before anything of it was told: the turn that took its place, or its stored answer. */
   async function* instead(turn: RecordedTurn, signal: AbortSignal): AsyncGenerator<string, void, void> {
     const { id, questionId, answerId } = turn;
     const newer = await read({ position: 0 });
