@@ -231,7 +231,7 @@ export interface ResumeTurnInput {
   /** Who looks, from your own session. */
   userId: string;
   chatId: string;
-  /** The version of the chat that the page shows, as `getChat` gave it: tells an answer that it shows from one that is news to it. */
+  /** The version of the chat that the page shows, of `getChat` or its own last turn: tells an answer that it shows from one that is news. */
   version?: number | undefined;
 }
 

@@ -68,10 +68,11 @@ export declare const store: ChatStore;
 export declare const tools: ToolSet;
 export declare function userIdOf(request: Request): Promise<string>;
 `;
-const react = `
+const aiSdkReact = `
 import type { ChatInit, AbstractChat, UIMessage } from "ai";
 export declare function useChat<M extends UIMessage>(init: ChatInit<M> & { resume?: boolean }): Pick<AbstractChat<M>, "messages" | "sendMessage">;
 `;
+const react = "export declare function useRef<T>(value: T): { current: T };\n";
 
 const betterAuth = "export declare function betterAuth(options: { plugins: object[] }): object;\n";
 const betterAuthPlugins = `
@@ -88,6 +89,7 @@ const moduleOf = ({ text, note }: Block) =>
 beforeAll(async () => {
   await writeFile(join(folder, "names.d.ts"), names);
   await writeFile(join(folder, "chat.ts"), application);
+  await writeFile(join(folder, "ai-sdk-react.ts"), aiSdkReact);
   await writeFile(join(folder, "react.ts"), react);
   await writeFile(join(folder, "better-auth.ts"), betterAuth);
   await writeFile(join(folder, "better-auth-plugins.ts"), betterAuthPlugins);
@@ -107,7 +109,8 @@ test("every block of TypeScript type-checks against the package", { timeout: 0 }
     paths: {
       "drizzle-chat-store": [join(root, "src/index.ts")],
       "drizzle-chat-store/schema": [join(root, "src/schema.ts")],
-      "@ai-sdk/react": [join(folder, "react.ts")],
+      "@ai-sdk/react": [join(folder, "ai-sdk-react.ts")],
+      react: [join(folder, "react.ts")],
       "better-auth": [join(folder, "better-auth.ts")],
       "better-auth/plugins": [join(folder, "better-auth-plugins.ts")],
     },

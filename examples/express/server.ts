@@ -66,6 +66,8 @@ async function takeTurn(request: Request, response: Response) {
   let consumed: Promise<void> | undefined;
   const piped = pipeUIMessageStreamToResponse({
     response,
+    // With the question. A page needs it to ask for what it does not show yet.
+    headers: { "x-chat-version": String(turn.chat.version) },
     stream: createUIMessageStream({
       execute: ({ writer }) => writer.merge(toUIMessageStream({ stream: result.stream, ...turn.persist })),
       // It is too late for a status, so that the client is told in the stream.

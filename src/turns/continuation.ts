@@ -59,43 +59,47 @@ export function answerPendingTools(
 }
 
 /**
- * A message in which no approval is left that was given and not acted on, because its turn was stopped or has died. From ai 6
- * on, the model cannot be asked anything while there is one ("Tool result is missing").
+ * A message in which no approval is left that was given and not acted on, and no tool in progress, because its turn was stopped or has
+ * died. From ai 6 on, the model cannot be asked anything while there is such an approval ("Tool result is missing").
  */
 export const closeApprovals = <Row extends MessageRow>(row: Row): Row | MessageRow =>
-  closeCalls(row, ["approval-responded"]);
+  closeCalls(row, isAnsweredApproval);
 
 /** What the model is told of a message that another turn is continuing with approved tools. The stored message stays as it is. */
 export const withRunningTools = <Row extends MessageRow>(row: Row): Row | MessageRow =>
-  closeCalls(row, ["approval-responded"], {
-    errorText: "This tool may still be running. Its result is not known yet.",
-  });
+  closeCalls(row, isAnsweredApproval, "This tool may still be running. Its result is not known yet.");
+
+const isAnsweredApproval = ({ state }: Part) => state === "approval-responded";
 
 /** A message of which a turn has died in the middle, without calls that it had begun itself, after `before`. */
 export function closeCallsSince(before: MessageRow | undefined, row: MessageRow): MessageRow {
   const others: Part[] = before ? JSON.parse(before.parts) : [];
-  return closeCalls(row, ["input-available"], { except: new Set(others.map(({ toolCallId }) => toolCallId)) });
+  const earlier = new Set(others.map(({ toolCallId }) => toolCallId));
+  return closeCalls(row, ({ state, toolCallId }) => state === "input-available" && !earlier.has(toolCallId));
 }
 
 const stopped = "The server stopped while this tool was running. Whether it took effect is not known.";
 
+/** Closes the calls that are `open`, and those of tools that have reported their progress and nothing since. */
 function closeCalls<Row extends MessageRow>(
   row: Row,
-  states: readonly string[],
-  { except = new Set<unknown>(), errorText = stopped } = {},
+  isOpen: (call: Part) => boolean,
+  errorText = stopped,
 ): Row | MessageRow {
-  if (row.role !== "assistant" || !states.some((state) => row.parts.includes(`"${state}"`))) return row;
+  if (row.role !== "assistant" || !/"(approval-responded|input-available|preliminary)"/.test(row.parts)) return row;
   const parts: Part[] = JSON.parse(row.parts);
-  return withParts(
-    row,
-    parts.map((part) => {
-      if (!isToolCall(part) || !states.includes(String(part.state)) || except.has(part.toolCallId)) return part;
-      const isDenied = isRecord(part.approval) && part.approval.approved === false;
-      if (isDenied) return { ...part, state: "output-denied" };
-      return { ...part, state: "output-error", errorText };
-    }),
-  );
+  const closed = parts.map((part) => {
+    if (!isToolCall(part) || !(isInProgress(part) || isOpen(part))) return part;
+    const { output: _, preliminary: __, ...call } = part;
+    const isDenied = isRecord(part.approval) && part.approval.approved === false;
+    if (isDenied) return { ...call, state: "output-denied" };
+    return { ...call, state: "output-error", errorText };
+  });
+  return closed.every((part, index) => part === parts[index]) ? row : withParts(row, closed);
 }
+
+/** Its output so far is no result: the SDK tells the model nothing of it. */
+const isInProgress = ({ state, preliminary }: Part) => state === "output-available" && preliminary === true;
 
 function answer(part: Part, sent: Part, index: number, clientTools: ReadonlySet<string>): Part {
   // Spread keeps an own key "__proto__" as the data it is, where assigning would not.

@@ -9,6 +9,21 @@ interface Event {
 
 export const eventOf = (chunk: object): string => `data: ${JSON.stringify(chunk)}\n\n`;
 
+/**
+ * What a recording ends with if its stream came to its end. Not every stream says so itself: only one of the SDK's models ends with a
+ * chunk `finish` or `abort`. A comment, which clients skip.
+ */
+const over = ": over\n\n";
+
+/** Whether a piece of a recording is the last of a stream that nothing has cut off. */
+export const isOver = (text: string): boolean => text.endsWith(over);
+
+/** Whether a piece of a recording holds the end of its stream, also of one that was stopped. */
+export const hasEnd = (text: string): boolean =>
+  isOver(text) || (/"type":"(finish|abort)"/.test(text) && chunksIn([text]).some(isEnd));
+
+const isEnd = ({ type }: Chunk) => type === "finish" || type === "abort";
+
 const eventIn = (text: string): Event => ({ chunk: JSON.parse(text.slice("data: ".length)), text: `${text}\n\n` });
 /** Comments and the end mark, "data: [DONE]", are not. */
 const isOfMessage = (text: string) => text.startsWith("data: {");
@@ -18,6 +33,7 @@ export function createCollector() {
   let unfinished = "";
   let events: Event[] = [];
   let hasEnded = false;
+  let isComplete = false;
   let size = 0;
   return {
     /** Takes any piece of the stream. The SDK hands over an event at a time, but does not promise it. */
@@ -28,19 +44,27 @@ export function createCollector() {
         const event = eventIn(text);
         events.push(event);
         size += text.length;
-        hasEnded ||= event.chunk.type === "finish" || event.chunk.type === "abort";
+        hasEnded ||= isEnd(event.chunk);
       }
     },
 
     /** Everything collected, as one text. */
     take(): string {
-      const text = merge(events).map(({ chunk, text }) => text ?? eventOf(chunk));
+      const texts = merge(events).map(({ chunk, text }) => text ?? eventOf(chunk));
+      if (isComplete) texts.push(over);
       events = [];
+      isComplete = false;
       size = 0;
-      return text.join("");
+      return texts.join("");
     },
 
-    count: () => events.length,
+    /** Nothing more will come, and what has come is all of it. */
+    end(): void {
+      isComplete ||= !hasEnded;
+      hasEnded = true;
+    },
+
+    count: () => events.length + (isComplete ? 1 : 0),
     /** In UTF-16 units, before anything is merged. */
     size: () => size + unfinished.length,
     /** Whether the chunk that ends a message has come. */

@@ -27,13 +27,19 @@ export interface Recording {
 
 /**
  * @param write - writes the next piece, or gives a sign of life if there is none; without a position, whatever is recorded.
- * @param abort - called when the answer is not wanted any more.
+ * @param abortTurn - called when the answer is not wanted any more.
  */
 export function recordTurn(
   write: (position: number | undefined, text: string | undefined) => Promise<Beat>,
-  abort: () => void,
+  abortTurn: () => void,
 ): Recording {
   const events = createCollector();
+  /** The stream ends where it does because it broke, or because the answer is not wanted any more. */
+  let isCutOff = false;
+  const abort = () => {
+    isCutOff = true;
+    abortTurn();
+  };
   /** What is given up is not recorded any further. The turn goes on, gives signs of life, and hears of a stop. */
   let state: "not begun" | "recording" | "given up" | "closed" = "not begun";
   let hasBegun = false;
@@ -137,7 +143,9 @@ export function recordTurn(
         }
       } catch {
         // A stream that broke has ended, too.
+        isCutOff ||= isFirst;
       }
+      if (isFirst && !isCutOff) events.end();
       isStreamOver ||= isFirst;
       hurry();
       await writing;
@@ -150,6 +158,8 @@ export function recordTurn(
       const deadline = performance.now() + patience;
       // The SDK calls while its last chunks are on their way here.
       for (let tick = 0; tick < 20 && !events.hasEnded() && !isStreamOver; tick++) await sleep(0);
+      // A stream that was cut off says so itself, with a chunk, or else its readers must not take it for one that is over.
+      if (!isCutOff) events.end();
       while (state === "recording" && !isAllWritten() && performance.now() < deadline) {
         const written = new Promise<void>((resolve) => afterBeat.push(resolve));
         hurry();

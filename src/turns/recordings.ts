@@ -87,10 +87,19 @@ export interface RecordedTurn {
   isAbandoned: boolean;
 }
 
-const pageLength = 200;
+/** What a page of a recording holds at most, and no more than that of a piece after the first: a reader keeps one page in memory. */
+const [piecesOfPage, bytesOfPage] = [200, 256_000];
 
 /** A sign of life comes every second; ten of them are a long silence. */
 const isStaleTurn = sql.raw("(t.ended_at is null and t.beat_at < now() - interval '10 seconds')");
+
+/** Pieces of a recording that follow one another. */
+export interface RecordedPage {
+  turn: RecordedTurn;
+  texts: string[];
+  /** Nothing more can be read now. */
+  isLastPage: boolean;
+}
 
 /**
  * The turn of this id, or else the newest that runs, and the next pieces of its recording after as many as `position`. Not one
@@ -101,7 +110,7 @@ export async function readRecording(
   tables: ChatTables,
   ids: Ids,
   { turnId, position }: { turnId?: string | undefined; position: number },
-): Promise<{ turn: RecordedTurn; texts: string[]; isLastPage: boolean } | undefined> {
+): Promise<RecordedPage | undefined> {
   const { turns, turnChunks } = tables;
   const chosen = turnId
     ? sql`t.id = ${turnId}::uuid`
@@ -113,9 +122,10 @@ export async function readRecording(
 from ${turns} t where t.chat_id = ${ids.chatId} and exists (table owned) and not t.superseded and ${chosen} order by t.started_at desc, t.id limit 1`,
     },
     select: { turn: sql`turn.found`, seq: sql`k.seq`, piece: sql`k.text` },
-    from: sql`turn left join lateral (
-select k.seq, k.text from ${turnChunks} k where k.chat_id = ${ids.chatId} and k.turn_id = turn.id and k.seq >= ${position}::int order by k.seq limit ${pageLength}
-) k on true order by k.seq`,
+    from: sql`turn left join lateral (select k.seq, k.text from (
+select k.seq, k.text, sum(octet_length(k.text)) over (order by k.seq) bytes from (
+select k.seq, k.text from ${turnChunks} k where k.chat_id = ${ids.chatId} and k.turn_id = turn.id and k.seq >= ${position}::int order by k.seq limit ${piecesOfPage}
+) k) k where k.bytes <= ${bytesOfPage} or k.seq = ${position}::int) k on true order by k.seq`,
   });
   const [first] = rows;
   if (!first) return undefined;
@@ -125,18 +135,25 @@ select k.seq, k.text from ${turnChunks} k where k.chat_id = ${ids.chatId} and k.
   return {
     turn: { id, questionId, answerId, chunks, isEnded, isInterrupted, isStale, isAbandoned },
     texts: pieces.map(({ piece }) => piece ?? ""),
-    isLastPage: pieces.length < pageLength,
+    // Where a piece is missing, it is the page that finds none.
+    isLastPage: pieces.length === 0 || position + pieces.length >= chunks,
   };
 }
 
-/** The whole recording of a turn, up to the first piece that is missing. */
-export async function readWholeRecording(db: ChatDatabase, tables: ChatTables, ids: Ids, turnId: string) {
-  const texts: string[] = [];
-  for (;;) {
-    const page = await readRecording(db, tables, ids, { turnId, position: texts.length });
-    texts.push(...(page?.texts ?? []));
-    if (!page || page.isLastPage) return texts;
-  }
+/** The whole recording of a turn, page by page, up to the first piece that is missing. */
+export async function* readWholeRecording(
+  db: ChatDatabase,
+  tables: ChatTables,
+  ids: Ids,
+  turnId: string,
+): AsyncGenerator<string[], void, void> {
+  let position = 0;
+  let page: RecordedPage | undefined;
+  do {
+    page = await readRecording(db, tables, ids, { turnId, position });
+    if (page) yield page.texts;
+    position += page?.texts.length ?? 0;
+  } while (page && !page.isLastPage);
 }
 
 /** Its writer will not write any more, and says so: others need not wait until its silence has become long. */

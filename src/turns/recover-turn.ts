@@ -1,12 +1,11 @@
-import type { UIMessage } from "ai";
 import { loadChat, type RunningTurn, type StoredChat } from "../conversation/load-chat.ts";
 import { loadWindow, type Window } from "../conversation/load-window.ts";
 import { digestOf, type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
 import { saveChange } from "../conversation/save-change.ts";
 import type { ChatTables } from "../schema.ts";
 import type { ChatDatabase, StoreSettings } from "../types.ts";
+import { assemble, type Recording } from "./assemble.ts";
 import { closeCallsSince } from "./continuation.ts";
-import { type Chunk, chunksIn } from "./events.ts";
 import { interruptTurn } from "./marks.ts";
 import { placeAnswer } from "./place-answer.ts";
 import { readWholeRecording } from "./recordings.ts";
@@ -71,8 +70,8 @@ async function recoverTurns(
 ): Promise<StoredChat | undefined> {
   let present = stored;
   for (const turn of stored.turns.filter(({ isRecoverable }) => isRecoverable)) {
-    const recording = await readWholeRecording(db, tables, ids, turn.id);
-    const placed = await placeRecording(present.rows, turn, chunksIn(recording));
+    const recording = () => readWholeRecording(db, tables, ids, turn.id);
+    const placed = await placeRecording(present.rows, turn, recording);
     const rows = placed ?? present.rows;
     const answer = placed?.find(({ id }) => id === turn.answerId);
     const recoveredDigest = answer ? digestOf(answer) : turn.recoveredDigest;
@@ -89,38 +88,16 @@ async function recoverTurns(
 }
 
 /** @returns undefined if there is nothing to place, or its question is not there any more, or not as it was asked. */
-async function placeRecording(rows: readonly MessageRow[], turn: RunningTurn, chunks: readonly Chunk[]) {
+async function placeRecording(rows: readonly MessageRow[], turn: RunningTurn, recording: () => Recording) {
   const asked = rows.find(({ id }) => id === turn.questionId);
   if (!asked) return undefined;
   const isContinuation = asked.role === "assistant";
   // The message that a recording continues may have been edited since. One that has been continued by this recording already ends with it.
   if (isContinuation ? turn.recoveredDigest : digestOf(asked) !== turn.questionDigest) return undefined;
   const base = isContinuation ? toMessage(asked) : { id: turn.answerId, role: "assistant" as const, parts: [] };
-  const message = await assemble(base, chunks);
+  const { message, isFinished } = await assemble(base, recording);
   const row = toRow({ ...message, id: turn.answerId, role: "assistant" }, ["responseMessage"]);
   // A stream that came to its end may wait for what the browser has to say to its tools.
-  const answer = chunks.some(({ type }) => type === "finish")
-    ? row
-    : closeCallsSince(isContinuation ? asked : undefined, row);
+  const answer = isFinished ? row : closeCallsSince(isContinuation ? asked : undefined, row);
   return placeAnswer(rows, { ...turn, question: asked }, answer);
-}
-
-/** The message that a client of the SDK makes of chunks, as far as they go. */
-async function assemble(base: UIMessage, chunks: readonly Chunk[]): Promise<UIMessage> {
-  const { readUIMessageStream } = await import("ai");
-  let message = base;
-  const stream = new ReadableStream({
-    start(controller) {
-      for (const chunk of chunks) if (chunk.type !== "error") controller.enqueue(chunk);
-      controller.close();
-    },
-  });
-  try {
-    for await (const next of readUIMessageStream({ message: base, stream: stream as never, onError: () => {} })) {
-      message = next;
-    }
-  } catch {
-    // Up to a chunk that this version of the SDK does not know.
-  }
-  return message;
 }

@@ -8,9 +8,10 @@ import { withTypedErrors } from "../database/typed-errors.ts";
 import { parseInput, resumeTurnInput } from "../input.ts";
 import type { ChatTables } from "../schema.ts";
 import type { ChatDatabase, ResumeTurnInput, StoreSettings } from "../types.ts";
-import { chunksIn, eventOf } from "./events.ts";
+import { chunksIn, eventOf, hasEnd } from "./events.ts";
 import { chunksOf } from "./message-chunks.ts";
-import { type RecordedTurn, readRecording } from "./recordings.ts";
+import { installedProtocol } from "./protocol.ts";
+import { type RecordedPage, type RecordedTurn, readRecording } from "./recordings.ts";
 import { loadRecovered, SilentTurns, untilSecondLook, withSecondLook } from "./recover-turn.ts";
 
 /** Milliseconds between two looks at a recording: the first after something came, the longest, and after a long silence. */
@@ -47,11 +48,11 @@ export async function resumeTurn(
     last?.role === "assistant" &&
     (last.id === found?.turn.answerId || (version !== undefined && chat && chat.chat.version > version));
   if (!isNews) return null;
-  const isInterrupted = chat?.turns.some((turn) => turn.isInterrupted && turn.recoveredDigest === digestOf(last));
-  return streamOf(() => [...whole(last, isInterrupted ? interruption : { type: "finish" }), endMark]);
+  const isInterrupted = chat?.turns.some((turn) => turn.recoveredDigest === digestOf(last));
+  return streamOf(() => whole(last, isInterrupted ? interruption : { type: "finish" }));
 
   /** The recording's first page, read again some time later if its turn seems dead. */
-  async function readTwice(): Promise<Page | undefined> {
+  async function readTwice(): Promise<RecordedPage | undefined> {
     const page = await read({ position: 0 });
     if (!page || !isSilent(page.turn)) return page;
     await sleep(untilSecondLook, new AbortController().signal);
@@ -76,20 +77,30 @@ export async function resumeTurn(
   }
 
   /** A turn's recording, as it comes. */
-  async function* live(first: Page, signal: AbortSignal): AsyncGenerator<string, void, void> {
+  async function* live(first: RecordedPage, signal: AbortSignal): AsyncGenerator<string, void, void> {
     const { turn } = first;
     let position = 0;
     let hasSeenEnd = false;
     let silentSince: number | undefined;
     let pause = pauses.shortest;
     let [heard, shown] = [performance.now(), performance.now()];
-    for (let page: Page | undefined = first; !signal.aborted; page = await read({ turnId: turn.id, position })) {
+    for (
+      let page: RecordedPage | undefined = first;
+      !signal.aborted;
+      page = await read({ turnId: turn.id, position })
+    ) {
       if (!page) {
-        // It was not recorded and has ended; or it was superseded, or deleted with its chat, and has no answer.
-        if (position === 0) yield* await answerOf(turn);
+        // It was not recorded and has ended; or the reader is a minute behind; or it was superseded, or its chat deleted or claimed.
+        if (position === 0) return yield* instead(turn, signal);
+        if (!hasSeenEnd) yield eventOf(interruption);
         return yield endMark;
       }
-      if (position === 0 && page.texts.length > 0) yield* await beginningOf(turn, page.texts);
+      if (position === 0 && page.texts.length > 0) {
+        const isContinuation = turn.questionId === turn.answerId;
+        const beginning = isContinuation ? await continuedBy(turn) : startOf(turn, page.texts);
+        if (!beginning) return yield* instead(turn, signal);
+        yield* beginning;
+      }
       for (const text of page.texts) {
         hasSeenEnd ||= hasEnd(text);
         yield text;
@@ -103,8 +114,8 @@ export async function resumeTurn(
       const isDead = page.turn.isStale && !isBeforeSecondLook;
       if (isDead) await recover();
       if (isDead || page.turn.isEnded) {
-        if (position === 0) yield* await answerOf(turn);
-        else if (isDead || page.turn.isInterrupted || !hasSeenEnd) yield eventOf(interruption);
+        if (position === 0) return yield* instead(turn, signal);
+        if (isDead || page.turn.isInterrupted || !hasSeenEnd) yield eventOf(interruption);
         return yield endMark;
       }
       if (performance.now() - shown > tooLongForProxies) {
@@ -116,25 +127,45 @@ export async function resumeTurn(
     }
   }
 
-  /** What is stored of a turn of which nothing was recorded. */
-  async function answerOf({ answerId }: RecordedTurn): Promise<string[]> {
-    const last = (await load({ limit: 1 }))?.rows.at(-1);
-    return last?.id === answerId ? whole(last, { type: "finish" }) : [];
+  /**
+   * What a client needs before the recording of a continuation: the message that is continued.
+   *
+   * @returns undefined if the turn is over. Then what it has recorded may be in that message already. The message is loaded together
+   * with the turn's mark, and the statement that saves the answer changes both: a message that others have changed while the turn
+   * runs has nothing of the recording in it.
+   */
+  async function continuedBy({ id, questionId }: RecordedTurn): Promise<string[] | undefined> {
+    const chat = await load({ limit: 1, through: questionId, forTurn: true });
+    // One that was taken for dead, and lives, has its beginning in the message already.
+    const isRunning = chat?.turns.some((turn) => turn.id === id && turn.recoveredDigest === null);
+    const continued = chat?.rows.find((row) => row.id === questionId);
+    return isRunning && continued ? eventsOf(continued) : undefined;
   }
 
-  /** What a client needs before the recording: the message that is continued, or a start where none was recorded first. */
-  async function beginningOf({ questionId, answerId }: RecordedTurn, texts: string[]): Promise<string[]> {
-    if (questionId === answerId) {
-      const chat = await load({ limit: 1, through: questionId });
-      const continued = chat?.rows.find(({ id }) => id === questionId);
-      if (continued) return chunksOf(toMessage(continued)).map(eventOf);
+  /** What there is to tell of a turn that is over before anything of it was told: the turn that took its place, or its stored answer. */
+  async function* instead(turn: RecordedTurn, signal: AbortSignal): AsyncGenerator<string, void, void> {
+    const { id, questionId, answerId } = turn;
+    const newer = await read({ position: 0 });
+    if (newer && newer.turn.id !== id && newer.turn.questionId === questionId) return yield* live(newer, signal);
+    const chat = await load({ limit: 1, through: answerId, forTurn: true });
+    const answer = chat?.rows.find((row) => row.id === answerId);
+    if (answer) {
+      const isInterrupted = chat?.turns.some((turn) => turn.recoveredDigest === digestOf(answer));
+      return yield* whole(answer, isInterrupted ? interruption : { type: "finish" });
     }
-    const [first] = chunksIn(texts);
+    // Nothing was said; or the chat is gone, or another user's now.
+    if (!chat) yield eventOf(interruption);
+    yield endMark;
+  }
+
+  /** What a client needs before the recording of an answer: its start, where something else was recorded first. */
+  function startOf({ answerId }: RecordedTurn, texts: string[]): string[] {
+    const [first] = chunksIn(texts.slice(0, 1));
     return first?.type === "start" ? [] : [eventOf({ type: "start", messageId: answerId })];
   }
 
   /** Texts as the bytes of a response's body. While nobody reads, nothing is asked of the database. */
-  function streamOf(textsUntil: (signal: AbortSignal) => AsyncIterable<string> | Iterable<string>) {
+  function streamOf(textsUntil: (signal: AbortSignal) => AsyncIterable<string>) {
     const encoder = new TextEncoder();
     const cancelled = new AbortController();
     const texts = (async function* () {
@@ -158,12 +189,15 @@ export async function resumeTurn(
 const isSilent = ({ isStale, isAbandoned }: RecordedTurn) => isStale && !isAbandoned;
 
 /** A stored message, as the SDK streams it. */
-const whole = (row: MessageRow, end: object) => [...chunksOf(toMessage(row)), end].map(eventOf);
+async function* whole(row: MessageRow, end: object): AsyncGenerator<string, void, void> {
+  yield* await eventsOf(row);
+  yield eventOf(end);
+  yield endMark;
+}
 
-type Page = NonNullable<Awaited<ReturnType<typeof readRecording>>>;
-
-const hasEnd = (text: string) =>
-  /"type":"(finish|abort)"/.test(text) && chunksIn([text]).some(({ type }) => type === "finish" || type === "abort");
+async function eventsOf(row: MessageRow): Promise<string[]> {
+  return chunksOf(toMessage(row), await installedProtocol()).map(eventOf);
+}
 
 function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

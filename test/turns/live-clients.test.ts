@@ -5,7 +5,7 @@ import * as ai5 from "ai5";
 import * as ai5Test from "ai5/test";
 import * as ai6 from "ai6";
 import * as ai6Test from "ai6/test";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { type ChatStore, createChatStore, type Turn } from "../../src/index.ts";
 import { serve } from "../support/chat-server.ts";
@@ -13,6 +13,13 @@ import { say } from "../support/conversations.ts";
 import { nodePostgres, openWith, type TestDatabase } from "../support/databases.ts";
 import { dyingProcess } from "../support/dying-process.ts";
 import { eventually } from "../support/eventually.ts";
+
+/** The version that the application has installed, for its pages and for the store. */
+const installed = vi.hoisted(() => ({ sdk: undefined as typeof ai5 | undefined }));
+vi.mock(import("../../src/turns/protocol.ts"), async (original) => {
+  const { protocolOf, ...others } = await original();
+  return { ...others, protocolOf, installedProtocol: () => protocolOf(installed.sdk ?? expect.fail()) };
+});
 
 /** What a model does when it is asked: its stream, which ends with an error once nobody wants it any more. */
 type Model = (options: { abortSignal?: AbortSignal | undefined }) => Promise<{ stream: ReadableStream }>;
@@ -22,6 +29,7 @@ const tools = {
   whereAmI: { inputSchema: z.object({}) },
 };
 const options = { maxRetries: 0, onError: () => {} };
+const headersOf = (turn: Turn) => ({ "x-chat-version": String(turn.chat.version) });
 
 /** The POST handler, written out for each version of the SDK. */
 const sdks = [
@@ -40,6 +48,7 @@ const sdks = [
         })
         .toUIMessageStreamResponse({
           ...(turn as unknown as Turn<ai5.UIMessage>).persist,
+          headers: headersOf(turn),
           consumeSseStream: turn.consumeSseStream,
         }),
   },
@@ -63,6 +72,7 @@ const sdks = [
         })
         .toUIMessageStreamResponse({
           ...(turn as unknown as Turn<ai6.UIMessage>).persist,
+          headers: headersOf(turn),
           consumeSseStream: turn.consumeSseStream,
         }),
   },
@@ -83,6 +93,7 @@ const sdks = [
       });
       return ai.createUIMessageStreamResponse({
         stream: ai.toUIMessageStream({ stream: result.stream, ...turn.persist }),
+        headers: headersOf(turn),
         consumeSseStream: turn.consumeSseStream,
       });
     },
@@ -93,13 +104,14 @@ describe.each(sdks)("Live turns with the client of $name", ({ name, client, fini
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
+    installed.sdk = client;
     database = await openWith(nodePostgres);
     store = createChatStore(database.db);
   });
   afterAll(() => database.close());
 
-  /** A server with the three routes, a chat, and a model that says what the test lets it say. */
-  async function open(messages: ai.UIMessage[] = []) {
+  /** A server with the three routes, a chat, and a model that says what the test lets it say, unless the application answers itself. */
+  async function open(messages: ai.UIMessage[] = [], answerItself?: (turn: Turn) => Response) {
     const ids = { userId: "u", chatId: randomUUID() };
     if (messages.length > 0) await store.upsertChat({ ...ids, messages });
     const { readable, writable } = new TransformStream();
@@ -120,14 +132,14 @@ describe.each(sdks)("Live turns with the client of $name", ({ name, client, fini
         const { id: _, ...sent } = (await request.json()) as { id: string; message: ai.UIMessage };
         const turn = await asking.startTurn({ ...ids, ...sent, tools });
         turns.push(turn);
-        return respond(turn, model);
+        return answerItself ? answerItself(turn) : respond(turn, model);
       }
       if (request.method === "DELETE") {
         await store.stopTurn({ ...ids, messageId: searchParams.get("message") ?? undefined });
         return new Response(null, { status: 204 });
       }
-      const version = searchParams.get("version");
-      const stream = await store.resumeTurn({ ...ids, ...(version && { version: Number(version) }) });
+      const version = Number(searchParams.get("version")) || undefined;
+      const stream = await store.resumeTurn({ ...ids, version });
       return stream
         ? new Response(stream, { headers: ai.UI_MESSAGE_STREAM_HEADERS })
         : new Response(null, { status: 204 });
@@ -141,17 +153,34 @@ describe.each(sdks)("Live turns with the client of $name", ({ name, client, fini
       const loaded = await store.getChat(ids);
       return tabOf((loaded?.messages ?? []) as ai5.UIMessage[], loaded?.version);
     };
-    const tabOf = (messages: ai5.UIMessage[], version: number | undefined) =>
-      new (class extends client.AbstractChat<ai5.UIMessage> {})({
+    /** With the transport and the `onFinish` of README, as they are printed there. */
+    const tabOf = (messages: ai5.UIMessage[], loadedVersion = 0) => {
+      const heard: string[] = [];
+      const network = { isDown: false };
+      const [version, versionAtEnd] = [{ current: loadedVersion }, { current: loadedVersion }];
+      const tab = new (class extends client.AbstractChat<ai5.UIMessage> {})({
         id: ids.chatId,
         onError: () => {},
+        onToolCall: ({ toolCall }) => void heard.push(`tool ${toolCall.toolName}`),
+        onData: ({ type }) => heard.push(type),
         transport: new client.DefaultChatTransport({
           api: server.url,
           prepareSendMessagesRequest: ({ id, messages, trigger, messageId }) => ({
             body: { id, message: messages.at(-1), trigger, messageId },
           }),
-          prepareReconnectToStreamRequest: () => ({ api: `${server.url}${version ? `?version=${version}` : ""}` }),
+          prepareReconnectToStreamRequest: () => ({ api: `${server.url}?version=${version.current}` }),
+          fetch: async (url, options) => {
+            if (network.isDown) throw new TypeError("Failed to fetch");
+            const response = await fetch(url, options);
+            version.current = Number(response.headers.get("x-chat-version")) || version.current;
+            versionAtEnd.current = version.current + (response.body ? 1 : 0);
+            return response;
+          },
         }),
+        onFinish: ({ message, isAbort, isDisconnect, isError }) => {
+          heard.push(`finish ${textOf(message)}`);
+          if (!isAbort && !isDisconnect && !isError) version.current = versionAtEnd.current;
+        },
         state: {
           status: "ready",
           error: undefined,
@@ -168,6 +197,8 @@ describe.each(sdks)("Live turns with the client of $name", ({ name, client, fini
           snapshot: structuredClone,
         },
       });
+      return Object.assign(tab, { heard, network, version });
+    };
     return {
       ids,
       openTab,
@@ -184,6 +215,7 @@ describe.each(sdks)("Live turns with the client of $name", ({ name, client, fini
           ).length > 0;
         await eventually(`"${delta}" is recorded`, isRecorded);
       },
+      call: (toolName: string) => speak({ type: "tool-call", toolCallId: "t1", toolName, input: "{}" }),
       finish: async () => {
         speak({ type: "text-end", id: "1" });
         speak({ type: "finish", ...finish });
@@ -338,9 +370,138 @@ describe.each(sdks)("Live turns with the client of $name", ({ name, client, fini
     expect(textOf(stored?.at(-1))).toBe("Let me see. The moon pulls.");
     expect(stored?.at(-1)?.parts).toContainEqual(expect.objectContaining({ state: "output-available", output }));
     expect(shown(asking)).toEqual(stored);
-    // No chunk that all three versions know says that an approval was given.
-    const withoutApprovals = (messages: unknown) =>
-      JSON.parse(JSON.stringify(messages, (key, value) => (key === "approval" ? undefined : value)));
-    expect(withoutApprovals(reloaded.messages)).toEqual(withoutApprovals(stored));
+    // Before ai 7 no chunk says that an approval was given.
+    const known = (messages: unknown) =>
+      JSON.parse(JSON.stringify(messages, (key, value) => (key === "approved" && name !== "ai 7" ? undefined : value)));
+    expect(known(reloaded.messages)).toEqual(known(stored));
+    expect(reloaded.heard.filter((what) => what.startsWith("tool"))).toEqual([]);
+  });
+
+  /** An answer that the application writes: with data, and without a chunk that says that it is finished. */
+  const ownAnswer = (wait: (turn: Turn) => Promise<unknown>) => (turn: Turn) => {
+    const stream = client.createUIMessageStream({
+      ...(turn as unknown as Turn<ai5.UIMessage>).persist,
+      generateId: turn.persist.generateMessageId,
+      execute: async ({ writer }) => {
+        writer.write({ type: "start" });
+        writer.write({ type: "data-mood", data: "calm" });
+        writer.write({ type: "text-start", id: "1" });
+        writer.write({ type: "text-delta", id: "1", delta: "I may not say." });
+        await wait(turn);
+        if (!turn.abortSignal.aborted) writer.write({ type: "text-end", id: "1" });
+      },
+    });
+    const options = { headers: headersOf(turn), consumeSseStream: turn.consumeSseStream };
+    return client.createUIMessageStreamResponse({ stream, ...options });
+  };
+  const joined = (tab: { messages: ai5.UIMessage[] }) =>
+    eventually("the tab shows the beginning", () => textOf(tab.messages.at(-1)) === "I may not say.");
+
+  test("an answer that the application writes itself ends for a tab that has joined it as for the one that asked", async () => {
+    let end = () => {};
+    const isOver = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const chat = await open(
+      [],
+      ownAnswer(() => isOver),
+    );
+    const asking = await chat.openTab();
+    const asked = asking.sendMessage({ text: "Why?" });
+    await joined(asking);
+    const second = await chat.openTab();
+    const resumed = second.resumeStream();
+    await joined(second);
+    end();
+    await Promise.all([asked, resumed]);
+    const stored = await chat.stored();
+    for (const tab of [asking, second]) {
+      expect(tab.status).toBe("ready");
+      expect(shown(tab)).toEqual(stored);
+    }
+  });
+
+  test("an answer that the application writes itself and leaves off when it is stopped is interrupted for a tab that has joined it", async () => {
+    const stopped = ({ abortSignal }: Turn) =>
+      new Promise((resolve) => abortSignal.addEventListener("abort", resolve, { once: true }));
+    const chat = await open([], ownAnswer(stopped));
+    const asking = await chat.openTab();
+    const asked = asking.sendMessage({ text: "Why?" });
+    await joined(asking);
+    const second = await chat.openTab();
+    const resumed = second.resumeStream();
+    await joined(second);
+    await fetch(chat.server.url, { method: "DELETE" });
+    await Promise.all([asked, resumed]);
+    expect(second.status).toBe("error");
+    expect(textOf(second.messages.at(-1))).toBe("I may not say.");
+  });
+
+  /** What a page hears of a resume for which there is nothing to tell: the client of ai 5 calls `onFinish` all the same. */
+  const nothing = name === "ai 5" ? [expect.stringMatching(/^finish/)] : [];
+  const answers = [
+    { kind: "with a client tool", own: undefined },
+    { kind: "with data", own: ownAnswer(async () => {}) },
+  ];
+  test.each(answers)("a page hears nothing of its own answer $kind when a question cannot be sent", async ({ own }) => {
+    const chat = await open([], own);
+    const page = await chat.openTab();
+    const asked = page.sendMessage({ text: "Where am I?" });
+    if (!own) {
+      chat.call("whereAmI");
+      await chat.finish();
+    }
+    await asked;
+    expect(page.heard).toEqual([own ? "data-mood" : "tool whereAmI", expect.stringMatching(/^finish/)]);
+    expect(page.version.current).toBe(2);
+    const before = shown(page);
+    page.network.isDown = true;
+    await page.sendMessage({ text: "Hello?" });
+    page.network.isDown = false;
+    page.heard.length = 0;
+    await page.resumeStream();
+    expect(page.heard).toEqual(nothing);
+    expect(shown(page).slice(0, -1)).toEqual(before);
+    expect(page.version.current).toBe(2);
+  });
+
+  test("a page whose stream broke off, or that has stopped listening, gets the whole answer as news", async () => {
+    for (const leave of ["break", "stop"]) {
+      const chat = await open();
+      const page = await chat.openTab();
+      const asked = page.sendMessage({ text: "Why do tides turn?" });
+      await chat.say("The moon ");
+      if (leave === "stop") await page.stop();
+      else chat.server.disconnect();
+      await asked;
+      await chat.say("pulls.");
+      await chat.finish();
+      await eventually("the answer is stored", async () => (await chat.stored())?.length === 2);
+      expect(page.version.current).toBe(1);
+      await page.resumeStream();
+      expect(page.version.current).toBe(2);
+      // The client of ai 5 shows it twice until the page is loaded again.
+      if (name !== "ai 5") expect(shown(page)).toEqual(await chat.stored());
+    }
+  });
+
+  test("a page that gets a stored answer as news runs no tool that has its output, and the one that waits", async () => {
+    const call = (toolCallId: string, state: object) => ({ type: "tool-whereAmI", toolCallId, input: {}, ...state });
+    const question = say("user", "Why?", "q1");
+    const chat = await open([question]);
+    const page = await chat.openTab();
+    const parts = [
+      { type: "step-start" },
+      call("t1", { state: "output-available", output: "Hamburg" }),
+      { type: "dynamic-tool", toolName: "look", toolCallId: "t2", state: "output-error", input: {}, errorText: "No." },
+      call("t3", { state: "input-available" }),
+    ];
+    await store.upsertChat({
+      ...chat.ids,
+      messages: [question, { id: "a1", role: "assistant", parts } as ai.UIMessage],
+    });
+    await page.resumeStream();
+    expect(shown(page)).toEqual(await chat.stored());
+    expect(page.heard).toEqual(["tool whereAmI", expect.stringMatching(/^finish/)]);
   });
 });

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test, vi } from "vitest";
-import { chunksIn, eventOf } from "../../src/turns/events.ts";
+import { chunksIn, eventOf, hasEnd } from "../../src/turns/events.ts";
 import { recordTurn } from "../../src/turns/record-turn.ts";
 import type { Beat } from "../../src/turns/recordings.ts";
 
@@ -61,11 +61,60 @@ test("the recorder merges only deltas of one kind, and joins characters that wer
   expect(pieces.join("")).not.toMatch(/[\0\ud83d]/);
 });
 
-test("the recorder drops comments and the end mark, and takes events in any pieces", async () => {
+test("the recorder drops comments and the end mark, puts its own in that one's place, and takes events in any pieces", async () => {
   const { pieces, write } = table();
   const text = [": hello\n\n", eventOf(start), eventOf(delta("word")), "data: [DONE]\n\n"].join("");
   await recordTurn(write, () => {}).consume({ stream: ReadableStream.from(text.split("")) });
-  expect(pieces.join("")).toBe(eventOf(start) + eventOf(delta("word")));
+  expect(pieces.join("")).toBe(`${eventOf(start)}${eventOf(delta("word"))}: over\n\n`);
+});
+
+const over = ": over\n\n";
+test.each([
+  { kind: "that says so itself", chunks: [start, { type: "finish" }], ends: false },
+  { kind: "that does not say so", chunks: [start, delta("word")], ends: true },
+])("the recorder notes once that a stream $kind is over, when its answer is to be saved", async ({ chunks, ends }) => {
+  const { pieces, write } = table();
+  const { readable, writable } = new TransformStream<string, string>();
+  const recording = recordTurn(write, () => {});
+  const consumed = recording.consume({ stream: readable });
+  const writer = writable.getWriter();
+  for (const chunk of chunks) await writer.write(eventOf(chunk));
+  // The SDK closes its stream when the answer is saved.
+  await recording.settle();
+  expect(pieces.join("")).toBe(chunks.map(eventOf).join("") + (ends ? over : ""));
+  expect(pieces.some(hasEnd)).toBe(true);
+  recording.close();
+  await writer.close();
+  await consumed;
+  expect(pieces.join("").split(over)).toHaveLength(ends ? 2 : 1);
+});
+
+test.each([
+  { did: "broke", beat: fine, end: (writer: WritableStreamDefaultWriter) => writer.abort(new Error("gone")) },
+  {
+    did: "was stopped",
+    beat: { ...fine, stop: 1 as const },
+    end: (writer: WritableStreamDefaultWriter) => writer.close(),
+  },
+])("the recorder does not take a stream that $did for one that is over", async ({ beat, end }) => {
+  const { pieces, write } = table();
+  const { readable, writable } = new TransformStream<string, string>();
+  let isAborted = false;
+  const recording = recordTurn(
+    async (position, text) => ({ ...(await write(position, text)), stop: beat.stop }),
+    () => {
+      isAborted = true;
+    },
+  );
+  const consumed = recording.consume({ stream: readable });
+  const writer = writable.getWriter();
+  await writer.write(eventOf(delta("word")));
+  await expect.poll(() => pieces.length).toBe(1);
+  await end(writer);
+  await recording.settle();
+  await consumed;
+  expect(isAborted).toBe(beat.stop === 1);
+  expect(pieces.some(hasEnd)).toBe(false);
 });
 
 test.each(["before", "after"])(

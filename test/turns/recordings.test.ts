@@ -2,13 +2,14 @@
 // Isolated: it watches the clock and what is printed.
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { UIMessage } from "ai";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { executeText } from "../../src/database/execute.ts";
 import { type ChatDatabase, type ChatStore, createChatStore } from "../../src/index.ts";
 import { chatTables, defaultSchema } from "../../src/schema.ts";
 import { eventOf } from "../../src/turns/events.ts";
-import { beat } from "../../src/turns/recordings.ts";
+import { beat, readRecording } from "../../src/turns/recordings.ts";
 import { say } from "../support/conversations.ts";
 import { databases, type TestDatabase } from "../support/databases.ts";
 
@@ -22,7 +23,10 @@ const beginning = (messageId: string) =>
 async function heard(stream: ReadableStream<Uint8Array> | null) {
   const events = (await new Response(stream).text()).split("\n\n").filter((event) => event.startsWith("data: {"));
   const chunks = events.map((event) => JSON.parse(event.slice("data: ".length)));
-  return { text: chunks.map(({ delta }) => delta ?? "").join(""), end: chunks.at(-1)?.type };
+  return {
+    text: chunks.map(({ delta, inputTextDelta }) => delta ?? inputTextDelta ?? "").join(""),
+    end: chunks.at(-1)?.type,
+  };
 }
 
 describe.each(databases)("A recording on $name", ({ name, open }) => {
@@ -136,6 +140,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
   test.each([
     { did: "died", end: "", state: "output-error" },
     { did: "had finished it", end: eventOf({ type: "finish" }), state: "input-available" },
+    { did: "had finished it without saying so", end: ": over\n\n", state: "input-available" },
   ])("the stored answer has its tool call as $state when the server $did", async ({ end, state }) => {
     const { ids, answerId, write } = await begin();
     const call = { type: "tool-input-available", toolCallId: "t1", toolName: "look", input: {} };
@@ -143,6 +148,164 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
     await silence(ids.chatId);
     await store.resumeTurn(ids);
     expect((await store.getChat(ids))?.messages[1]?.parts.at(-1)).toMatchObject({ toolCallId: "t1", state });
+  });
+
+  const progress = { type: "tool-output-available", toolCallId: "t1", output: { percent: 50 }, preliminary: true };
+  test("a tool in progress is stored as one that failed when the server died, also after an approval", async () => {
+    const called = { type: "tool-input-available", toolCallId: "t1", toolName: "look", input: {} };
+    const asked = await begin();
+    await asked.write(0, beginning(asked.answerId) + eventOf(called) + eventOf(progress));
+    const approval = { id: "p", approved: true };
+    const call = { type: "tool-look", toolCallId: "t1", input: {}, approval: { id: "p" } };
+    const part = (more: object) => ({ id: "a1", role: "assistant", parts: [{ ...call, ...more }] }) as UIMessage;
+    const ids = { userId: randomUUID(), chatId: randomUUID() };
+    await store.upsertChat({ ...ids, messages: [say("user", "Why?", "q1"), part({ state: "approval-requested" })] });
+    const message = part({ state: "approval-responded", approval });
+    await store.startTurn({ ...ids, message, tools: { look: { execute: () => 1 } } });
+    const [turn] = await database.query<{ id: string }>("select id::text from chat_store.turns where chat_id = $1", [
+      ids.chatId,
+    ]);
+    await beat(database.db, tables, ids, turn?.id ?? expect.fail(), 0, eventOf({ type: "start" }) + eventOf(progress));
+    for (const each of [asked.ids, ids]) {
+      await silence(each.chatId);
+      await store.resumeTurn(each);
+      const closed = (await store.getChat(each))?.messages[1]?.parts.at(-1);
+      expect(closed).toMatchObject({ state: "output-error", errorText: expect.stringContaining("not known") });
+      expect(Object.keys(closed ?? {})).not.toContain("preliminary");
+      expect(Object.keys(closed ?? {})).not.toContain("output");
+    }
+  });
+
+  test("the next question closes a tool in progress that a stopped turn has left", async () => {
+    const { ids, answerId, turn } = await begin();
+    const { type: _, ...output } = progress;
+    const part = { ...output, type: "tool-look", state: "output-available", input: {} };
+    const responseMessage = { id: answerId, role: "assistant", parts: [part] } as unknown as UIMessage;
+    await turn.persist.onEnd({ responseMessage });
+    const next = await store.startTurn({ ...ids, message: say("user", "And then?", "q2") });
+    expect(next.messages[1]?.parts[0]).toMatchObject({ toolCallId: "t1", state: "output-error" });
+  });
+
+  test("a page of a recording holds a bounded number of bytes, and at least one piece", async () => {
+    const { ids, id, write } = await begin();
+    const sizes = [100_000, 100_000, 100_000, 1_000_000, 10, 10, 250_000, 10];
+    for (const [position, size] of sizes.entries()) await write(position, "é".repeat(size / 2));
+    const pages: number[][] = [];
+    for (let position = 0; position < sizes.length; ) {
+      const page = await readRecording(database.db, tables, ids, { turnId: id, position });
+      const bytes = page?.texts.map((text) => Buffer.byteLength(text)) ?? expect.fail("no page");
+      pages.push(bytes);
+      position += bytes.length;
+      expect(page?.isLastPage).toBe(position === sizes.length);
+    }
+    expect(pages).toEqual([[100_000, 100_000], [100_000], [1_000_000], [10, 10, 250_000, 10]]);
+  });
+
+  test.each<{ does: string; cut: (ids: { userId: string; chatId: string }) => Promise<unknown> }>([
+    {
+      does: "falls behind by a minute",
+      cut: ({ chatId }) => database.query("delete from chat_store.turns where chat_id = $1", [chatId]),
+    },
+    {
+      does: "has its chat claimed by another user",
+      cut: ({ userId }) => store.claimChats({ fromUserId: userId, userId: randomUUID() }),
+    },
+    { does: "has its chat deleted", cut: (ids) => store.deleteChat(ids) },
+    {
+      does: "has its question asked again",
+      cut: (ids) => store.startTurn({ ...ids, message: say("user", "Why?", "q1"), trigger: "regenerate-message" }),
+    },
+  ])("a reader that $does gets an error in the middle of an answer, and none after its end", async ({ cut }) => {
+    for (const [end, expected] of [
+      ["", "error"],
+      [eventOf({ type: "finish" }), "finish"],
+    ] as const) {
+      const { ids, answerId, write } = await begin();
+      await write(0, beginning(answerId) + word("You must NOT ") + end);
+      const reader = ((await store.resumeTurn(ids)) ?? expect.fail("nothing runs")).getReader();
+      let body = new TextDecoder().decode((await reader.read()).value);
+      await cut(ids);
+      for (let next = await reader.read(); !next.done; next = await reader.read()) {
+        body += new TextDecoder().decode(next.value);
+      }
+      expect(await heard(new Response(body).body)).toEqual({ text: "You must NOT ", end: expected });
+      expect(body.endsWith("data: [DONE]\n\n")).toBe(true);
+    }
+  });
+
+  test("a reader that has heard nothing yet follows the turn in which its question is asked again", async () => {
+    const { ids } = await begin();
+    const reader = ((await store.resumeTurn(ids)) ?? expect.fail("nothing runs")).getReader();
+    await store.startTurn({ ...ids, message: say("user", "Why?", "q1"), trigger: "regenerate-message" });
+    const newest = "select id::text from chat_store.turns where chat_id = $1 and not superseded";
+    const [newer] = await database.query<{ id: string }>(newest, [ids.chatId]);
+    await beat(database.db, tables, ids, newer?.id ?? expect.fail(), 0, eventOf({ type: "start", messageId: "anew" }));
+    expect(new TextDecoder().decode((await reader.read()).value)).toContain("anew");
+    await reader.cancel();
+  });
+
+  test("a reader that has heard nothing yet gets an error when the chat is claimed by another user", async () => {
+    const { ids } = await begin();
+    const reader = (await store.resumeTurn(ids)) ?? expect.fail("nothing runs");
+    await store.claimChats({ fromUserId: ids.userId, userId: randomUUID() });
+    expect(await heard(reader)).toEqual({ text: "", end: "error" });
+  });
+
+  /** An answer with a tool call that is continued, and what its turn has recorded. */
+  const beginContinuation = async () => {
+    const ids = { userId: randomUUID(), chatId: randomUUID() };
+    const call = (toolCallId: string, output?: string) => ({
+      type: "tool-locate",
+      toolCallId,
+      state: output === undefined ? "input-available" : "output-available",
+      input: {},
+      ...(output !== undefined && { output }),
+    });
+    const message = (...parts: object[]) =>
+      ({ id: "a1", role: "assistant", parts: [{ type: "text", text: "Let me see. " }, ...parts] }) as UIMessage;
+    const asked = [say("user", "Why?", "q1"), message(call("t1"), call("t2"))];
+    await store.upsertChat({ ...ids, messages: asked });
+    const ask = (...parts: object[]) => store.startTurn({ ...ids, message: message(...parts), tools: { locate: {} } });
+    const question = [call("t1", "here"), call("t2")];
+    const turn = await ask(...question);
+    const newest = "select id::text from chat_store.turns where chat_id = $1 order by started_at desc limit 1";
+    const say2 = async (text: string) => {
+      const [row] = await database.query<{ id: string }>(newest, [ids.chatId]);
+      const recorded =
+        eventOf({ type: "start", messageId: "a1" }) + eventOf({ type: "text-start", id: "1" }) + word(text);
+      await beat(database.db, tables, ids, row?.id ?? expect.fail(), 0, recorded);
+    };
+    await say2("Done.");
+    return { ids, turn, question, message, call, ask, say: say2 };
+  };
+
+  test("a reader that joins a continuation at its end gets its words once", async () => {
+    const { ids, turn, message, question } = await beginContinuation();
+    const reader = await store.resumeTurn(ids);
+    const done = { type: "text", text: "Done." };
+    await turn.persist.onEnd({ responseMessage: message(...question, done) });
+    expect(await heard(reader)).toEqual({ text: "Let me see. {}Done.", end: "finish" });
+  });
+
+  test("a reader of a continuation gets its words after the message as another writer has changed it", async () => {
+    const { ids, message, question, turn } = await beginContinuation();
+    const reader = await store.resumeTurn(ids);
+    const [, a1 = expect.fail()] = (await store.getChat(ids))?.messages ?? [];
+    await store.updateMessage({ ...ids, message: { ...a1, metadata: { rating: 1 } } });
+    const heardAll = heard(reader);
+    await turn.persist.onEnd({ responseMessage: message(...question, { type: "text", text: "Done." }) });
+    expect((await heardAll).text).toBe("Let me see. {}Done.");
+  });
+
+  test("a reader of a continuation follows the turn in which another tab has answered another of its tools", async () => {
+    const { ids, ask, call, message, say } = await beginContinuation();
+    const reader = await store.resumeTurn(ids);
+    const question = [call("t1", "here"), call("t2", "there")];
+    const newer = await ask(...question);
+    await say("Both.");
+    const heardAll = heard(reader);
+    await newer.persist.onEnd({ responseMessage: message(...question, { type: "text", text: "Both." }) });
+    expect((await heardAll).text).toBe("Let me see. {}{}Both.");
   });
 
   test("readers get no recording of a superseded turn, also when the newer turn has ended", async () => {
@@ -161,7 +324,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
     const [deleteIt] = timers.mock.calls.find(([, delay]) => Number(delay) > 60_000) ?? expect.fail("no timer");
     timers.mockRestore();
     await deleteIt();
-    expect(await pieces(ids.chatId)).toHaveLength(1);
+    expect(await pieces(ids.chatId)).not.toEqual([]);
     await database.query("update chat_store.turns set ended_at = now() - interval '61 seconds' where chat_id = $1", [
       ids.chatId,
     ]);

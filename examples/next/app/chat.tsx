@@ -14,13 +14,27 @@ import { OlderMessages, useOlderMessages } from "./older-messages";
 
 const urlOf = (chatId: string) => `/api/chat/${encodeURIComponent(chatId)}`;
 
-const transportOf = (version: number | undefined) =>
+/** Which version of the chat the page shows, and which it will show when the answer has ended. */
+interface Shown {
+  version: number | undefined;
+  versionAtEnd: number | undefined;
+}
+
+/** Resumes what the page does not show yet: its own last answer would be news to it if it only knew the version that it was loaded with. */
+const transportOf = (shown: { current: Shown }) =>
   new DefaultChatTransport<UIMessage>({
     // The server has the rest of the conversation. The last two say what is meant: a question, one asked again, or an edit.
     prepareSendMessagesRequest: ({ id, messages, trigger, messageId }) => ({
       body: { id, message: messages.at(-1), trigger, messageId },
     }),
-    prepareReconnectToStreamRequest: ({ id }) => ({ api: `${urlOf(id)}/stream?version=${version}` }),
+    prepareReconnectToStreamRequest: ({ id }) => ({ api: `${urlOf(id)}/stream?version=${shown.current.version}` }),
+    fetch: async (url, options) => {
+      const response = await fetch(url, options);
+      // With the question; and one more with its answer.
+      const version = Number(response.headers.get("x-chat-version")) || shown.current.version;
+      shown.current = { version, versionAtEnd: version && response.body ? version + 1 : version };
+      return response;
+    },
   });
 
 const suggestions = ["Why is it called PostgreSQL?", "And the elephant?", "How do I query my chats in SQL?"];
@@ -49,14 +63,18 @@ export function Chat({ id, title, messages: stored, hasMore, version, wantedId, 
   const [editedId, setEditedId] = useState<string>();
   const [deletedId, setDeletedId] = useState<string>();
   const [forkFailed, setForkFailed] = useState(false);
-  // Of the time when these messages were shown first: later versions are what this page has asked for itself.
-  const [{ transport, isNew }] = useState(() => ({ transport: transportOf(version), isNew: version === undefined }));
+  const shown = useRef<Shown>({ version, versionAtEnd: version });
+  // Of the time when these messages were shown first: later ones are what this page has asked for itself.
+  const [{ transport, isNew }] = useState(() => ({ transport: transportOf(shown), isNew: version === undefined }));
   const { messages, setMessages, sendMessage, regenerate, stop, status, error, clearError } = useChat({
     id,
     messages: stored,
     transport,
     resume: !isNew,
     throttle: 50,
+    onFinish: ({ isAbort, isDisconnect, isError }) => {
+      if (!isAbort && !isDisconnect && !isError) shown.current.version = shown.current.versionAtEnd;
+    },
   });
   const busy = status === "submitted" || status === "streaming";
   const older = useOlderMessages({ url: urlOf(id), messages, setMessages, hasMore, busy });
@@ -76,7 +94,9 @@ export function Chat({ id, title, messages: stored, hasMore, version, wantedId, 
   useEffect(() => {
     if (version === seenVersion.current) return;
     seenVersion.current = version;
-    if (status === "ready" && stored.at(-1)?.role !== "user") showLast({ messages: stored, hasMore });
+    if (status !== "ready" || stored.at(-1)?.role === "user") return;
+    showLast({ messages: stored, hasMore });
+    shown.current = { version, versionAtEnd: version };
   }, [status, version, stored, hasMore, showLast]);
 
   useEffect(() => {

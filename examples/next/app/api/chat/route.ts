@@ -49,6 +49,8 @@ export async function POST(request: Request) {
     });
     return createUIMessageStreamResponse({
       stream: toUIMessageStream({ stream: result.stream, ...turn.persist }),
+      // With the question. The page needs it to ask for what it does not show yet.
+      headers: { "x-chat-version": String(turn.chat.version) },
       // Reads to the end even if the browser has gone, and records what comes for every other tab.
       consumeSseStream: (options) => turn.consumeSseStream(options).finally(close),
     });
