@@ -47,27 +47,27 @@ export async function searchChats(
   const statement = walk(tables, userId, { pattern: patternOf(query), limit, from }, settings);
   const rows = await asUser(db, { userId }, settings, (db) => execute<Found>(db, statement));
 
-  const found = rows.filter(({ kind }) => kind !== "next").sort((a, b) => a.rank - b.rank || b.order - a.order);
-  const chats = new Map<number, Chat>();
-  for (const { rank, chat } of found) if (chat !== null) chats.set(rank, parseChat(chat));
-  // What the statement has found is a little more than what counts.
+  const chats = new Map(rows.flatMap(({ rank, chat }) => (chat === null ? [] : [[rank, parseChat(chat)] as const])));
+  const ordered = rows.sort((a, b) => a.rank - b.rank || b.order - a.order);
   const find = finderOf(query);
-  const matches = found.flatMap(({ kind, rank, id, role, parts }): ChatMatch[] => {
+  const matches = ordered.flatMap(({ kind, rank, id, role, parts }): ChatMatch[] => {
     const chat = chats.get(rank);
-    if (!chat) return [];
+    if (!chat || kind === "next") return [];
     const texts = kind === "title" ? [chat.title] : textsIn(JSON.parse(parts));
+    // What the statement has found is a little more than what counts.
     const excerpt = texts.map((text) => excerptIn(text, find)).find((excerpt) => excerpt !== undefined);
     return excerpt ? [{ chat, messageId: id, role, excerpt }] : [];
   });
   const next = rows.find(({ kind }) => kind === "next");
-  return { matches, before: next?.chat ? placeAt(next.chat, next.order) : null };
+  const chat = next && chats.get(next.rank);
+  return { matches, before: chat ? placeAt(chat, next.order) : null };
 }
 
 interface Found {
   /** `next` is where to go on, if not everything has been looked at. */
   kind: "title" | "message" | "next";
   rank: number;
-  /** With what is found first in it alone. */
+  /** In one of its rows alone. */
   chat: string | null;
   order: number;
   id: string | null;
@@ -90,13 +90,13 @@ function walk(
     ? sql`case id when ${from.chatId} then ${from.order}::bigint else ${title} + 1 end`
     : sql`${title} + 1`;
   const isWalked = sql`m."order" >= n.first and m."order" < n.top`;
-  // As their orders have it, which have no gaps.
+  // By the orders, which have no gaps. `offset 0` makes Postgres look once for each chat.
   const lengths = {
-    lengths: sql`select rank, id, title, top, coalesce((select max("order") + 1::bigint from ${messages} m where m.chat_id = page.id and m."order" < top), 0) length from page`,
+    lengths: sql`select rank, id, title, top, coalesce((select max("order") + 1::bigint from ${messages} m where m.chat_id = page.id and m."order" < top), 0) length from page offset 0`,
   };
   // What has to be decompressed to be measured is bounded first, by what it takes up in its compressed form.
   const looked = (measured: SQL) =>
-    sql`select *, sum(bytes) over (order by rank, o desc) - bytes before from (${measured}) measured`;
+    sql`select *, sum(bytes) over (order by rank, o desc) - bytes before from (${measured}) sized`;
   const walked = {
     walked: sql`select n.rank, n.id chat_id, m.*, sum(size) over (order by n.rank, o desc) - size stored from needed n cross join lateral (
 select m.id, m."order" o, m.role, m.parts, pg_column_size(m.parts) size from ${messages} m
@@ -143,15 +143,19 @@ order by rank, o desc limit ${limit}::bigint`,
       found: sql`select * from measured where sent < ${most.sentBytes}`,
       last: sql`select rank, o from found
 where (select count(*) from hits) = ${limit}::bigint or exists (select from measured where sent >= ${most.sentBytes}) order by rank desc, o limit 1`,
-      next: sql`table last union all
-select * from place where not exists (table last) and (o > 0 or rank = ${most.chats} or rank < (select count(*) from page))`,
-      shown: sql`select kind, rank::int, case lag(rank) over (order by rank, o desc) when rank then null else ${chatRow} end chat, o::float8 "order", found.id, role, parts
-from found join page chats using (rank)
-union all
-select 'next', rank::int, ${chatRow}, o, null, null, '' from next join page chats using (rank)`,
+      next: sql`select *, 'next' kind, null id, null role, '' parts from (
+table last union all select * from place where not exists (table last) and (o > 0 or rank = ${most.chats} or rank < (select count(*) from page))
+) next`,
+      shown: sql`table next union all select rank, o, kind, id, role, parts from found`,
     },
-    select: columnsNamed("kind", "rank", "chat", "order", "id", "role", "parts"),
-    from: sql`shown`,
+    select: {
+      ...columnsNamed("kind", "role", "parts"),
+      id: sql`shown.id`,
+      rank: sql`rank::int`,
+      order: sql`o::float8`,
+      chat: sql`case lag(rank) over (order by rank, o desc) when rank then null else ${chatRow} end`,
+    },
+    from: sql`shown join page chats using (rank)`,
   };
 }
 
@@ -169,8 +173,7 @@ function textsIn(parts: unknown): string[] {
 /** Others may have written anything. */
 const partsOf = (parts: unknown): Part[] => (Array.isArray(parts) ? parts : []);
 
-function placeAt(chat: string, order: number): string {
-  const { id, updatedAt } = parseChat(chat);
+function placeAt({ id, updatedAt }: Chat, order: number): string {
   return Buffer.from(JSON.stringify([id, updatedAt.getTime(), order])).toString("base64url");
 }
 
