@@ -1,16 +1,11 @@
+import type { ChatMatch } from "../types.ts";
 import type { Finder } from "./finder.ts";
 
 /** On each side of what was found, in characters as a person counts them. */
 const margin = 60;
 
-export interface Excerpt {
-  before: string;
-  match: string;
-  after: string;
-}
-
 /** What `find` finds in a text, and what stands around it. Cut between characters, not inside one of several code points. */
-export function excerptIn(text: string, find: Finder): Excerpt | undefined {
+export function excerptIn(text: string, find: Finder): ChatMatch["excerpt"] | undefined {
   const found = find(text);
   if (!found) return undefined;
   return {
