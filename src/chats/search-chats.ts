@@ -87,32 +87,26 @@ function walk(
     : sql``;
   // Of each chat, everything with an order below its `top` has yet to be looked at.
   const top = from
-    ? sql`case id when ${from.chatId} then ${from.order}::bigint else ${title} + 1 end`
+    ? sql`case chats.id when ${from.chatId} then ${from.order}::bigint else ${title} + 1 end`
     : sql`${title} + 1`;
-  const isWalked = sql`m."order" >= n.first and m."order" < n.top`;
-  // By the orders, which have no gaps. `offset 0` makes Postgres look once for each chat.
-  const lengths = {
-    lengths: sql`select rank, id, title, top, coalesce((select max("order") + 1::bigint from ${messages} m where m.chat_id = page.id and m."order" < top), 0) length from page offset 0`,
-  };
+  // By the last order, because they have no gaps. So no other message is read to know how many there are.
+  const length = sql`coalesce((select max(m."order") + 1::bigint from ${messages} m where m.chat_id = chats.id and m."order" < ${top}), 0)`;
+  const isNeeded = sql`m."order" >= n.first and m."order" < n.top`;
   // What has to be decompressed to be measured is bounded first, by what it takes up in its compressed form.
   const looked = (measured: SQL) =>
     sql`select *, sum(bytes) over (order by rank, o desc) - bytes before from (${measured}) sized`;
   const walked = {
     walked: sql`select n.rank, n.id chat_id, m.*, sum(size) over (order by n.rank, o desc) - size stored from needed n cross join lateral (
 select m.id, m."order" o, m.role, m.parts, pg_column_size(m.parts) size from ${messages} m
-where m.chat_id = n.id and ${isWalked} order by m."order" desc limit ${most.messages}
+where m.chat_id = n.id and ${isNeeded} order by m."order" desc limit ${most.messages}
 ) m`,
     looked: looked(
       sql`select *, case when stored < ${most.bytes} then octet_length(parts::text) else ${most.bytes} end bytes from walked`,
     ),
   };
-  // Shards know no lateral limit and no subquery about each row of what comes from elsewhere. Only of what is looked at, they read what it says.
-  const lengthsOverShards = {
-    ends: sql`select m.chat_id id, max(m."order") + 1::bigint length from page join ${messages} m on m.chat_id = page.id where m."order" < page.top group by m.chat_id`,
-    lengths: sql`select rank, id, title, top, coalesce(length, 0) length from page left join ends using (id)`,
-  };
+  // Shards know no lateral limit. Only of what is looked at, they read what it says.
   const walkedOverShards = {
-    keys: sql`select n.rank, m.chat_id, m.id, m."order" o, m.role, pg_column_size(m.parts) size from needed n join ${messages} m on m.chat_id = n.id where ${isWalked}`,
+    keys: sql`select n.rank, m.chat_id, m.id, m."order" o, m.role, pg_column_size(m.parts) size from needed n join ${messages} m on m.chat_id = n.id where ${isNeeded}`,
     walked: sql`select *, sum(size) over (order by rank, o desc) - size stored from keys`,
     sizes: sql`select w.chat_id, w.id, octet_length(m.parts::text) bytes from walked w join ${messages} m on m.chat_id = w.chat_id and m.id = w.id where stored < ${most.bytes}`,
     looked: looked(
@@ -122,14 +116,13 @@ where m.chat_id = n.id and ${isWalked} order by m."order" desc limit ${most.mess
   };
   return {
     with: {
-      page: sql`select row_number() over (order by updated_at desc, id desc) rank, *, ${top} top from (
-select chats.id, user_id, title, version, created_at, updated_at, archived_at, metadata from ${chats}
+      page: sql`select row_number() over (order by updated_at desc, id desc) rank, * from (
+select chats.id, user_id, title, version, created_at, updated_at, archived_at, metadata, ${top} top, ${length} length from ${chats}
 where ${ownedBy(chats, userId)}${fromPlace} order by chats.updated_at desc, chats.id desc limit ${most.chats}
 ) page`,
-      ...(portable ? lengthsOverShards : lengths),
-      needed: sql`select *, greatest(length - ${most.messages} + passed, 0)::bigint first from (
-select *, sum(length) over (order by rank) - length passed from lengths
-) lengths where passed < ${most.messages}`,
+      needed: sql`select rank, id, title, top, greatest(length - ${most.messages} + passed, 0)::bigint first from (
+select *, sum(length) over (order by rank) - length passed from page
+) page where passed < ${most.messages}`,
       ...(portable ? walkedOverShards : walked),
       cut: sql`select rank, o from looked where before < ${most.bytes} and exists (select from looked where before >= ${most.bytes}) order by rank desc, o limit 1`,
       place: sql`table cut union all (select rank, first from needed where not exists (table cut) order by rank desc limit 1)`,

@@ -65,7 +65,7 @@ describe("What one search reads", () => {
   const buffersOf = (plan: Step) => plan["Shared Hit Blocks"] + plan["Shared Read Blocks"];
 
   test.each([
-    ["many chats of a few messages", Array.from({ length: 2_500 }, () => 8), 5],
+    ["many chats of a few messages", Array.from({ length: 2_400 }, () => 8), 5],
     ["chats of many messages", Array.from({ length: 30 }, () => 800), 5],
     ["one chat longer than a call", [12_000], 3],
     ["a long chat after short ones", [1, 2, 0, 9_000, 3, 700, 0], 2],
