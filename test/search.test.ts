@@ -95,6 +95,8 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
     ['He said "Hello" twice', '"hello" t', '"Hello" t'],
     ["C:\\users\\new", "\\USERS\\N", "\\users\\n"],
     ["C:\\users\\new", "\\\\users", null],
+    ["C:\\u0041nd", "\\U0041N", "\\u0041n"],
+    ["C:\\u0041nd", "and", null],
     ["and/or 1/2", "D/o", "d/o"],
     ["100 % of a_b", "% of A_", "% of a_"],
     ["100 pct of aXb", "a_b", null],
@@ -317,7 +319,7 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
     }
   });
 
-  test("searchChats leaves out of an excerpt what a person would count as one character, and is endless", async () => {
+  test("searchChats leaves a letter with 100,000 marks out of an excerpt", async () => {
     const userId = newUser();
     const marks = `e${"\u0301".repeat(100_000)}`;
     await newChat(userId, [say("user", `The ${marks} tide ${marks} comes`)]);

@@ -89,12 +89,12 @@ function walk(
   const top = from
     ? sql`case chats.id when ${from.chatId} then ${from.order}::bigint else ${title} + 1 end`
     : sql`${title} + 1`;
-  // By the last order, because they have no gaps. So no other message is read to know how many there are.
+  // Orders begin with 0 and have no gaps: the last one says how many messages there are, and no other is read for that.
   const length = sql`coalesce((select max(m."order") + 1::bigint from ${messages} m where m.chat_id = chats.id and m."order" < ${top}), 0)`;
   const isNeeded = sql`m."order" >= n.first and m."order" < n.top`;
   // What has to be decompressed to be measured is bounded first, by what it takes up in its compressed form.
-  const looked = (measured: SQL) =>
-    sql`select *, sum(bytes) over (order by rank, o desc) - bytes before from (${measured}) sized`;
+  const looked = (sized: SQL) =>
+    sql`select *, sum(bytes) over (order by rank, o desc) - bytes before from (${sized}) sized`;
   const walked = {
     walked: sql`select n.rank, n.id chat_id, m.*, sum(size) over (order by n.rank, o desc) - size stored from needed n cross join lateral (
 select m.id, m."order" o, m.role, m.parts, pg_column_size(m.parts) size from ${messages} m
@@ -120,12 +120,15 @@ where m.chat_id = n.id and ${isNeeded} order by m."order" desc limit ${most.mess
 select chats.id, user_id, title, version, created_at, updated_at, archived_at, metadata, ${top} top, ${length} length from ${chats}
 where ${ownedBy(chats, userId)}${fromPlace} order by chats.updated_at desc, chats.id desc limit ${most.chats}
 ) page`,
+      // The chats that hold the first 5,000 messages of these, and from which order on.
       needed: sql`select rank, id, title, top, greatest(length - ${most.messages} + passed, 0)::bigint first from (
 select *, sum(length) over (order by rank) - length passed from page
 ) page where passed < ${most.messages}`,
       ...(portable ? walkedOverShards : walked),
+      // The last message that is looked at, if the bytes are not enough for all; or else all of these chats have been.
       cut: sql`select rank, o from looked where before < ${most.bytes} and exists (select from looked where before >= ${most.bytes}) order by rank desc, o limit 1`,
       place: sql`table cut union all (select rank, first from needed where not exists (table cut) order by rank desc limit 1)`,
+      // A needless escape makes a text a candidate, which the second pattern decides.
       hits: sql`select 'title' kind, rank, ${title} o, null id, null role, '' parts, 0 bytes from needed
 where rank <= (select rank from place) and top > ${title} and title collate "C" ~ ${pattern.text}
 union all
@@ -134,8 +137,10 @@ parts::text collate "C" ~ ${pattern.json} and (parts::text !~ ${needlessEscape} 
 order by rank, o desc limit ${limit}::bigint`,
       measured: sql`select *, sum(bytes) over (order by rank, o desc) - bytes sent from hits`,
       found: sql`select * from measured where sent < ${most.sentBytes}`,
+      // Where to go on: after the last that is sent, if there may be more, or else where the walk has stopped.
       last: sql`select rank, o from found
-where (select count(*) from hits) = ${limit}::bigint or exists (select from measured where sent >= ${most.sentBytes}) order by rank desc, o limit 1`,
+where (select count(*) from hits) = ${limit}::bigint or exists (select from measured where sent >= ${most.sentBytes})
+order by rank desc, o limit 1`,
       next: sql`select *, 'next' kind, null id, null role, '' parts from (
 table last union all select * from place where not exists (table last) and (o > 0 or rank = ${most.chats} or rank < (select count(*) from page))
 ) next`,
