@@ -1,17 +1,24 @@
 /** Letters of which Unicode's own mapping to the other case is one letter, and JavaScript's several: it keeps the dot of "İ" apart. */
 const exceptions = new Map([["İ", "i"]]);
 
-/** No letter that comes in two cases has a higher code point. */
+/** The code points among which there are letters in several cases: those between them are Chinese, Korean, cuneiform and their like. */
+const ranges = [
+  [0, 0x2e80],
+  [0xa640, 0xac00],
+  [0xfb00, 0x12000],
+  [0x16d00, 0x17000],
+  [0x1e000, 0x1f000],
+] as const;
 const end = 0x1f000;
 
 interface LetterCases {
-  /** By code point: that of one letter which stands for all cases of this one. */
+  /** By code point: that of one letter which stands for all cases of this one. 0 where there are no others. */
   representatives: Uint32Array;
   /** All cases of the letters that have several, by their representative. */
   cases: Map<number, string[]>;
 }
 
-/** Takes some 20 ms, so that it is done when something is looked for, and not when the package is loaded. */
+/** Takes some milliseconds, so that it is done when something is looked for, and not when the package is loaded. */
 let known: LetterCases | undefined;
 
 /**
@@ -19,18 +26,24 @@ let known: LetterCases | undefined;
  * single characters: that "ß" is "SS" in upper case does not make it the same.
  */
 function letterCases(): LetterCases {
-  if (known) return known;
-  const representatives = Uint32Array.from({ length: end }, (_, point) => point);
+  known ??= learnLetterCases();
+  return known;
+}
+
+function learnLetterCases(): LetterCases {
   const groups = new Map<string, string[]>();
-  for (let point = 0; point < end; point++) {
-    const letter = String.fromCodePoint(point);
-    const lower = letter.toLowerCase();
-    if (lower === letter && letter.toUpperCase() === letter) continue;
-    const key = exceptions.get(letter) ?? lower.toUpperCase().toLowerCase();
-    const group = groups.get(key);
-    if (group) group.push(letter);
-    else groups.set(key, [letter]);
+  for (const [from, to] of ranges) {
+    for (let point = from; point < to; point++) {
+      const letter = String.fromCodePoint(point);
+      const lower = letter.toLowerCase();
+      if (lower === letter && letter.toUpperCase() === letter) continue;
+      const key = exceptions.get(letter) ?? lower.toUpperCase().toLowerCase();
+      const group = groups.get(key);
+      if (group) group.push(letter);
+      else groups.set(key, [letter]);
+    }
   }
+  const representatives = new Uint32Array(end);
   const cases = new Map<number, string[]>();
   for (const group of groups.values()) {
     const points = group.map((letter) => letter.codePointAt(0) ?? 0);
@@ -38,14 +51,13 @@ function letterCases(): LetterCases {
     cases.set(representative, group);
     for (const point of points) representatives[point] = representative;
   }
-  known = { representatives, cases };
-  return known;
+  return { representatives, cases };
 }
 
 /** The same for all cases of a letter, and for no other character. */
 export function caseless(): (point: number) => number {
   const { representatives } = letterCases();
-  return (point) => representatives[point] ?? point;
+  return (point) => representatives[point] || point;
 }
 
 /** A character in each case that it has, all of which take up equally many code units. */
