@@ -66,6 +66,25 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
     ["Съешь ещё этих мягких", "съЕШЬ ЕЩЁ", "Съешь ещё"],
     ["ΟΔΥΣΣΕΥΣ ὀδυσσεύς", "οδυσσευς", "ΟΔΥΣΣΕΥΣ"],
     ["STRASSE Straße", "straße", "Straße"],
+    ["STRAẞE", "straße", "STRAẞE"],
+    ["straße", "STRAẞE", "straße"],
+    ["straße", "strasse", null],
+    ["ο λόγος", "ΛΌΓΟΣ", "λόγος"],
+    ["Ο ΛΌΓΟΣ", "λόγος", "ΛΌΓΟΣ"],
+    ["λόγος", "λόγοσ", "λόγος"],
+    ["5 µg", "5 μG", "5 µg"],
+    ["300 \u212a", "300 k", "300 \u212a"],
+    ["300 k", "300 \u212a", "300 k"],
+    ["1 \u212b, 2 \u2126", "å, 2 ω", "\u212b, 2 \u2126"],
+    ["Congreſs", "CONGRESS", "Congreſs"],
+    ["ǅ", "ǆ", "ǅ"],
+    ["ᏣᎳᎩ", "ꮳꮃꭹ", "ᏣᎳᎩ"],
+    ["საქართველო", "ᲡᲐᲥᲐᲠᲗᲕᲔᲚᲝ", "საქართველო"],
+    ["\u{10400}\u{10401}", "\u{10428}\u{10401}", "\u{10400}\u{10401}"],
+    ["İstanbul", "istanbul", "İstanbul"],
+    ["istanbul", "İSTANBUL", "istanbul"],
+    ["Isparta", "ısparta", "Isparta"],
+    ["ısparta", "ISPARTA", "ısparta"],
     ["数据库里的聊天记录", "聊天", "聊天"],
     ["潮の満ち引き、ﾊﾝｶｸ", "満ち", "満ち"],
     ["한국어 대화", "대화", "대화"],
@@ -76,6 +95,8 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
     ['He said "Hello" twice', '"hello" t', '"Hello" t'],
     ["C:\\users\\new", "\\USERS\\N", "\\users\\n"],
     ["C:\\users\\new", "\\\\users", null],
+    ["C:\\u0041nd", "\\U0041N", "\\u0041n"],
+    ["C:\\u0041nd", "and", null],
     ["and/or 1/2", "D/o", "d/o"],
     ["100 % of a_b", "% of A_", "% of a_"],
     ["100 pct of aXb", "a_b", null],
@@ -83,7 +104,15 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
     ["one\ntwo\tthree", "o\tTh", "o\tth"],
     ["before\u0000after the NUL", "after the", "after the"],
     ["half a pair \ud83d and more", "and more", "and more"],
+    ["half a pair \ud83d and more", "ud83d", null],
+    ["half a pair \ud83d, and a whole one 🌊", "d, And a whole One 🌊", null],
+    ["half a pair \ud83d, and a whole one 🌊", ", And a whole One 🌊", ", and a whole one 🌊"],
     ["\u001b[31mred\u001b[0m alert", "red", "red"],
+    ["\u001b[31mred\u001b[0m alert", "\u001b[31mRED\u001b[0", "\u001b[31mred\u001b[0"],
+    ["\u001b[31mred\u001b[0m alert", "1b", null],
+    ["a\u007fb, c\u0085d, e\u200bf, g\ufeffh, i\u2028j", "B, C\u0085d, e\u200bF", "b, c\u0085d, e\u200bf"],
+    ["a\u007fb, c\u0085d, e\u200bf, g\ufeffh, i\u2028j", "a\u007fB", "a\u007fb"],
+    ["a\u007fb, c\u0085d, e\u200bf, g\ufeffh, i\u2028j", "\ufeffh, i\u2028", "\ufeffh, i\u2028"],
     ["'; drop table chats; --", "'; DROP", "'; drop"],
     ["***=literal (?i)x", "***=LIT", "***=lit"],
     ["a *** b", "***", "***"],
@@ -92,6 +121,90 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
     ["   spaces   ", "   sp", "   sp"],
   ])("in %j, the query %j finds %j", async (text, query, expected) => {
     expect(await found(text, query)).toBe(expected);
+  });
+
+  test("searchChats finds each letter by each of its cases, in every script", async () => {
+    const userId = newUser();
+    const letters = Array.from({ length: 0x1f000 }, (_, point) => point)
+      .filter((point) => point < 0xd800 || point > 0xdfff)
+      .map((point) => String.fromCodePoint(point))
+      .filter((character) => /\p{Changes_When_Casemapped}/u.test(character));
+    const all = letters.join("");
+    const caseOf = (letter: string, index: number) => {
+      const cases = all.match(new RegExp(letter, "giu")) ?? [];
+      return cases[index % cases.length] ?? letter;
+    };
+    await newChat(userId, [say("user", all)]);
+    for (const index of [0, 1, 2, 3]) {
+      const text = letters.map((letter) => caseOf(letter, index));
+      for (let from = 0; from < text.length; from += 120) {
+        const query = text.slice(from, from + 120).join("");
+        const [match] = await findAll(userId, query);
+        expect(match?.excerpt.match).toBe(letters.slice(from, from + 120).join(""));
+      }
+    }
+  });
+
+  test("searchChats finds control characters in each way in which JSON writes them, and no others instead", async () => {
+    const controls = Array.from({ length: 31 }, (_, index) => String.fromCharCode(index + 1));
+    const text = controls.map((control) => `<${control}>`).join("");
+    const userId = newUser();
+    const chat = await newChat(userId, [say("user", text, "m0"), say("user", text, "m1")]);
+    const json = JSON.stringify([{ type: "text", text }]);
+    const inHexadecimal = json.replace(/\\([bfnrt]|u00..)/g, (written) => {
+      const digits = JSON.parse(`"${written}"`).charCodeAt(0).toString(16).padStart(4, "0");
+      return `\\u${digits.toUpperCase()}`;
+    });
+    expect(inHexadecimal).toContain("\\u000A");
+    await database.query("update chat_store.messages set parts = $2::text::json where chat_id = $1 and id = 'm1'", [
+      chat.id,
+      inHexadecimal,
+    ]);
+    for (const control of controls) {
+      for (const query of [control, `<${control}>`, `${control}>`]) {
+        expect(await findAll(userId, query)).toMatchObject([{ messageId: "m1" }, { messageId: "m0" }]);
+      }
+      expect(await findAll(userId, `${control}<`)).toEqual([]);
+    }
+  });
+
+  test("searchChats finds what a person told the model while it was answering", async () => {
+    const userId = newUser();
+    const steering = {
+      type: "steering-message",
+      id: "needle",
+      parts: [
+        { type: "file", mediaType: "text/plain", url: "data:needle", filename: "needle" },
+        { type: "text", text: "I meant Paris, Texas" },
+      ],
+    };
+    const parts = [
+      { type: "reasoning", text: "needle" },
+      steering,
+      { type: "text", text: "Hot." },
+    ] as UIMessage["parts"];
+    await newChat(userId, [say("user", "Weather in Paris?", "q"), { id: "a", role: "assistant", parts }]);
+    expect(await findAll(userId, "texas")).toMatchObject([
+      { messageId: "a", role: "assistant", excerpt: { before: "I meant Paris, ", match: "Texas", after: "" } },
+    ]);
+    expect(await findAll(userId, "paris")).toMatchObject([{ messageId: "a" }, { messageId: "q" }]);
+    expect(await findAll(userId, "hot")).toMatchObject([{ messageId: "a" }]);
+    expect(await findAll(userId, "needle")).toEqual([]);
+  });
+
+  test("searchChats passes over texts with half a surrogate pair or with needless escapes that do not hold the query", async () => {
+    const userId = newUser();
+    const others = Array.from({ length: 30 }, (_, index) => say("user", `\ud800 hay ${index}`, `m${index}`));
+    const { id } = await newChat(userId, [say("user", "the needle", "first"), ...others]);
+    await database.query(
+      `update chat_store.messages set parts = '[{"type":"text","text":"h\\u0061y \\ud83c\\udf0a"}]'::json
+       where chat_id = $1 and "order" > 20`,
+      [id],
+    );
+    // In one call, which would else have stopped after as many messages.
+    const { matches } = await store.searchChats({ userId, query: "NEEDLE", limit: 1 });
+    expect(matches).toMatchObject([{ messageId: "first" }]);
+    expect((await store.searchChats({ userId, query: "Hay 🌊", limit: 20 })).matches).toHaveLength(10);
   });
 
   test("searchChats finds the text of text parts, and no keys, ids, roles, metadata, reasoning or tool output", async () => {
@@ -206,12 +319,25 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
     }
   });
 
+  test("searchChats leaves a letter with 100,000 marks out of an excerpt", async () => {
+    const userId = newUser();
+    const marks = `e${"\u0301".repeat(100_000)}`;
+    await newChat(userId, [say("user", `The ${marks} tide ${marks} comes`)]);
+    expect(await findAll(userId, "tide")).toMatchObject([{ excerpt: { before: " ", match: "tide", after: " " } }]);
+  });
+
   test.each([
     ["messages", Array.from({ length: 6_000 }, (_, index) => say("user", index === 10 ? "low tide" : "hay"))],
     [
       "bytes",
       Array.from({ length: 12 }, (_, index) =>
         say("user", `${index === 1 ? "low tide" : "hay"} ${randomBytes(500_000).toString("hex")}`),
+      ),
+    ],
+    [
+      "bytes that were compressed",
+      Array.from({ length: 12 }, (_, index) =>
+        say("user", `${index === 1 ? "low tide" : "hay"} ${"hay ".repeat(250_000)}`),
       ),
     ],
   ])("one call reads a limited number of %s, and returns a cursor even when it finds nothing", async (_, long) => {
@@ -246,6 +372,14 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
     expect(matches.map(({ chat, messageId }) => chat.title + messageId)).toEqual(["0b", "0a"]);
   });
 
+  test.each([-62135596800000, 253402300799999])("searchChats goes on from the time %i", async (time) => {
+    const before = Buffer.from(JSON.stringify(["chat", time, 2 ** 31])).toString("base64url");
+    expect(await store.searchChats({ userId: newUser(), query: "tide", before })).toEqual({
+      matches: [],
+      before: null,
+    });
+  });
+
   test.each([
     ["query", ""],
     ["query", "a\u0000"],
@@ -257,6 +391,15 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
     ["before", "tomorrow"],
     ["before", Buffer.from('["chat",1e99,0]').toString("base64url")],
     ["before", Buffer.from('["chat",-1e15,0]').toString("base64url")],
+    ["before", Buffer.from('["chat",1e15,0]').toString("base64url")],
+    // The years 0 and 10,000.
+    ["before", Buffer.from('["chat",-62135596800001,0]').toString("base64url")],
+    ["before", Buffer.from('["chat",253402300800000,0]').toString("base64url")],
+    ["before", Buffer.from('["chat","2020-01-01",0]').toString("base64url")],
+    ["before", Buffer.from('["chat",null,0]').toString("base64url")],
+    ["before", Buffer.from('["chat",1,-1]').toString("base64url")],
+    ["before", Buffer.from('["chat",1,0.5]').toString("base64url")],
+    ["before", Buffer.from('["chat",1,2147483649]').toString("base64url")],
     ["before", Buffer.from('["chat\\u0000",1,0]').toString("base64url")],
     ["before", Buffer.from('["chat\\ud83d",1,0]').toString("base64url")],
     ["before", Buffer.from('["chat",1,"0"]').toString("base64url")],

@@ -1,15 +1,17 @@
+import type { ChatMatch } from "../types.ts";
+import type { Finder } from "./finder.ts";
+
 /** On each side of what was found, in characters as a person counts them. */
 const margin = 60;
 
-/** The first place where `wanted` is in a text, and what stands around it. Cut between characters, not inside one of several code points. */
-export function excerptOf(text: string, wanted: RegExp): { before: string; match: string; after: string } | undefined {
-  const found = wanted.exec(text);
+/** What `find` finds in a text, and what stands around it. Cut between characters, not inside one of several code points. */
+export function excerptIn(text: string, find: Finder): ChatMatch["excerpt"] | undefined {
+  const found = find(text);
   if (!found) return undefined;
-  const [match] = found;
   return {
-    before: lastCharacters(text.slice(0, found.index)),
-    match,
-    after: firstCharacters(text.slice(found.index + match.length)),
+    before: lastCharacters(text.slice(0, found.start)),
+    match: text.slice(found.start, found.end),
+    after: firstCharacters(text.slice(found.end)),
   };
 }
 
@@ -25,7 +27,9 @@ function firstCharacters(text: string): string {
 }
 
 function lastCharacters(text: string): string {
-  const start = segmenter.segment(text).containing(text.length - reach)?.index ?? 0;
+  const first = segmenter.segment(text).containing(text.length - reach);
+  // A letter can have any number of marks: one that is longer than all of it should be is left out.
+  const start = first === undefined ? 0 : first.index + (first.segment.length > reach ? first.segment.length : 0);
   const begins = [...segmenter.segment(text.slice(start))].map(({ index }) => start + index);
   return text.slice(begins.slice(-margin)[0] ?? text.length);
 }

@@ -10,8 +10,10 @@ export interface Statement {
 }
 
 export interface CapturedDatabase extends TestDatabase {
-  /** The statements that `work` sent, in order, with what it gave or threw, and the bytes they took on the wire. */
-  capture(work: () => Promise<unknown>): Promise<{ statements: Statement[]; bytesSent: number; outcome: unknown }>;
+  /** The statements that `work` sent, in order, with what it gave or threw, and the bytes they and their answers took on the wire. */
+  capture(
+    work: () => Promise<unknown>,
+  ): Promise<{ statements: Statement[]; bytesSent: number; bytesReceived: number; outcome: unknown }>;
 }
 
 /** An empty Postgres database that is reached over one connection, on which every statement is recorded. */
@@ -33,12 +35,16 @@ export async function openCaptured(): Promise<CapturedDatabase> {
     async capture(work) {
       statements = [];
       let outcome: unknown;
-      const { statements: sent, bytesSent } = await proxy.count(async () => {
+      const {
+        statements: sent,
+        bytesSent,
+        bytesReceived,
+      } = await proxy.count(async () => {
         outcome = await work().catch((error: unknown) => error);
       });
       // Drizzle tells of its own statements. The proxy sees the wire: nothing may pass by the record.
       expect(statements).toHaveLength(sent);
-      return { statements, bytesSent, outcome };
+      return { statements, bytesSent, bytesReceived, outcome };
     },
     close: async () => {
       await Promise.all([pool.end(), raw.end()]);
