@@ -7,3 +7,11 @@ import { sql } from "drizzle-orm";
 export const hasExpired = sql.raw(
   "(t.ended_at is not null and t.ended_at < now() - interval '60 seconds' or t.superseded and t.beat_at < now() - interval '10 seconds' or t.started_at < now() - interval '1 day')",
 );
+
+/**
+ * Whether the turn of the mark `t` runs, for who would do away with its chat. A recorded turn gives a sign of life every second. Of one that is
+ * not recorded nothing is heard until it ends, however long its handler takes: it counts as running for as long as its mark is kept.
+ */
+export const isRunning = sql.raw(
+  "(t.ended_at is null and not t.superseded and t.started_at > now() - interval '1 day' and (t.chunks = 0 or t.beat_at > now() - interval '10 minutes'))",
+);
