@@ -62,16 +62,26 @@ export const recordStatements = (schemaName: string, applied: readonly Migration
 export const newerThan = (known: readonly Migration[], applied: readonly AppliedMigration[]) =>
   applied.filter(({ version }) => version > known.length);
 
+/** Whether a migration only builds indexes, for which nothing that reads has to wait. */
+export const onlyBuildsIndexes = ({ statements }: Migration) =>
+  statements.every((statement) => /^CREATE (UNIQUE )?INDEX /.test(statement));
+
 /**
- * Takes the tables that these migrations have made from whoever uses them until the end of the transaction, in the order in which
- * saves take them. A migration that takes one after the other as it comes to them and a save could each wait for what the other has.
+ * Takes the tables that the `applied` migrations have made from all others until the end of the transaction, in the order in which saves take
+ * them. A migration that takes one after the other as it comes to them and a save could each wait for what the other has. With `forReaders`,
+ * only those who write have to wait.
  */
-export const lockStatement = (schemaName: string, applied: readonly Migration[]): string => {
+export const lockStatement = (
+  schemaName: string,
+  applied: readonly Migration[],
+  { forReaders }: { forReaders: boolean },
+): string => {
   const made = applied.flatMap(({ statements }) => statements.join("\n"));
   const tables = tableNames.filter((table) =>
     made.some((text) => text.includes(`CREATE TABLE "${defaultSchema}"."${table}"`)),
   );
-  return `lock table ${tables.map((table) => qualified(schemaName, table)).join(", ")} in access exclusive mode`;
+  const mode = forReaders ? "share row exclusive" : "access exclusive";
+  return `lock table ${tables.map((table) => qualified(schemaName, table)).join(", ")} in ${mode} mode`;
 };
 
 /** Whoever migrates holds the advisory lock of this name until the end of the transaction. */
