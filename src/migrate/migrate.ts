@@ -16,6 +16,7 @@ import {
   newerThan,
   onlyBuildsIndexes,
   recordStatements,
+  requireLedger,
 } from "./ledger.ts";
 import { type Migration, migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 
@@ -47,8 +48,10 @@ export async function applyMigrations(
     return await db.transaction(
       async (tx) => {
         await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${lockName(schemaName)}, 0))`);
-        const { encoding, schemaExists, applied } = await inspect(tx, schemaName);
+        const installation = await inspect(tx, schemaName);
+        const { encoding, schemaExists, applied } = installation;
         if (encoding !== expectedEncoding) throw new MigrationError(encodedOtherwise(encoding));
+        requireLedger(installation, schemaName);
         const version = applied?.at(-1)?.version ?? 0;
         const breaking = newerThan(known, applied ?? []).filter((migration) => migration.breaking);
         if (breaking.length > 0) throw new MigrationError(brokenBy(breaking, schemaName, known));
