@@ -97,7 +97,7 @@ async function withDatabase<Result>(
   { url, folder }: Pick<Settings, "url" | "folder">,
   work: (db: ChatDatabase) => Promise<Result>,
 ): Promise<Result> {
-  if (!url) throw new UsageError("No database is given. Set DATABASE_URL, or pass --url.");
+  if (!url?.trim()) throw new UsageError("No database is given. Set DATABASE_URL, or pass --url.");
   const { db, close } = await connect(databaseUrl(url), folder);
   try {
     return await work(db);
