@@ -204,6 +204,38 @@ test("purge leaves old chats in which a turn runs, recorded or not, and deletes 
   for (const stream of streams) stream.close();
 });
 
+test("purge leaves a chat in which a turn starts while purge looks at it", async () => {
+  const { url, pool, store } = await openDatabase();
+  const ids = { userId: "u", chatId: "c" };
+  await store.upsertChat({ ...ids, messages: [say("user", "Why?", "q")] });
+  const role = `slow_purger_${process.pid}`;
+  // To find out that it may not see this mark, purge waits for a lock, when its statement has its snapshot.
+  await pool.query(`
+    insert into chat_store.turns (chat_id, id, question_id, question_digest, answer_id, replaces) values ('c', gen_random_uuid(), 'other', '', 'a', '[]');
+    create function chat_store.wait() returns boolean language plpgsql as $$ begin
+      perform pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1); return false; end $$;
+    alter table chat_store.turns enable row level security;
+    create policy slow on chat_store.turns using (chat_store.wait());
+    create role ${role}; grant usage on schema chat_store to ${role};
+    grant select, update, delete on all tables in schema chat_store to ${role};
+    update chat_store.chats set updated_at = '2000-01-01'`);
+  const holder = await pool.connect();
+  await holder.query("select pg_advisory_lock(1)");
+  try {
+    const purging = purge(`${url}?options=${encodeURIComponent(`-c role=${role}`)}`, "--older-than", "1d");
+    const waiting =
+      "select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())";
+    await eventually("purge waits", async () => (await pool.query(waiting)).rowCount === 1, { seconds: 20 });
+    await store.startTurn({ ...ids, message: say("user", "Why?", "q"), trigger: "regenerate-message" });
+    await holder.query("select pg_advisory_unlock(1)");
+    expect(await purging).toMatchObject({ exitCode: 0, chats: 0, inUse: 1 });
+    expect(await store.getChat(ids)).toMatchObject({ messages: [{ id: "q" }] });
+  } finally {
+    holder.release(true);
+    await pool.query(`drop owned by ${role}; drop role ${role}`);
+  }
+});
+
 test("purge deletes all chats but those that a table of the application refers to, lists these and exits with 1", async () => {
   const { url, pool } = await openDatabase();
   await pool.query(`
