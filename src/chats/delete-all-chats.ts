@@ -89,7 +89,7 @@ export async function deleteAllChats(
 
   /** A batch is a transaction or, in one of the caller's, a savepoint: what is refused must not lose that. */
   function asOwner<T>(work: (db: ChatDatabase) => Promise<T>): Promise<T> {
-    if (isTransaction(db) && !settings.rowLevelSecurity) return inTransaction(db, work);
+    if (isTransaction(db) && !settings.rowLevelSecurity) return inTransaction(db, work, () => work(db));
     return asUser(db, { userId }, settings, work);
   }
 
