@@ -604,7 +604,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       const table = `invoices_${randomUUID().replaceAll("-", "")}`;
       beforeAll(async () => {
         await database.query(
-          `create table public.${table} (chat_id text references chat_store.chats (id) deferrable initially immediate)`,
+          `create table public.${table} (chat_id text primary key references chat_store.chats (id))`,
         );
       });
       afterAll(() => database.query(`drop table public.${table}`));
