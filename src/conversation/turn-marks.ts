@@ -9,7 +9,7 @@ export const hasExpired = sql.raw(
 );
 
 /**
- * Whether the turn of the mark `t` runs, for who would do away with its chat. A recorded turn gives a sign of life every second. Of one that is
+ * Whether the turn of the mark `t` runs, so that its chat may not be purged. A recorded turn gives a sign of life every second. Of one that is
  * not recorded nothing is heard until it ends, however long its handler takes: it counts as running for as long as its mark is kept.
  */
 export const isRunning = sql.raw(

@@ -495,7 +495,7 @@ Added since, and accepted:
     await database.query(`
       create table public.users (id text primary key);
       alter table chat_store.chats add constraint owner foreign key (user_id) references public.users (id) on delete cascade not valid;
-      create domain chat_store.tenant as text not null default 'nobody''s';
+      create domain chat_store.tenant as text not null default 'it''s one';
       alter table chat_store.chats add tenant chat_store.tenant, add slug text;
       create unique index slugs on chat_store.chats (user_id, slug);
       alter table chat_store.chats add constraint owned unique (id, user_id);
@@ -507,7 +507,7 @@ ${healthy}
 
 Added since, and accepted:
   column chats.slug: text
-  column chats.tenant: tenant not null default 'nobody''s'::text
+  column chats.tenant: tenant not null default 'it''s one'::text
   constraint chats.owned: UNIQUE (id, user_id)
   constraint chats.owner: FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE NOT VALID (saves that violate it fail)
   index chats.slugs: unique btree (user_id, slug) (saves that violate it fail)
