@@ -633,6 +633,58 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       );
       expect(await store.deleteAllChats({ userId })).toBe(250);
     });
+
+    describe("chats that a table of the application refers to", () => {
+      const table = `invoices_${randomUUID().replaceAll("-", "")}`;
+      beforeAll(async () => {
+        await database.query(
+          `create table public.${table} (chat_id text primary key references chat_store.chats (id))`,
+        );
+      });
+      afterAll(() => database.query(`drop table public.${table}`));
+
+      const chatsOfOne = async () => {
+        const { userId } = newIds();
+        await database.query(
+          "insert into chat_store.chats (id, user_id, title) select $1 || ' ' || lpad(n::text, 3, '0'), $1, '' from generate_series(1, 250) n",
+          [userId],
+        );
+        const kept = [1, 120, 121, 250].map((number) => `${userId} ${String(number).padStart(3, "0")}`);
+        for (const chatId of kept) {
+          await store.upsertChat({ userId, chatId, messages: conversation(2) });
+          await database.query(`insert into public.${table} values ($1)`, [chatId]);
+        }
+        return { userId, kept };
+      };
+      const refusal = {
+        code: "QUERY_FAILED",
+        message: expect.stringMatching(/has deleted 246 of this user's chats, and 4 are left .* 23503/),
+      };
+      const leftOf = async (userId: string) =>
+        (await database.query("select id from chat_store.chats where user_id = $1 order by id", [userId])).map(
+          ({ id }) => id,
+        );
+
+      test("deleteAllChats deletes all others, and fails with the number of those that are left", async () => {
+        const { userId, kept } = await chatsOfOne();
+        await expect(store.deleteAllChats({ userId })).rejects.toMatchObject(refusal);
+        expect(await leftOf(userId)).toEqual(kept);
+        for (const chatId of kept) expect((await store.getChat({ userId, chatId }))?.messages).toHaveLength(2);
+        await expect(store.deleteAllChats({ userId })).rejects.toThrow("has deleted 0 of this user's chats, and 4");
+        await database.query(`delete from public.${table}`);
+        expect(await store.deleteAllChats({ userId })).toBe(4);
+      });
+
+      test.runIf(transactions)("deleteAllChats leaves a transaction of the caller usable", async () => {
+        const { userId, kept } = await chatsOfOne();
+        await database.db.transaction(async (tx) => {
+          const inside = storeOn(tx);
+          await expect(inside.deleteAllChats({ userId })).rejects.toMatchObject(refusal);
+          expect(await inside.getChats({ userId })).toHaveLength(4);
+        });
+        expect(await leftOf(userId)).toEqual(kept);
+      });
+    });
   });
 
   describe("exportChats", () => {

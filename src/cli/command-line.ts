@@ -15,7 +15,7 @@ Commands
   status    show which migrations are applied, pending, or newer than this package
   sql       print the SQL of the migrations; needs no database
   doctor    compare the tables with what this package expects; changes nothing
-  purge     delete the chats of all users in which nothing was said for so long
+  purge     delete the chats of all users that had no activity for so long
 
 Options
   --url <url>       the database, as postgres://…  Default: the variable DATABASE_URL
@@ -31,7 +31,8 @@ Options
 
 Exit codes
   0  done, or all is well
-  1  status: a migration is pending, or newer and breaking; doctor: there are differences
+  1  status: a migration is pending, or newer and breaking; doctor: there are differences;
+     purge: there are chats that the database did not let go, and all others are deleted
   2  the command line is wrong
   3  it failed: no driver, no connection, or the database refused
 

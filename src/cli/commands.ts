@@ -5,8 +5,9 @@ import { migrations, quoteIdentifier } from "../migrate/migrations.ts";
 import { describeStatus, statusOf } from "../migrate/status.ts";
 import type { ChatDatabase } from "../types.ts";
 import { connect } from "./connect.ts";
+import { counted } from "./counted.ts";
 import { databaseUrl, UsageError } from "./database-url.ts";
-import { purge } from "./purge.ts";
+import { describePurge, purge } from "./purge.ts";
 
 interface Settings {
   url: string | undefined;
@@ -81,24 +82,22 @@ export const commands: Record<string, (settings: Settings) => Answer | Promise<A
   },
 
   async purge({ schemaName, olderThanDays, dryRun, say, ...settings }) {
-    const { chats, turns, before } = await withDatabase(settings, (db) =>
+    const purged = await withDatabase(settings, (db) =>
       purge(db, schemaName, { olderThanDays, dryRun }, ({ chats }) => say(`So far: ${counted(chats, "chat")}`)),
     );
     return {
-      text: `${dryRun ? "Would delete" : "Deleted"} ${counted(chats, "chat")} without activity since ${before}, and what is left of ${counted(turns, "ended turn")}.`,
-      json: { schema: schemaName, before, dryRun, chats, turns },
-      isFine: true,
+      text: describePurge(purged, dryRun),
+      json: { schema: schemaName, dryRun, ...purged },
+      isFine: purged.refused.length === 0,
     };
   },
 };
-
-const counted = (count: number, thing: string) => `${count} ${thing}${count === 1 ? "" : "s"}`;
 
 async function withDatabase<Result>(
   { url, folder }: Pick<Settings, "url" | "folder">,
   work: (db: ChatDatabase) => Promise<Result>,
 ): Promise<Result> {
-  if (!url) throw new UsageError("No database is given. Set DATABASE_URL, or pass --url.");
+  if (!url?.trim()) throw new UsageError("No database is given. Set DATABASE_URL, or pass --url.");
   const { db, close } = await connect(databaseUrl(url), folder);
   try {
     return await work(db);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { sqlStateOf } from "../database/sqlstate.ts";
 import type { ChatDatabase } from "../types.ts";
+import { targetOf } from "./database-url.ts";
 
 interface Connection {
   db: ChatDatabase;
@@ -42,7 +43,17 @@ const drivers = [
       const postgres: typeof import("postgres") = require("postgres");
       const { drizzle }: typeof import("drizzle-orm/postgres-js") = require("drizzle-orm/postgres-js");
       const seconds = connectTimeout(url);
-      const client = postgres(url, { max: 1, connect_timeout: seconds, onnotice: () => {}, prepare: false });
+      const { host, port, user, password, database, others } = targetOf(url);
+      // It would take what it does not know in the URL for settings of the session. A host in a list it does not split at its colons.
+      const options: Record<string, unknown> = {
+        ...(host.startsWith("/") ? { path: `${host}/.s.PGSQL.${port || 5432}` } : host && { host: [host] }),
+        ...((host || port) && { port: [Number(port || 5432)] }),
+        ...(user && { user }),
+        ...(password && { password }),
+        ...(database && { database }),
+        ...{ max: 1, connect_timeout: seconds, onnotice: () => {}, prepare: false },
+      };
+      const client = postgres(`postgres:///?${others}`, options);
       // Its own timeout is for one attempt, and it begins another whenever the server hangs up.
       const timeout = setTimeout(seconds * 1000, undefined, { ref: false }).then(() => {
         throw new Error("timeout expired");
@@ -95,6 +106,8 @@ function reasonOf(error: unknown): string {
     ENOTFOUND: "the URL's host is not known",
     EAI_AGAIN: "the URL's host could not be looked up",
     ETIMEDOUT: "the URL's host did not answer",
+    ENOENT: "there is no socket at the host of the URL",
+    EACCES: "this user may not use the socket at the host of the URL",
     CONNECT_TIMEOUT: "timeout expired",
     "28P01": "the user or the password is wrong",
     "28000": "the server does not let this user in from here",

@@ -65,7 +65,7 @@ returning ${returnedUpdatedAt(settings)} updated, chats.xmin::text v`;
 
   async function create(): Promise<SavedChange | undefined> {
     // Its xmin, which a partitioned table does not give of a row that is inserted. Portably nobody goes by it later.
-    const insert = sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${asker.userId}, ${title}) on conflict do nothing
+    const insert = sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${asker.userId}, ${title}) on conflict (id) do nothing
 returning ${returnedChatRow(settings)} chat, ${settings.portable ? sql`''` : sql`pg_current_xact_id()::xid::text`} v`;
     const created = await write<{ chat: string; v: string }>(insert, "chat", "v");
     if (created) return { chat: parseChat(created.chat), rowVersion: created.v };

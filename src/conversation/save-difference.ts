@@ -61,12 +61,12 @@ async function lockChat(
   settings: StoreSettings,
 ): Promise<Chat | undefined> {
   const { rowLevelSecurity } = settings;
-  const create = sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${userId}, ${title}) on conflict `;
+  const create = sql`insert into ${chats} (id, user_id, title) values (${chatId}, ${userId}, ${title}) on conflict (id) `;
   const countUp = sql`set version = chats.version + 1 where ${ownedBy(chats, userId)}`;
   const ways = rowLevelSecurity
     ? // Policies refuse an upsert that hits upon a chat they hide, with an error that may as well mean a missing privilege.
-      [sql`update ${chats} ${countUp} and chats.id = ${chatId}`, sql`${create} do nothing`]
-    : [sql`${create} (id) do update ${countUp}`];
+      [sql`update ${chats} ${countUp} and chats.id = ${chatId}`, sql`${create}do nothing`]
+    : [sql`${create}do update ${countUp}`];
   // Twice, because the chat may have been created between the two ways.
   for (const way of [...ways, ...ways]) {
     const [locked] = await executeChange<{ chat: string }>(

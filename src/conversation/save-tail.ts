@@ -61,7 +61,7 @@ where chats.id = $1 and chats.xmin = (select v from state where owned and ok and
 returning ${chatRow} chat`,
       ...(mayCreate && {
         created: sql`insert into ${chats} (id, user_id, title) select $1, $2, coalesce($3, '') from state where v is null and coalesce($4, 0) = 0
-on conflict do nothing returning ${chatRow} chat`,
+on conflict (id) do nothing returning ${chatRow} chat`,
       }),
       saved: sql`table updated${mayCreate ? sql` union all table created` : sql``}`,
       dropped: sql`delete from ${messages} m where m.chat_id = $1 and m."order" >= $5 and exists (table saved) and m.id not in (select id from tail)`,

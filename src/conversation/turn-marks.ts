@@ -18,3 +18,11 @@ export const mayStillEnd = sql.raw("((t.ended_at is null or t.interrupted) and n
 export const isDead = sql.raw(
   "(t.interrupted or case when t.chunks > 0 then t.beat_at < now() - interval '10s' else t.started_at < now() - interval '5min' end)",
 );
+
+/**
+ * The turn `t` may be running, so that its chat is not purged. Ten minutes without a heartbeat are more than an outage of the database. A turn
+ * that is not recorded has no heartbeat, and counts as running for as long as its mark is kept.
+ */
+export const isRunning = sql.raw(
+  "(t.ended_at is null and not t.superseded and t.started_at > now() - interval '1 day' and (t.chunks = 0 or t.beat_at > now() - interval '10 minutes'))",
+);

@@ -9,19 +9,35 @@ import { tableNames } from "./migrations.ts";
  */
 export type Catalog = Record<string, string>;
 
+/** What the session of a role or a database may have otherwise, and how Postgres writes definitions. */
+const settings = Object.entries({
+  quote_all_identifiers: "off",
+  datestyle: "ISO, MDY",
+  intervalstyle: "postgres",
+  extra_float_digits: "1",
+  bytea_output: "hex",
+});
+
 /**
- * Reads the store's tables with all that belongs to them, also what others have added. Call it in a transaction: it sets
- * the search path until that ends.
+ * Reads tables of the store with all that belongs to them, also what others have added. Call it in a transaction: it sets
+ * the search path and other settings until that ends.
  */
-export async function readCatalog(tx: ChatDatabase, schemaName: string): Promise<Catalog> {
+export async function readCatalog(tx: ChatDatabase, schemaName: string, names = tableNames): Promise<Catalog> {
   // Postgres leaves the schema's name out of definitions when the schema is the search path.
   await tx.execute(sql`select set_config('search_path', quote_ident(${schemaName}), true)`);
+  for (const [name, value] of settings) await tx.execute(sql`select set_config(${name}, ${value}, true)`);
   const rows = await executeText<{ object: string; definition: string }>(
     tx,
     sql`
-with tables as (
+with recursive tables as (
   select c.* from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  where n.nspname = ${schemaName} and c.relname in ${tableNames}
+  where n.nspname = ${schemaName} and c.relname in ${names}
+),
+domains as (
+  select oid as type, oid as step, typbasetype, typnotnull, typdefault from pg_catalog.pg_type where typtype = 'd'
+union all
+  select d.type, y.oid, y.typbasetype, y.typnotnull, y.typdefault
+  from domains d join pg_catalog.pg_type y on y.oid = d.typbasetype and y.typtype = 'd'
 ),
 objects as (
   select 'table ' || relname as object,
@@ -34,9 +50,9 @@ union all
     concat_ws(' ',
       format_type(a.atttypid, a.atttypmod),
       case when a.attcollation <> y.typcollation then 'collate ' || a.attcollation::regcollation end,
-      case when a.attnotnull then 'not null' end,
+      case when a.attnotnull or domain.typnotnull then 'not null' end,
       case a.attgenerated
-        when '' then 'default ' || pg_get_expr(d.adbin, d.adrelid, true)
+        when '' then 'default ' || coalesce(pg_get_expr(d.adbin, d.adrelid, true), domain.typdefault)
         else 'generated always as (' || pg_get_expr(d.adbin, d.adrelid, true) || ')' ||
           case a.attgenerated when 's' then ' stored' else ' virtual' end
       end,
@@ -45,10 +61,13 @@ union all
   join pg_catalog.pg_attribute a on a.attrelid = t.oid and a.attnum > 0 and not a.attisdropped
   join pg_catalog.pg_type y on y.oid = a.atttypid
   left join pg_catalog.pg_attrdef d on (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+  left join (select type, bool_or(typnotnull) typnotnull, min(typdefault) typdefault from domains group by type) domain on domain.type = a.atttypid
 union all
   -- Postgres 18 lists every "not null" here as well, of type n. The columns say it already.
   select 'constraint ' || t.relname || '.' || k.conname,
-    pg_get_constraintdef(k.oid, true) || case when not (i.indisvalid and i.indisready) then ' (invalid)' else '' end
+    pg_get_constraintdef(k.oid, true) || case when not (i.indisvalid and i.indisready) then ' (invalid)' else '' end ||
+    case when exists (select from pg_catalog.pg_trigger g where g.tgconstraint = k.oid and g.tgisinternal and g.tgenabled in ('D', 'R'))
+      then ' (switched off)' else '' end
   from tables t
   join pg_catalog.pg_constraint k on k.conrelid = t.oid and k.contype <> 'n'
   left join pg_catalog.pg_index i on i.indexrelid = k.conindid and i.indrelid = t.oid
@@ -62,8 +81,18 @@ union all
   join pg_catalog.pg_class c on c.oid = i.indexrelid
   where not exists (select from pg_catalog.pg_constraint k where k.conindid = c.oid and k.conrelid = t.oid and k.contype in ('p', 'u', 'x'))
 union all
-  select 'trigger ' || t.relname || '.' || g.tgname, substring(pg_get_triggerdef(g.oid, true) from ' ((BEFORE|AFTER|INSTEAD OF) .*)')
+  select 'trigger ' || t.relname || '.' || g.tgname, substring(pg_get_triggerdef(g.oid, true) from ' ((BEFORE|AFTER|INSTEAD OF) .*)') ||
+    case g.tgenabled when 'D' then ' (switched off)' when 'R' then ' (on replicas only)' when 'A' then ' (also on replicas)' else '' end
   from tables t join pg_catalog.pg_trigger g on g.tgrelid = t.oid and not g.tgisinternal
+union all
+  select 'rule ' || t.relname || '.' || r.rulename,
+    'on ' || case r.ev_type when '2' then 'update' when '3' then 'insert' when '4' then 'delete' else 'select' end ||
+    case when r.is_instead then ' do instead' else ' do also' end || case r.ev_enabled when 'D' then ' (switched off)' else '' end
+  from tables t join pg_catalog.pg_rewrite r on r.ev_class = t.oid and r.rulename <> '_RETURN'
+union all
+  -- Partitions have the keys of their table, and others have not.
+  select 'child table ' || t.relname || '.' || h.inhrelid::regclass, 'inherits ' || t.relname
+  from tables t join pg_catalog.pg_inherits h on h.inhparent = t.oid and t.relkind = 'r'
 union all
   select 'row level security ' || relname, case when relforcerowsecurity then 'forced' else 'enabled' end
   from tables where relrowsecurity
@@ -75,7 +104,7 @@ union all
     coalesce(' with check (' || pg_get_expr(p.polwithcheck, p.polrelid, true) || ')', '')
   from tables t join pg_catalog.pg_policy p on p.polrelid = t.oid
 )
-select object::text, definition::text from objects`,
+select object::text, coalesce(definition, 'unknown')::text definition from objects`,
   );
   // Sorted here, because a database's own order depends on its collation.
   return Object.fromEntries(

@@ -6,6 +6,7 @@ import { migrateOptions, parseInput } from "../input.ts";
 import { defaultSchema } from "../schema.ts";
 import type { ChatDatabase, MigrateOptions } from "../types.ts";
 import { distributeStatements, readDistribution } from "./citus.ts";
+import { dropIndexStatement, readInvalidIndexes } from "./invalid-indexes.ts";
 import {
   type AppliedMigration,
   expectedEncoding,
@@ -13,7 +14,9 @@ import {
   lockName,
   lockStatement,
   newerThan,
+  onlyBuildsIndexes,
   recordStatements,
+  requireLedger,
 } from "./ledger.ts";
 import { type Migration, migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 
@@ -45,14 +48,25 @@ export async function applyMigrations(
     return await db.transaction(
       async (tx) => {
         await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${lockName(schemaName)}, 0))`);
-        const { encoding, schemaExists, applied } = await inspect(tx, schemaName);
+        const installation = await inspect(tx, schemaName);
+        const { encoding, schemaExists, applied } = installation;
         if (encoding !== expectedEncoding) throw new MigrationError(encodedOtherwise(encoding));
+        requireLedger(installation, schemaName);
         const version = applied?.at(-1)?.version ?? 0;
         const breaking = newerThan(known, applied ?? []).filter((migration) => migration.breaking);
         if (breaking.length > 0) throw new MigrationError(brokenBy(breaking, schemaName, known));
         const pending = known.slice(version);
         if (pending.length === 0) return version;
-        if (version > 0) await lockTables(tx, lockStatement(schemaName, known.slice(0, version)));
+        if (version > 0) {
+          // To drop an index takes the table from its readers, too.
+          const mustDrop = (await readInvalidIndexes(tx, schemaName, pending)).length > 0;
+          const forReaders = pending.every(onlyBuildsIndexes) && !mustDrop;
+          await lockTables(tx, lockStatement(schemaName, known.slice(0, version), { forReaders }));
+          // Looked up again: one that was being built when the lock was asked for may be of use by now.
+          for (const name of await readInvalidIndexes(tx, schemaName, pending)) {
+            await tx.execute(sql.raw(dropIndexStatement(schemaName, name)));
+          }
+        }
 
         for (current of pending) {
           announce(current);

@@ -1,6 +1,7 @@
 import { policies } from "../database/row-level-security.ts";
 import { distributeStatements } from "./citus.ts";
-import { lockName, lockStatement, recordStatements } from "./ledger.ts";
+import { dropInvalidStatements } from "./invalid-indexes.ts";
+import { lockName, lockStatement, onlyBuildsIndexes, recordStatements } from "./ledger.ts";
 import { migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 
 /**
@@ -10,6 +11,7 @@ import { migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 export function migrationScript(schemaName: string, fromVersion: number, known = migrations): string {
   const pending = known.slice(fromVersion);
   if (pending.length === 0) return `-- Nothing to do: version ${fromVersion} is the newest.`;
+  const forReaders = pending.every(onlyBuildsIndexes);
   return [
     `-- drizzle-chat-store, from version ${fromVersion} to version ${known.length}.`,
     "begin;",
@@ -17,10 +19,15 @@ export function migrationScript(schemaName: string, fromVersion: number, known =
     "-- A migrate that starts meanwhile waits.",
     `select pg_advisory_xact_lock(hashtextextended('${lockName(schemaName).replaceAll("'", "''")}', 0));`,
     ...(fromVersion > 0
-      ? ["\n-- Saves wait from here on.", terminated(lockStatement(schemaName, known.slice(0, fromVersion)))]
+      ? [
+          `\n-- ${forReaders ? "Saves wait" : "Saves and reads wait"} from here on.`,
+          terminated(lockStatement(schemaName, known.slice(0, fromVersion), { forReaders })),
+        ]
       : []),
     ...pending.flatMap((migration) => [
       `\n-- ${migration.name}`,
+      // What a concurrent build that failed has left is not the index.
+      ...(fromVersion > 0 ? dropInvalidStatements(schemaName, migration).map(terminated) : []),
       // Somebody may have created the schema beforehand, and migrate allows for that too.
       ...statementsIn(schemaName, migration).map((statement) =>
         terminated(statement.replace(/^CREATE SCHEMA /, "CREATE SCHEMA IF NOT EXISTS ")),

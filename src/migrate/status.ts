@@ -1,5 +1,5 @@
 import type { ChatDatabase } from "../types.ts";
-import { type AppliedMigration, inspect, newerThan } from "./ledger.ts";
+import { type AppliedMigration, inspect, newerThan, requireLedger } from "./ledger.ts";
 import { migrations, quoteIdentifier } from "./migrations.ts";
 
 export interface Status {
@@ -13,7 +13,9 @@ export interface Status {
 
 /** Which migrations a database has had, and which `migrate` would apply. */
 export async function statusOf(db: ChatDatabase, schemaName: string, known = migrations): Promise<Status> {
-  const { applied, tablesExist } = await inspect(db, schemaName);
+  const installation = await inspect(db, schemaName);
+  requireLedger(installation, schemaName);
+  const { applied, tablesExist } = installation;
   if (!applied && tablesExist) return { state: "unmanaged", applied: [], pending: [], newer: [] };
 
   const version = applied?.at(-1)?.version ?? 0;

@@ -52,7 +52,7 @@ ${ofTurn(sql`t.chunks in (${position}::int, ${position}::int + 1)`)}`;
   const asBelieved = position === undefined ? sql`true` : sql`t.chunks = ${position}::int`;
   const silent = sql`update ${turns} t set ${running} ${ofTurn(asBelieved)}`;
   const piece = sql`insert into ${turnChunks} (chat_id, turn_id, seq, text)
-select ${ids.chatId}, ${turnId}::uuid, ${position}::int, ${text} from beat on conflict do nothing`;
+select ${ids.chatId}, ${turnId}::uuid, ${position}::int, ${text} from beat on conflict (chat_id, turn_id, seq) do nothing`;
   const [result] = await execute<Beat & { synchronousCommit: string }>(db, {
     with: {
       owned: ownedChat(tables, ids),

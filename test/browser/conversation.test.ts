@@ -176,6 +176,25 @@ describe("forks and deletions", () => {
     expect(await answered(page, 4)).toEqual(forked);
   });
 
+  test("a copy whose confirmation is lost is opened by the next try, and made once", async () => {
+    const path = await chatOf(user, ["First"]);
+    const page = await open(path);
+    const texts = await answered(page, 2);
+    const before = await chatLinks(page).count();
+    await page.route("**/fork", async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    const fork = page.getByRole("button", { name: "Continue in a new chat" });
+    await fork.first().click();
+    await expect.poll(() => alertInMain(page).textContent()).toBe("The chat could not be copied.");
+    await page.unroute("**/fork");
+    await fork.first().click();
+    await expect.poll(() => pathOf(page)).not.toBe(path);
+    expect(await answered(page, 2)).toEqual(texts);
+    await expect.poll(() => chatLinks(page).count()).toBe(before + 1);
+  });
+
   test("a conversation can be copied while its next answer streams, which goes on", async () => {
     const page = await open();
     const texts = await ask(page, "First");

@@ -1,5 +1,5 @@
 // Projects: main, node.
-import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, stat, symlink } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -161,6 +161,35 @@ missing     index chats.chats_user_idx
         message: expect.stringMatching(/^The tables .* 0004_from_the_future, breaking .* Nothing was changed\.$/),
       },
     });
+  });
+
+  test("the command line connects by a Unix socket, however the URL names its folder", async ({ skip }) => {
+    const { url, query } = await openDatabase();
+    const folder = await folderWith(driver);
+    const { port, username, password, pathname } = new URL(url);
+    const [{ unix_socket_directories: directories }] = await query("show unix_socket_directories");
+    const socket = directories.split(",")[0].trim();
+    const isHere = await stat(join(socket, `.s.PGSQL.${port}`)).then(
+      (found) => found.isSocket(),
+      () => false,
+    );
+    if (!isHere) skip();
+    const user = `${username}:${password}`;
+    const parameters = `host=${socket}&port=${port}`;
+    for (const databaseUrl of [
+      `postgres://${user}@${pathname}?${parameters}`,
+      `postgresql://${pathname}?${parameters}&user=${username}&password=${password}`,
+      `postgres://${user}@${encodeURIComponent(socket)}:${port}${pathname}`,
+      `socket:${socket}?db=${pathname.slice(1)}&port=${port}&user=${username}&password=${password}`,
+    ]) {
+      expect(await run(["status"], { databaseUrl, folder })).toMatchObject({ exitCode: 1, stderr: "" });
+    }
+    const missing = `postgres://${user}@/d?host=/no/such/folder`;
+    const { exitCode, stderr } = await run(["status"], { databaseUrl: missing, folder });
+    expect([exitCode, stderr]).toEqual([
+      3,
+      "Could not connect to the database: there is no socket at the host of the URL (ENOENT).",
+    ]);
   });
 
   test("the command line takes a URL with blanks around it, in capitals, and with a percent-encoded password", async () => {

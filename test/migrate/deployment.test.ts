@@ -209,6 +209,61 @@ describe.each(pools)("a deployment on $name", ({ connect }) => {
     expect(await ledger(database)).toEqual(lines(newer));
   });
 
+  test("chats can be read while a migration builds an index, and saves wait for it", async () => {
+    const database = await openOlder();
+    const store = createChatStore(database.db);
+    const ids = { userId: "u", chatId: "c" };
+    await store.upsertChat({ ...ids, messages: [say("user", "1")] });
+    await database.query("drop index chat_store.messages_order_idx");
+    await database.query("delete from chat_store.migrations where version = 3");
+    // Holds up the migration when it has built the index, and is about to write that into the ledger.
+    await database.query("begin");
+    await database.query("lock table chat_store.migrations in share mode");
+    const migrating = applyMigrations(database.db, "chat_store", undefined, older);
+    const waiting = (table: string) =>
+      database.query(`select from pg_locks where relation = 'chat_store.${table}'::regclass and not granted`);
+    await eventually("the migration waits for the ledger", async () => (await waiting("migrations")).length === 1);
+
+    expect(await store.getChat(ids)).toMatchObject({ messages: [{ parts: [{ text: "1" }] }] });
+    expect(await store.getChats({ userId: "u", limit: 5 })).toHaveLength(1);
+    expect((await store.getMessages({ ...ids, limit: 5 }))?.messages).toHaveLength(1);
+    expect((await store.searchChats({ userId: "u", query: "1" })).matches).toHaveLength(1);
+    const saving = store.upsertChat({ ...ids, messages: [say("user", "2")] });
+    await eventually("the save waits for the migration", async () => (await waiting("chats")).length === 1);
+
+    await database.query("commit");
+    await migrating;
+    await saving;
+    expect((await diagnose(database.db, "chat_store", older)).differences).toEqual([]);
+  });
+
+  test.each<[string, (database: TestDatabase) => Promise<unknown>]>([
+    ["migrate", ({ db }) => applyMigrations(db, "chat_store", undefined, older)],
+    ["the SQL of the command sql", ({ query }) => query(migrationScript("chat_store", 2, older))],
+  ])("%s builds an index anew whose concurrent build has failed", async (_, update) => {
+    const database = await openOlder();
+    await database.query("drop index chat_store.messages_order_idx");
+    await database.query("delete from chat_store.migrations where version = 3");
+    const store = createChatStore(database.db);
+    await store.upsertChat({ userId: "u", chatId: "c", messages: [say("user", "1"), say("user", "2")] });
+    const failing = database.query("create unique index concurrently messages_order_idx on chat_store.messages (role)");
+    await expect(failing).rejects.toThrow("could not create unique index");
+
+    await update(database);
+    expect(await ledger(database)).toEqual(lines(older));
+    expect((await diagnose(database.db, "chat_store", older)).differences).toEqual([]);
+  });
+
+  test("migrate keeps an index that was built beforehand", async () => {
+    const database = await openOlder();
+    await database.query("delete from chat_store.migrations where version = 3");
+    const index = () => database.query("select 'chat_store.messages_order_idx'::regclass::oid");
+    const before = await index();
+    await applyMigrations(database.db, "chat_store", undefined, older);
+    expect(await index()).toEqual(before);
+    expect(await ledger(database)).toEqual(lines(older));
+  });
+
   test("an older package finds the additions of a newer one compatible, and no damage", async () => {
     const database = await openOlder();
     await applyMigrations(database.db, "chat_store", undefined, newer);

@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import catalog from "../../migrations/catalog.json" with { type: "json" };
 import { createChatStore, migrate } from "../../src/index.ts";
 import { describeDiagnosis, diagnose } from "../../src/migrate/doctor.ts";
+import { statusOf } from "../../src/migrate/status.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { databases, nodePostgres, openWith, servers, type TestDatabase } from "../support/databases.ts";
 import { isLong } from "../support/long-run.ts";
@@ -89,7 +90,8 @@ changed     index chats.chats_user_idx
     found: `
 changed     index chats.chats_user_idx
   expected  btree (user_id, updated_at, id)
-  found     btree (user_id, updated_at, id) (invalid)`,
+  found     btree (user_id, updated_at, id) (invalid)
+  It is never used, as after a concurrent build that failed: drop it, and create it again.`,
   },
   {
     what: "an index that is still being built",
@@ -234,6 +236,105 @@ changed     constraint messages.messages_chat_id_chats_id_fk
 changed     constraint messages.messages_chat_id_chats_id_fk
   expected  FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE
   found     FOREIGN KEY (chat_id) REFERENCES public.chats(id) ON DELETE CASCADE NOT VALID`,
+  },
+  {
+    what: "foreign keys that are switched off",
+    sql: "alter table chat_store.messages disable trigger all",
+    found: `
+changed     constraint messages.messages_chat_id_chats_id_fk
+  expected  FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE
+  found     FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE (switched off)
+  Messages and turns outlive their chats: \`alter table … enable trigger all\` for messages and the table that it refers to.`,
+  },
+  {
+    what: "a foreign key that only replicas obey",
+    sql: `do $$ declare name text; begin
+      for name in select tgname from pg_trigger where tgrelid = 'chat_store.turns'::regclass and tgname like '%ConstraintTrigger_c%' loop
+        execute format('alter table chat_store.turns enable replica trigger %I', name);
+      end loop;
+    end $$`,
+    found: `
+changed     constraint turns.turns_chat_id_chats_id_fk
+  expected  FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE
+  found     FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE (switched off)
+  Messages and turns outlive their chats: \`alter table … enable trigger all\` for turns and the table that it refers to.`,
+  },
+  {
+    what: "messages, turns and pieces of recordings that have outlived what they belong to",
+    sql: `set session_replication_role = replica;
+      insert into chat_store.messages (chat_id, id, "order", role, parts) values ('gone', '1', 0, 'user', '[]'), ('gone', '2', 1, 'user', '[]');
+      insert into chat_store.turns (chat_id, id, question_id, question_digest, answer_id, replaces) values ('gone', gen_random_uuid(), 'q', '', 'a', '[]');
+      insert into chat_store.turn_chunks values ('gone', gen_random_uuid(), 0, '');
+      reset session_replication_role`,
+    found: `
+unexpected  rows of messages
+  found     2 that belong to nothing in chats
+  They have outlived it while a foreign key was missing or switched off, and who next takes the id would get them: delete from "chat_store"."messages" r where not exists (select from "chat_store"."chats" p where p.id = r.chat_id)
+
+unexpected  rows of turns
+  found     1 that belong to nothing in chats
+  They have outlived it while a foreign key was missing or switched off, and who next takes the id would get them: delete from "chat_store"."turns" r where not exists (select from "chat_store"."chats" p where p.id = r.chat_id)
+
+unexpected  rows of turn_chunks
+  found     1 that belong to nothing in turns
+  They have outlived it while a foreign key was missing or switched off, and who next takes the id would get them: delete from "chat_store"."turn_chunks" r where not exists (select from "chat_store"."turns" p where p.chat_id = r.chat_id and p.id = r.turn_id)`,
+  },
+  {
+    what: "a rule",
+    sql: "create rule quiet as on insert to chat_store.messages do instead nothing",
+    found: `
+unexpected  rule messages.quiet
+  found     on insert do instead
+  With it statements of the store are refused, or do something else than they report: drop it, and use a trigger.`,
+  },
+  {
+    what: "a table that inherits from one of them",
+    sql: "create table chat_store.archive () inherits (chat_store.messages)",
+    found: `
+unexpected  child table messages.archive
+  found     inherits messages
+  Its rows count as the table's, and no key holds for them: \`alter table … no inherit …\`.`,
+  },
+  {
+    what: "ids of messages that are unique in all chats",
+    sql: "create unique index one on chat_store.messages (id)",
+    found: `
+unexpected  index messages.one
+  found     unique btree (id)
+  Saves fail on it, such as those of a fork or of a second chat: drop it, or add a column of your own to it.`,
+  },
+  {
+    what: "an expression of titles that is unique",
+    sql: "create unique index one on chat_store.chats (lower(title)) where archived_at is null",
+    found: `
+unexpected  index chats.one
+  found     unique btree (lower(title)) WHERE archived_at IS NULL
+  Saves fail on it, such as those of a fork or of a second chat: drop it, or add a column of your own to it.`,
+  },
+  {
+    what: "an exclusion constraint",
+    sql: "alter table chat_store.chats add constraint one_each exclude using btree (user_id with =)",
+    found: `
+unexpected  constraint chats.one_each
+  found     EXCLUDE USING btree (user_id WITH =)
+  Saves fail on it, such as those of a fork or of a second chat: drop it, or add a column of your own to it.`,
+  },
+  {
+    what: "a column of a domain that is not null, by way of another domain",
+    sql: `create domain chat_store.filled as text not null; create domain chat_store.tenant as chat_store.filled;
+      alter table chat_store.chats add tenant chat_store.tenant`,
+    found: `
+unexpected  column chats.tenant
+  found     tenant not null
+  No save gives it a value, so every save fails: let it be null, or give it a default.`,
+  },
+  {
+    what: "a ledger that lacks a column",
+    sql: "alter table chat_store.migrations drop column breaking",
+    found: `
+missing     column migrations.breaking
+  expected  boolean not null
+  Without it migrate and status refuse: add it again.`,
   },
   {
     what: "a missing table, as one difference",
@@ -382,11 +483,35 @@ Added since, and accepted:
   column chats.number: bigint not null generated always as identity
   column chats.pinned: boolean not null default false
   column chats.tenant: text
-  constraint chats.short: title: CHECK (length(title) < 100)
+  constraint chats.short: title: CHECK (length(title) < 100) (saves that violate it fail)
   index chats.by USING title: hash (title)
   policy chats.own: permissive for select using (user_id = CURRENT_USER)
   row level security chats: enabled
   trigger chats.touch: BEFORE UPDATE ON chats FOR EACH ROW EXECUTE FUNCTION touch()`);
+  });
+
+  test("doctor accepts constraints that the application may want, with a remark where saves may fail on them", async () => {
+    const database = await openMigrated(() => openWith(nodePostgres));
+    await database.query(`
+      create table public.users (id text primary key);
+      alter table chat_store.chats add constraint owner foreign key (user_id) references public.users (id) on delete cascade not valid;
+      create domain chat_store.tenant as text not null default 'it''s one';
+      alter table chat_store.chats add tenant chat_store.tenant, add slug text;
+      create unique index slugs on chat_store.chats (user_id, slug);
+      alter table chat_store.chats add constraint owned unique (id, user_id);
+      create function chat_store.touch() returns trigger language plpgsql as 'begin return new; end';
+      create trigger touch before update on chat_store.chats for each row execute function chat_store.touch();
+      alter table chat_store.chats disable trigger touch`);
+    expect(await diagnosisOf(database)).toBe(`\
+${healthy}
+
+Added since, and accepted:
+  column chats.slug: text
+  column chats.tenant: tenant not null default 'it''s one'::text
+  constraint chats.owned: UNIQUE (id, user_id)
+  constraint chats.owner: FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE NOT VALID (saves that violate it fail)
+  index chats.slugs: unique btree (user_id, slug) (saves that violate it fail)
+  trigger chats.touch: BEFORE UPDATE ON chats FOR EACH ROW EXECUTE FUNCTION touch() (switched off)`);
   });
 
   test("doctor accepts the additions of newer migrations, and lists them", async () => {
@@ -410,5 +535,64 @@ Added since, and accepted:
     expect(await diagnosisOf(database)).toBe(
       `${healthy}\n\nThere is no ledger: nothing has been migrated, or your own migrations make the tables.`,
     );
+  });
+});
+
+describe("doctor on a session with settings of its own", () => {
+  const withOptions = async (options: string) => {
+    const database = await openWith((url) => nodePostgres(`${url}?options=${encodeURIComponent(options)}`));
+    onTestFinished(database.close);
+    return database;
+  };
+
+  test.each([
+    "quote_all_identifiers=on",
+    "datestyle=German",
+    "search_path=",
+    "bytea_output=escape",
+    "standard_conforming_strings=off",
+    "default_transaction_isolation=serializable",
+    "default_transaction_read_only=on",
+    "extra_float_digits=-15",
+    "row_security=off",
+    "check_function_bodies=off",
+    "array_nulls=off",
+    "transform_null_equals=on",
+    "intervalstyle=sql_standard",
+  ])("doctor finds no difference with %s, and status reads the ledger", async (setting) => {
+    const { db } = await withOptions(`-c ${setting}`);
+    expect(await diagnose(db, "chat_store")).toEqual({ differences: [], additions: [], ledger: true });
+    const { applied } = await statusOf(db, "chat_store");
+    expect(applied.map(({ appliedAt }) => Number.isNaN(appliedAt.getTime()))).toEqual([false, false, false]);
+  });
+
+  test("doctor finds foreign keys that the session switches off", async () => {
+    const { db } = await withOptions("-c session_replication_role=replica");
+    expect((await diagnose(db, "chat_store")).differences).toMatchObject([
+      { object: "setting session_replication_role", expected: "origin", found: "replica" },
+    ]);
+  });
+});
+
+test("migrate and status refuse a ledger that lacks a column, and name it", async () => {
+  const database = await openMigrated(() => openWith(nodePostgres));
+  await database.query("alter table chat_store.migrations drop column breaking");
+  const refusal = {
+    code: "MIGRATION_FAILED",
+    message: expect.stringMatching(/^The ledger .* lacks breaking, .*doctor/),
+  };
+  await expect(migrate(database.db)).rejects.toMatchObject(refusal);
+  await expect(statusOf(database.db, "chat_store")).rejects.toMatchObject(refusal);
+});
+
+test("doctor does without counting rows where its role may not read them", async () => {
+  const database = await openMigrated(() => openWith(nodePostgres));
+  const role = `doctor_${process.pid}`;
+  await database.query(`create role ${role}; grant usage on schema chat_store to ${role};
+    grant select on chat_store.migrations, chat_store.chats to ${role}`);
+  onTestFinished(async () => void (await database.query(`drop owned by ${role}; drop role ${role}`)));
+  await database.db.transaction(async (tx) => {
+    await tx.execute(`set local role ${role}`);
+    expect((await diagnose(tx, "chat_store")).differences).toEqual([]);
   });
 });

@@ -63,6 +63,7 @@ export function Chat({ id, title, messages: stored, hasMore, version, wantedId, 
   const [editedId, setEditedId] = useState<string>();
   const [deletedId, setDeletedId] = useState<string>();
   const [forkFailed, setForkFailed] = useState(false);
+  const copyIds = useRef(new Map<string, string>());
   const shown = useRef<Shown>({ version, versionAtEnd: version });
   // Of the time when these messages were shown first: later ones are what this page has asked for itself.
   const [{ transport, isNew }] = useState(() => ({ transport: transportOf(shown), isNew: version === undefined }));
@@ -116,11 +117,13 @@ export function Chat({ id, title, messages: stored, hasMore, version, wantedId, 
     box.current?.focus();
   }
 
-  /** Opens a copy that ends with this answer. */
+  /** Opens a copy that ends with this answer. Tried again after a failure, it is the same copy: the server may have made it. */
   async function fork(messageId: string) {
-    const newChatId = crypto.randomUUID();
+    const newChatId = copyIds.current.get(messageId) ?? crypto.randomUUID();
+    copyIds.current.set(messageId, newChatId);
     const done = await change("POST", `${urlOf(id)}/fork`, { newChatId, throughMessageId: messageId });
     setForkFailed(!done);
+    if (done) copyIds.current.delete(messageId);
     if (done) router.push(`/?chatId=${newChatId}`);
   }
 

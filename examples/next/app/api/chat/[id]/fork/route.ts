@@ -1,3 +1,4 @@
+import { ChatConflictError } from "drizzle-chat-store";
 import { z } from "zod";
 import { getStore } from "@/lib/store";
 import { currentUserId } from "@/lib/user";
@@ -12,7 +13,13 @@ export async function POST(request: Request, { params }: { params: Promise<{ id:
     const { id: chatId } = await params;
     const { newChatId, throughMessageId } = copy.parse(await bodyOf(request));
     const [store, userId] = await Promise.all([getStore(), currentUserId()]);
-    const chat = await store.forkChat({ userId, chatId, newChatId, throughMessageId });
+    const chat = await store.forkChat({ userId, chatId, newChatId, throughMessageId }).catch(async (error) => {
+      if (!ChatConflictError.isInstance(error)) throw error;
+      // Asked for again, because the first answer did not arrive: the copy is there.
+      const made = await store.getMessages({ userId, chatId: newChatId, limit: 1 });
+      if (!made || made.messages.at(-1)?.id !== throughMessageId) throw error;
+      return made.chat;
+    });
     return chat ? Response.json(chat, { status: 201 }) : notThere();
   } catch (error) {
     return refusal(error);
