@@ -97,6 +97,10 @@ export const recordStatements = (schemaName: string, applied: readonly Migration
   ];
 };
 
+/** Those that the ledger does not name. A line that is missing among others is pending, too. */
+export const pendingAfter = (known: readonly Migration[], applied: readonly AppliedMigration[]) =>
+  known.filter(({ version }) => !applied.some((migration) => migration.version === version));
+
 /** Those applied by a newer package that one which knows `known` does not know. */
 export const newerThan = (known: readonly Migration[], applied: readonly AppliedMigration[]) =>
   applied.filter(({ version }) => version > known.length);

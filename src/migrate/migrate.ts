@@ -15,6 +15,7 @@ import {
   lockStatement,
   newerThan,
   onlyBuildsIndexes,
+  pendingAfter,
   recordStatements,
   requireLedger,
 } from "./ledger.ts";
@@ -55,13 +56,14 @@ export async function applyMigrations(
         const version = applied?.at(-1)?.version ?? 0;
         const breaking = newerThan(known, applied ?? []).filter((migration) => migration.breaking);
         if (breaking.length > 0) throw new MigrationError(brokenBy(breaking, schemaName, known));
-        const pending = known.slice(version);
+        const pending = pendingAfter(known, applied ?? []);
         if (pending.length === 0) return version;
-        if (version > 0) {
+        const made = known.filter((migration) => !pending.includes(migration));
+        if (made.length > 0) {
           // To drop an index takes the table from its readers, too.
           const mustDrop = (await readInvalidIndexes(tx, schemaName, pending)).length > 0;
           const forReaders = pending.every(onlyBuildsIndexes) && !mustDrop;
-          await lockTables(tx, lockStatement(schemaName, known.slice(0, version), { forReaders }));
+          await lockTables(tx, lockStatement(schemaName, made, { forReaders }));
           // Looked up again: one that was being built when the lock was asked for may be of use by now.
           for (const name of await readInvalidIndexes(tx, schemaName, pending)) {
             await tx.execute(sql.raw(dropIndexStatement(schemaName, name)));
@@ -81,7 +83,7 @@ export async function applyMigrations(
           for (const statement of distributeStatements(schemaName)) await tx.execute(sql.raw(statement));
         }
         for (const statement of recordStatements(schemaName, pending)) await tx.execute(sql.raw(statement));
-        return known.length;
+        return Math.max(version, known.length);
       },
       // Not whatever the database defaults to: what follows the lock must see what the previous holder committed.
       { isolationLevel: "read committed" },

@@ -1,5 +1,5 @@
 import type { ChatDatabase } from "../types.ts";
-import { type AppliedMigration, inspect, newerThan, requireLedger } from "./ledger.ts";
+import { type AppliedMigration, inspect, newerThan, pendingAfter, requireLedger } from "./ledger.ts";
 import { migrations, quoteIdentifier } from "./migrations.ts";
 
 export interface Status {
@@ -18,12 +18,12 @@ export async function statusOf(db: ChatDatabase, schemaName: string, known = mig
   const { applied, tablesExist } = installation;
   if (!applied && tablesExist) return { state: "unmanaged", applied: [], pending: [], newer: [] };
 
-  const version = applied?.at(-1)?.version ?? 0;
   const newer = newerThan(known, applied ?? []);
+  const pending = pendingAfter(known, applied ?? []);
   return {
-    state: version > known.length ? "newer" : version < known.length ? "pending" : "current",
+    state: pending.length > 0 ? "pending" : newer.length > 0 ? "newer" : "current",
     applied: applied?.filter((migration) => !newer.includes(migration)) ?? [],
-    pending: known.slice(version).map(({ version, name, breaking }) => ({ version, name, breaking })),
+    pending: pending.map(({ version, name, breaking }) => ({ version, name, breaking })),
     newer,
   };
 }

@@ -58,24 +58,24 @@ describe.each(["pg", "postgres"])("the command line with the driver %s", (driver
     expect(await here("status")).toEqual({
       exitCode: 1,
       stdout:
-        'Schema "chat_store" is at version 0, and version 3 is pending: run migrate.\n  pending    1  0000_chats\n  pending    2  0001_lifecycle\n  pending    3  0002_pages',
+        'Schema "chat_store" is at version 0, and version 4 is pending: run migrate.\n  pending    1  0000_chats\n  pending    2  0001_lifecycle\n  pending    3  0002_pages\n  pending    4  0003_turns',
       stderr: "",
     });
     expect(await here("migrate")).toEqual({
       exitCode: 0,
       stdout:
-        'Applying 0000_chats\nApplying 0001_lifecycle\nApplying 0002_pages\nSchema "chat_store" is now at version 3, the newest.',
+        'Applying 0000_chats\nApplying 0001_lifecycle\nApplying 0002_pages\nApplying 0003_turns\nSchema "chat_store" is now at version 4, the newest.',
       stderr: "",
     });
     expect(await here("status")).toEqual({
       exitCode: 0,
       stdout:
-        'Schema "chat_store" is up to date, at version 3.\n  applied    1  0000_chats  <time>\n  applied    2  0001_lifecycle  <time>\n  applied    3  0002_pages  <time>',
+        'Schema "chat_store" is up to date, at version 4.\n  applied    1  0000_chats  <time>\n  applied    2  0001_lifecycle  <time>\n  applied    3  0002_pages  <time>\n  applied    4  0003_turns  <time>',
       stderr: "",
     });
     expect(await here("migrate")).toEqual({
       exitCode: 0,
-      stdout: 'Schema "chat_store" is already at version 3, the newest.',
+      stdout: 'Schema "chat_store" is already at version 4, the newest.',
       stderr: "",
     });
     expect(await here("doctor")).toEqual({
@@ -112,32 +112,33 @@ missing     index chats.chats_user_idx
       { version: 1, name: "0000_chats" },
       { version: 2, name: "0001_lifecycle" },
       { version: 3, name: "0002_pages" },
+      { version: 4, name: "0003_turns" },
     ];
     const applied = all.map((migration) => ({ ...migration, breaking: false, appliedAt: "<time>" }));
     const pending = all.map((migration) => ({ ...migration, breaking: false }));
 
     const none = { applied: [], pending: [], newer: [] };
     expect(await here("status")).toEqual({ exitCode: 1, schema, state: "pending", ...none, pending });
-    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 3, applied: all });
-    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 3, applied: [] });
+    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 4, applied: all });
+    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 4, applied: [] });
     expect(await here("status")).toEqual({ exitCode: 0, schema, state: "current", ...none, applied });
     const healthy = { schema, healthy: true, differences: [], additions: [], ledger: true };
     expect(await here("doctor")).toEqual({ exitCode: 0, ...healthy });
 
-    await query(`insert into assistant.migrations values (4, '0003_added', false);
+    await query(`insert into assistant.migrations values (5, '0004_added', false);
       alter table assistant.chats add note text`);
-    const added = { version: 4, name: "0003_added", breaking: false, appliedAt: "<time>" };
+    const added = { version: 5, name: "0004_added", breaking: false, appliedAt: "<time>" };
     expect(await here("status")).toEqual({ exitCode: 0, schema, state: "newer", ...none, applied, newer: [added] });
     const additions = [
-      { object: "migration 4", found: "0003_added" },
+      { object: "migration 5", found: "0004_added" },
       { object: "column chats.note", found: "text" },
     ];
     expect(await here("doctor")).toEqual({ exitCode: 0, ...healthy, additions });
-    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 4, applied: [] });
+    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 5, applied: [] });
 
-    await query(`insert into assistant.migrations values (5, '0004_from_the_future', true);
+    await query(`insert into assistant.migrations values (6, '0005_from_the_future', true);
       alter table assistant.chats alter title drop not null`);
-    const newer = [added, { version: 5, name: "0004_from_the_future", breaking: true, appliedAt: "<time>" }];
+    const newer = [added, { version: 6, name: "0005_from_the_future", breaking: true, appliedAt: "<time>" }];
     expect(await here("status")).toEqual({ exitCode: 1, schema, state: "newer", ...none, applied, newer });
     expect(await here("doctor")).toEqual({
       exitCode: 1,
@@ -146,8 +147,8 @@ missing     index chats.chats_user_idx
       differences: [
         {
           kind: "unexpected",
-          object: "migration 5",
-          found: "0004_from_the_future",
+          object: "migration 6",
+          found: "0005_from_the_future",
           advice: "It is breaking, and this version of the package does not know it: update the package.",
         },
         { kind: "changed", object: "column chats.title", expected: "text not null", found: "text" },
@@ -158,7 +159,7 @@ missing     index chats.chats_user_idx
       exitCode: 3,
       error: {
         code: "MIGRATION_FAILED",
-        message: expect.stringMatching(/^The tables .* 0004_from_the_future, breaking .* Nothing was changed\.$/),
+        message: expect.stringMatching(/^The tables .* 0005_from_the_future, breaking .* Nothing was changed\.$/),
       },
     });
   });
@@ -266,8 +267,8 @@ describe("migrate", () => {
     const answers = await Promise.all([run(["migrate"], { databaseUrl }), run(["migrate"], { databaseUrl })]);
     expect(answers.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
     expect(answers.map(({ stdout }) => stdout).sort()).toEqual([
-      'Applying 0000_chats\nApplying 0001_lifecycle\nApplying 0002_pages\nSchema "chat_store" is now at version 3, the newest.',
-      'Schema "chat_store" is already at version 3, the newest.',
+      'Applying 0000_chats\nApplying 0001_lifecycle\nApplying 0002_pages\nApplying 0003_turns\nSchema "chat_store" is now at version 4, the newest.',
+      'Schema "chat_store" is already at version 4, the newest.',
     ]);
   });
 
@@ -337,15 +338,15 @@ describe("sql", () => {
     expect(await run(["doctor"], { databaseUrl })).toMatchObject({ exitCode: 0 });
     expect(await run(["status"], { databaseUrl })).toMatchObject({
       exitCode: 0,
-      stdout: expect.stringContaining("up to date, at version 3"),
+      stdout: expect.stringContaining("up to date, at version 4"),
     });
   });
 
   test("sql prints no statements from the newest version on, and one document with --json", async () => {
-    const { stdout, exitCode } = await run(["sql", "--from", "3"]);
-    expect([stdout, exitCode]).toEqual(["-- Nothing to do: version 3 is the newest.", 0]);
+    const { stdout, exitCode } = await run(["sql", "--from", "4"]);
+    expect([stdout, exitCode]).toEqual(["-- Nothing to do: version 4 is the newest.", 0]);
     const { stdout: json } = await run(["sql", "--json"]);
-    expect(JSON.parse(json)).toEqual({ schema: "chat_store", from: 0, to: 3, sql: (await run(["sql"])).stdout });
+    expect(JSON.parse(json)).toEqual({ schema: "chat_store", from: 0, to: 4, sql: (await run(["sql"])).stdout });
   });
 });
 
@@ -353,33 +354,35 @@ describe("status", () => {
   test("status says whether this package works on tables that a newer one has migrated", async () => {
     const { url: databaseUrl, query } = await openDatabase();
     await run(["migrate"], { databaseUrl });
-    await query("insert into chat_store.migrations values (4, '0003_added', false)");
+    await query("insert into chat_store.migrations values (5, '0004_added', false)");
     expect(await run(["status"], { databaseUrl })).toEqual({
       exitCode: 0,
       stdout: `\
-Schema "chat_store" is at version 4, newer than version 3, the last one that this drizzle-chat-store knows, and compatible with it.
+Schema "chat_store" is at version 5, newer than version 4, the last one that this drizzle-chat-store knows, and compatible with it.
   applied    1  0000_chats  <time>
   applied    2  0001_lifecycle  <time>
   applied    3  0002_pages  <time>
-  newer      4  0003_added  <time>`,
+  applied    4  0003_turns  <time>
+  newer      5  0004_added  <time>`,
       stderr: "",
     });
     expect(await run(["migrate"], { databaseUrl })).toEqual({
       exitCode: 0,
       stdout:
-        'Schema "chat_store" is already at version 4, newer than version 3, the last one that this drizzle-chat-store knows, and compatible with it.',
+        'Schema "chat_store" is already at version 5, newer than version 4, the last one that this drizzle-chat-store knows, and compatible with it.',
       stderr: "",
     });
-    await query("insert into chat_store.migrations values (5, '0004_dropped', true)");
+    await query("insert into chat_store.migrations values (6, '0005_dropped', true)");
     expect(await run(["status"], { databaseUrl })).toEqual({
       exitCode: 1,
       stdout: `\
-Schema "chat_store" is at version 5, newer than version 3, the last one that this drizzle-chat-store knows, and breaking for it: update the package.
+Schema "chat_store" is at version 6, newer than version 4, the last one that this drizzle-chat-store knows, and breaking for it: update the package.
   applied    1  0000_chats  <time>
   applied    2  0001_lifecycle  <time>
   applied    3  0002_pages  <time>
-  newer      4  0003_added  <time>
-  newer      5  0004_dropped  <time>  breaking`,
+  applied    4  0003_turns  <time>
+  newer      5  0004_added  <time>
+  newer      6  0005_dropped  <time>  breaking`,
       stderr: "",
     });
   });
@@ -423,7 +426,7 @@ describe("a mistake on the command line", () => {
     [["status", "--url"], "Option '--url <value>' argument missing"],
     [["status", "--from", "1"], "--from is for the command sql."],
     [["sql", "--from", "one"], "--from is not a version. Expected a whole number, as status shows it."],
-    [["sql", "--from", "99"], "There is no version 99: the newest is 3."],
+    [["sql", "--from", "99"], "There is no version 99: the newest is 4."],
     [
       ["status", "--schema", ""],
       "--schema: expected 1 to 63 characters (the name of a Postgres schema), found an empty string.",

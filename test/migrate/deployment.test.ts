@@ -239,7 +239,7 @@ describe.each(pools)("a deployment on $name", ({ connect }) => {
 
   test.each<[string, (database: TestDatabase) => Promise<unknown>]>([
     ["migrate", ({ db }) => applyMigrations(db, "chat_store", undefined, older)],
-    ["the SQL of the command sql", ({ query }) => query(migrationScript("chat_store", 2, older))],
+    ["the SQL of the command sql", ({ query }) => query(migrationScript("chat_store", 2, older.slice(0, 3)))],
   ])("%s builds an index anew whose concurrent build has failed", async (_, update) => {
     const database = await openOlder();
     await database.query("drop index chat_store.messages_order_idx");

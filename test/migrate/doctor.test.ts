@@ -518,13 +518,13 @@ Added since, and accepted:
     const database = await openMigrated(() => openWith(nodePostgres));
     await database.query(`
       alter table chat_store.chats add mood text;
-      insert into chat_store.migrations values (4, '0003_mood', false), (5, '0004_votes', false)`);
+      insert into chat_store.migrations values (5, '0004_mood', false), (6, '0005_votes', false)`);
     expect(await diagnosisOf(database)).toBe(`\
 ${healthy}
 
 Added since, and accepted:
-  migration 4: 0003_mood
-  migration 5: 0004_votes
+  migration 5: 0004_mood
+  migration 6: 0005_votes
   column chats.mood: text`);
   });
 
@@ -563,7 +563,8 @@ describe("doctor on a session with settings of its own", () => {
     const { db } = await withOptions(`-c ${setting}`);
     expect(await diagnose(db, "chat_store")).toEqual({ differences: [], additions: [], ledger: true });
     const { applied } = await statusOf(db, "chat_store");
-    expect(applied.map(({ appliedAt }) => Number.isNaN(appliedAt.getTime()))).toEqual([false, false, false]);
+    expect(applied).toHaveLength(4);
+    for (const { appliedAt } of applied) expect(appliedAt.getTime()).not.toBeNaN();
   });
 
   test("doctor finds foreign keys that the session switches off", async () => {

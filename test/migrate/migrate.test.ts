@@ -99,6 +99,7 @@ describe.each(databases)("migrate on $name", (kind) => {
       { version: 1, name: "0000_chats", breaking: false },
       { version: 2, name: "0001_lifecycle", breaking: false },
       { version: 3, name: "0002_pages", breaking: false },
+      { version: 4, name: "0003_turns", breaking: false },
     ]);
   });
 
@@ -139,22 +140,22 @@ describe.each(databases)("migrate on $name", (kind) => {
   test("migrate changes nothing in a database to which a newer version of the package has added", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
-    await database.query("insert into chat_store.migrations values (4, '0003_added', false)");
+    await database.query("insert into chat_store.migrations values (5, '0004_added', false)");
     const before = await catalog(database);
     await migrate(database.db);
     expect(await catalog(database)).toEqual(before);
-    expect(await database.query("select version from chat_store.migrations order by 1")).toHaveLength(4);
+    expect(await database.query("select version from chat_store.migrations order by 1")).toHaveLength(5);
   });
 
   test("migrate refuses a database with breaking migrations of a newer version of the package, and names them", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
     await database.query(`insert into chat_store.migrations values
-      (4, '0003_added', false), (5, '0004_dropped', true), (6, '0005_added', false), (7, '0006_renamed', true)`);
+      (5, '0004_added', false), (6, '0005_dropped', true), (7, '0006_added', false), (8, '0007_renamed', true)`);
     const error = await failureOf(migrate(database.db));
-    expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0004_dropped" });
+    expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0005_dropped" });
     expect(error.message).toMatch(
-      /had 0004_dropped, 0006_renamed, breaking for this.* version 3 \(0002_pages\).*Update the package/,
+      /had 0005_dropped, 0007_renamed, breaking for this.* version 4 \(0003_turns\).*Update the package/,
     );
   });
 

@@ -77,7 +77,7 @@ describe("The command line of the packed package", () => {
     expect(await shell(`node ${cli()} migrate`, { cwd: otherApplication(), databaseUrl })).toEqual({
       exitCode: 0,
       stdout:
-        'Applying 0000_chats\nApplying 0001_lifecycle\nApplying 0002_pages\nSchema "chat_store" is now at version 3, the newest.',
+        'Applying 0000_chats\nApplying 0001_lifecycle\nApplying 0002_pages\nApplying 0003_turns\nSchema "chat_store" is now at version 4, the newest.',
       stderr: "",
     });
   });
