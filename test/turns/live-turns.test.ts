@@ -274,7 +274,7 @@ describe.each(kinds)("A recorded turn on $name, $mode", { concurrent: true }, ({
     process.comeBack();
     await voice.finish();
     const late = turn.persist.onEnd({ responseMessage: say("assistant", "The moon pulls.", half.id) });
-    await expect(late).rejects.toMatchObject({ code: "INVALID_CHAT" });
+    await expect(late).rejects.toMatchObject({ code: "CHAT_CONFLICT" });
     expect((await store.getChat(ids))?.messages).toEqual([half, question]);
   });
 

@@ -162,6 +162,8 @@ describe("A turn with an older SDK", () => {
     const question: ai6.UIMessage = { id: "q1", role: "user", parts: [{ type: "text", text: "Remove both" }] };
     await store.upsertChat({ ...ids, messages: [question, asked] });
     await store.startTurn({ ...ids, message: { ...asked, parts: given } });
+    const died = "update chat_store.turns set started_at = now() - interval '6 minutes' where chat_id = $1";
+    await opened.query(died, [ids.chatId]);
 
     try {
       texts.push("Here I am.");
