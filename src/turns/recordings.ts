@@ -188,9 +188,17 @@ export async function askToStop(
   ids: Ids,
   messageId: string | undefined,
 ): Promise<boolean> {
+  const { turns } = tables;
+  const ofChat = sql`from ${turns} t where t.chat_id = ${ids.chatId}`;
   const which = messageId === undefined ? sql`true` : sql`${messageId} in (t.question_id, t.answer_id)`;
-  const stop = sql`update ${tables.turns} t set stop = true where t.chat_id = ${ids.chatId} and ${mayStillEnd}
-and ${which} and exists (${ownedChat(tables, ids)}) returning ${isDead}::int dead`;
-  const asked = await executeChange<{ dead: 0 | 1 }>(db, stop, "dead");
-  return asked.some(({ dead }) => !dead);
+  const [result] = await execute<{ running: number }>(db, {
+    with: {
+      owned: ownedChat(tables, ids),
+      asked: sql`update ${turns} t set stop = true where t.chat_id = ${ids.chatId} and ${mayStillEnd} and ${which} and exists (table owned) returning t.id`,
+    },
+    // Not by what the update returns: Citus lets it return nothing that depends on the time.
+    select: { running: sql`(select count(*) ${ofChat} and t.id in (table asked) and not ${isDead})::int` },
+    from: sql`(select) once`,
+  });
+  return Boolean(result?.running);
 }
