@@ -67,7 +67,7 @@ where chats.id = seen.id and chats.id = locked.id and chats.xmin = seen.v and ${
 
   /** Over shards there is no order of locks, and no snapshot: each chat is locked before its turns are read. */
   async function claimOneByOne(db: ChatDatabase): Promise<Claimed> {
-    const claimAll = async (db: ChatDatabase): Promise<Claimed> => {
+    return inTransaction(db, async (db): Promise<Claimed> => {
       const seen = await execute<{ id: string }>(db, {
         select: { id: sql`chats.id` },
         from: sql`${chats} where ${owned}`,
@@ -85,8 +85,7 @@ where chats.id = seen.id and chats.id = locked.id and chats.xmin = seen.v and ${
         claimed += (await executeChange(db, claim, "claimed")).length;
       }
       return { claimed, seen: seen.length };
-    };
-    return inTransaction(db, claimAll, () => claimAll(db));
+    });
   }
 
   /** Of the turns that run in the chat. Those that an earlier owner began have theirs already. */

@@ -14,13 +14,18 @@ const files = readdirSync("test", { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".test.ts"))
   .map((file) => {
     const path = `test/${file}`;
-    const head = readFileSync(path, "utf8").slice(0, 1_000);
+    const text = readFileSync(path, "utf8");
+    const head = text.slice(0, 1_000);
     const [, always, long = ""] = head.match(/^\/\/ Projects: ([\w, -]+)\.(?: Long: ([\w, -]+)\.)?$/m) ?? [];
     const projects = always === undefined ? [folderOf(file)] : always.split(", ");
+    const isIsolated = /^\/\/ Isolated: /m.test(head);
+    // Whether a module that other files of the worker have loaded is replaced depends on their order.
+    if (/\bvi\.(mock|doMock)\(/.test(text) && !isIsolated)
+      throw new Error(`${path} replaces a module and is not isolated.`);
     return {
       path,
       projects: process.env.CI_LONG ? [...projects, ...long.split(", ").filter(Boolean)] : projects,
-      isIsolated: /^\/\/ Isolated: /m.test(head),
+      isIsolated,
     };
   });
 

@@ -1,3 +1,4 @@
+// Isolated: it replaces the module that knows the version of the SDK.
 import { randomUUID } from "node:crypto";
 import * as ai from "ai";
 import * as aiTest from "ai/test";
