@@ -80,11 +80,11 @@ test.for(scripts)("a script built with $name ($script) migrates and stores chats
   }
 });
 
-test("the whole package adds less than 85 kB to a minified bundle, 30 kB compressed", async () => {
+test("the whole package adds less than 105 kB to a minified bundle, 37 kB compressed", async () => {
   const [file = ""] = await readdir(await bundle("size"));
   const code = await readFile(join(app, "out", "size", file));
-  expect(code.length).toBeLessThan(85_000);
-  expect(gzipSync(code).length).toBeLessThan(30_000);
+  expect(code.length).toBeLessThan(105_000);
+  expect(gzipSync(code).length).toBeLessThan(37_000);
 });
 
 test.for(bundlers)("the installed bundler has the major version of $name", async ({ name, tool }) => {
