@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ChatDatabase, ChatStore, Turn } from "../../src/index.ts";
+import type { ChatStore, Turn } from "../../src/index.ts";
 import { eventOf } from "../../src/turns/events.ts";
 import { say, textOf } from "../support/conversations.ts";
 import { databases, inModes, type TestDatabase } from "../support/databases.ts";
+import { faultyDatabase } from "../support/faulty-database.ts";
 import { underRowLevelSecurity } from "../support/row-level-security.ts";
 
 /**
@@ -325,28 +326,10 @@ describe.each(kinds)("A superseded turn on $name, $mode", ({ open, storeOn }) =>
 
     test("is stored without a conflict when the confirmation of its save was lost", async () => {
       const ids = newIds();
-      let isLost = false;
-      const losing: ChatDatabase = Object.create(database.db, {
-        transaction: {
-          value: async (...parameters: Parameters<ChatDatabase["transaction"]>) => {
-            const result = await database.db.transaction(...parameters);
-            if (isLost) throw new Error("Connection terminated unexpectedly");
-            return result;
-          },
-        },
-        execute: {
-          value: async (statement: Parameters<ChatDatabase["execute"]>[0]) => {
-            const result = await database.db.execute(statement);
-            if (isLost) throw new Error("Connection terminated unexpectedly");
-            return result;
-          },
-        },
-      });
-      const turn = await storeOn(losing).startTurn({ ...ids, message: say("user", "1?", "q1") });
+      const faulty = faultyDatabase(database.db);
+      const turn = await storeOn(faulty.db).startTurn({ ...ids, message: say("user", "1?", "q1") });
       const empty = message(turn.persist.generateMessageId());
-      isLost = true;
-      await expect(end(turn, empty)).rejects.toMatchObject({ code: "QUERY_FAILED" });
-      isLost = false;
+      await expect(faulty.failing("after", () => end(turn, empty))).rejects.toMatchObject({ code: "QUERY_FAILED" });
       await end(turn, empty);
       expect(await shown(ids)).toEqual(["q1 1?"]);
     });
