@@ -100,5 +100,6 @@ export function streamOf(messageId: string, said: Said, wasApproved: boolean): R
     ];
   });
   const start = { type: "start", messageId };
-  return ReadableStream.from([start, ...(said.acted ? [acted] : []), ...chunks].map(eventOf));
+  // In one piece, which is recorded at once.
+  return ReadableStream.from([[start, ...(said.acted ? [acted] : []), ...chunks].map(eventOf).join("")]);
 }
