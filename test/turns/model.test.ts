@@ -47,48 +47,53 @@ type Step =
 const which = fc.oneof(fc.constant(0), fc.nat(20));
 const fault = fc.constantFrom<Fault[]>(undefined, undefined, undefined, "before", "after");
 const does = <Name extends string>(...names: Name[]) => fc.constantFrom(...names);
+const changing: fc.Arbitrary<Step> = fc.record({
+  does: does("change"),
+  which,
+  how: fc.constantFrom<Edit[]>("other words", "more words", "fewer words", "a rating"),
+  by: fc.constantFrom<Editor[]>("updateMessage", "upsertChat", "upsertChat with after"),
+});
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ does: does("ask") }) },
   { weight: 5, arbitrary: fc.record({ does: does("retry", "regenerate", "edit"), which }) },
   {
     weight: 9,
-    arbitrary: fc.record({
-      does: does("answer"),
-      which,
-      says: fc.constantFrom(...says, "words", "May I?"),
-      fault,
-    }),
+    arbitrary: fc.record({ does: does("answer"), which, says: fc.constantFrom(...says, "words", "May I?"), fault }),
   },
   { weight: 6, arbitrary: fc.record({ does: does("die"), which, says: fc.constantFrom(...says, "words") }) },
   { weight: 5, arbitrary: fc.record({ does: does("respond"), isApproved: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ does: does("answer again"), which, fault }) },
   { weight: 2, arbitrary: fc.record({ does: does("come back", "fail"), which }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      does: does("change"),
-      which,
-      how: fc.constantFrom<Edit[]>("other words", "more words", "fewer words", "a rating"),
-      by: fc.constantFrom<Editor[]>("updateMessage", "upsertChat", "upsertChat with after"),
-    }),
-  },
+  { weight: 3, arbitrary: changing },
   { weight: 1, arbitrary: fc.record({ does: does("delete"), which, following: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ does: does("load the page", "load the page", "notice", "take the last away") }) },
   { weight: 1, arbitrary: fc.record({ does: does("make the chat anew", "claim the chat", "claim the chat") }) },
 );
 
-/** What comes about too seldom by itself. */
-const idioms: Step[][] = [
-  [
-    { does: "ask" },
-    { does: "answer", which: 0, says: "May I?", fault: undefined },
-    { does: "respond", isApproved: true },
-  ],
-  [{ does: "die", which: 0, says: "words" }, { does: "load the page" }],
-];
+const just = (step: Step) => fc.constant(step);
+const asking = just({ does: "ask" });
+const requesting = just({ does: "answer", which: 0, says: "May I?", fault: undefined });
+const approving = just({ does: "respond", isApproved: true });
+const dying = just({ does: "die", which: 0, says: "words" });
+const loading = just({ does: "load the page" });
+const answering = just({ does: "answer", which: 0, says: "words", fault: undefined });
+const oneOfTwo = fc.constantFrom(0, 1);
+const regenerating = fc.record({ does: does("regenerate"), which: oneOfTwo });
+const endingOne = oneOfTwo.map((which): Step => ({ does: "answer", which, says: "words", fault: undefined }));
+/**
+ * What comes about too seldom by itself: an approval that is acted on, a turn that dies, with what happens to its answer then, and one that
+ * removes what another answers.
+ */
 const steps = fc.oneof(
-  { weight: 9, arbitrary: step.map((step) => [step]) },
-  { weight: 1, arbitrary: fc.constantFrom(...idioms) },
+  { weight: 16, arbitrary: fc.tuple(step) },
+  { weight: 1, arbitrary: fc.tuple(asking, requesting, approving, step) },
+  { weight: 1, arbitrary: fc.tuple(asking, requesting, approving, changing, dying, loading, answering) },
+  { weight: 1, arbitrary: fc.tuple(dying, loading, step, answering) },
+  { weight: 1, arbitrary: fc.tuple(asking, dying, loading, changing, answering) },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(asking, answering, asking, regenerating, fc.oneof(regenerating, step), endingOne, endingOne),
+  },
 );
 
 /** A turn that was started, and all that is known of it outside the database. */
@@ -123,7 +128,7 @@ describe.each([...inModes(databases.slice(0, 2)), ...underRowLevelSecurity.slice
     afterAll(() => database.close());
 
     test("any sequence of calls for people, models and other writers leaves the messages that a person expects", async () => {
-      const sequence = fc.array(steps, { minLength: 2, maxLength: 16 }).map((steps) => steps.flat());
+      const sequence = fc.array(steps, { minLength: 2, maxLength: 14 }).map((steps) => steps.flat());
       const compare = fc.asyncProperty(sequence, fc.constantFrom(undefined, 1, 2, 10), async (steps, limit) => {
         const chatId = randomUUID();
         let owner = `1st owner of ${chatId}`;
