@@ -14,16 +14,19 @@ export function takeTurns<T>(
   db: ChatDatabase,
   tables: ChatTables,
   ids: Asker & { chatId: string },
-  { portable }: StoreSettings,
+  settings: StoreSettings,
   work: (db: ChatDatabase) => Promise<T | undefined>,
 ): Promise<T> {
-  return retryOvertaken(db, (attempt) => (attempt === 1 && !portable ? work(db) : withLock(db, tables, ids, work)));
+  return retryOvertaken(db, (attempt) =>
+    attempt === 1 && !settings.portable ? work(db) : withLock(db, tables, ids, settings, work),
+  );
 }
 
 function withLock<T>(
   db: ChatDatabase,
   { chats }: ChatTables,
   { chatId, ...asker }: Asker & { chatId: string },
+  { portable }: StoreSettings,
   work: (db: ChatDatabase) => Promise<T>,
 ): Promise<T> {
   return inTransaction(
@@ -36,6 +39,7 @@ function withLock<T>(
       });
       return work(tx);
     },
-    () => work(db),
+    // A portable save is several statements: without a transaction a failure would leave some of them.
+    portable ? undefined : () => work(db),
   );
 }

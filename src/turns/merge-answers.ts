@@ -14,15 +14,28 @@ export function mergeAnswers(
   { isRecovered = false } = {},
 ): MessageRow {
   const [before, mine] = [partsOf(base), partsOf(answer)];
-  const theirs = isRecovered ? partsOf(stored).slice(0, before.length) : partsOf(stored);
+  const added = mine.slice(before.length);
+  const theirs = isRecovered ? withoutBeginning(partsOf(stored), added) : partsOf(stored);
   const parts = theirs.map((part, index) => {
     const at = indexOfPart(before, part, index);
     const [was, is] = [before[at], mine[at]];
     return was && is ? mergeParts(was, is, part) : part;
   });
   const metadata = mergeMetadata(base.metadata, answer.metadata, stored.metadata);
-  return withParts({ ...stored, metadata }, [...parts, ...mine.slice(before.length)]);
+  return withParts({ ...stored, metadata }, [...parts, ...added]);
 }
+
+/** The parts without those at their end that are the beginning of what was `added`. An edit may have changed how many stand before. */
+function withoutBeginning(parts: readonly Part[], added: readonly Part[]): readonly Part[] {
+  const isBeginning = (end: readonly Part[]) => end.every((part, index) => isBeginningOf(part, added[index]));
+  const start = parts.findIndex((_, index) => isBeginning(parts.slice(index)));
+  return start === -1 ? parts : parts.slice(0, start);
+}
+
+const isBeginningOf = (part: Part, whole: Part | undefined) =>
+  part.type === whole?.type &&
+  part.toolCallId === whole?.toolCallId &&
+  (typeof part.text !== "string" || String(whole?.text).startsWith(part.text));
 
 /** Where a part of an edited message stands in the message before the edit, or -1. */
 function indexOfPart(before: readonly Part[], part: Part, index: number): number {

@@ -12,7 +12,7 @@ import { answerInput, parseInput, startTurnInput } from "../input.ts";
 import type { ChatTables } from "../schema.ts";
 import type { Chat, ChatDatabase, StartTurnInput, StoreSettings, Turn } from "../types.ts";
 import { beginTurn, endTurn, type Mark } from "./marks.ts";
-import { placeAnswer } from "./place-answer.ts";
+import { placeAnswer, saysNothing } from "./place-answer.ts";
 import { placeQuestion } from "./place-question.ts";
 import { recordTurn } from "./record-turn.ts";
 import { abandon, beat, forget, type Ids, sweep } from "./recordings.ts";
@@ -59,8 +59,8 @@ export async function startTurn<M extends UIMessage>(
 
   let saved: Promise<void> | undefined;
   let hasFailed = false;
-  /** What a call of onEnd that failed has sent to the database, which may have stored it: the answer, or none. */
-  let tried: { answer: MessageRow | undefined } | undefined;
+  /** What calls of onEnd that failed have sent to the database, which may have stored it: the answer, or none. */
+  const tried: { answer: MessageRow | undefined }[] = [];
   const onEnd = (event: { responseMessage: M }) => {
     saved ??= withTypedErrors("startTurn", tables, endWith(event)).catch((error) => {
       saved = undefined;
@@ -143,7 +143,7 @@ export async function startTurn<M extends UIMessage>(
     // On what this turn knows, without reading it again. Only when another writer came first, on what is stored by then.
     const isNew = answer.id === mark.answerId;
     let known = (isNew || limit === undefined) && !settings.portable && !hasFailed ? fromQuestion : undefined;
-    let sent: typeof tried;
+    let sent: (typeof tried)[number] | undefined;
     const window = { limit: 1, through: mark.question.id, candidates: [answer.id], forTurn: true };
     await inTheirName((db) =>
       takeTurns(db, tables, running, settings, async (db) => {
@@ -162,18 +162,21 @@ export async function startTurn<M extends UIMessage>(
         if (!rows) throw conflict(chat.version, present?.chat);
         sent = { answer: rows === present.rows ? undefined : rows.find((row) => row.id === answer.id) };
         const also = endTurn(tables, chatId, { id, isRecorded: recording.hasBegun() });
-        return saveChange(db, tables, { ...running, stored: present, rows, also }, settings);
+        const saved = await saveChange(db, tables, { ...running, stored: present, rows, also }, settings);
+        // Another writer came in between: nothing was stored.
+        if (!saved) sent = undefined;
+        return saved;
       }),
     ).catch((error) => {
-      tried = sent;
+      if (sent) tried.push(sent);
       throw error;
     });
   }
 
   /** Whether an earlier call has stored the answer, and only the confirmation was lost. */
   function isStored(answer: MessageRow, rows: readonly MessageRow[] = []): boolean {
-    if (tried && !tried.answer) return true;
-    const digests = [answer.digest, tried?.answer && digestOf(tried.answer)];
+    if (saysNothing(answer) && tried.some((sent) => !sent.answer)) return true;
+    const digests = [answer.digest, ...tried.map((sent) => sent.answer && digestOf(sent.answer))];
     return rows.some((row) => row.id === answer.id && digests.includes(digestOf(row)));
   }
 

@@ -15,6 +15,7 @@ import {
 } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { createDatabase, modes } from "../support/databases.ts";
+import { faultyDatabase } from "../support/faulty-database.ts";
 import { type Cut, faultyProxy } from "../support/faulty-proxy.ts";
 
 /**
@@ -163,6 +164,30 @@ describe.each(ways)("A connection that breaks during a call, with $driver, $mode
       expect(cuts).toBeGreaterThan(0);
     });
   });
+});
+
+test("a portable store changes nothing when the connection breaks before its transaction has begun", async () => {
+  const { url, drop } = await createDatabase();
+  const pool = withPg(url);
+  onTestFinished(async () => {
+    await pool.end();
+    await drop();
+  });
+  const faulty = faultyDatabase(pool.db);
+  const store = createChatStore(faulty.db, { portable: true });
+  const ids = { userId: "u", chatId: "c" };
+  await store.upsertChat({ ...ids, messages: stored });
+  const before = await store.getChat(ids);
+  const saves: (() => Promise<unknown>)[] = [
+    () => store.upsertChat({ ...ids, after: "m3", messages: [say("user", "new")] }),
+    () => store.updateMessage({ ...ids, message: say("user", "edited", "m0") }),
+    () => store.deleteMessage({ ...ids, messageId: "m0" }),
+    () => store.startTurn({ ...ids, message: say("user", "new") }),
+  ];
+  for (const save of saves) {
+    await expect(faulty.failing("before", save)).rejects.toMatchObject({ code: "QUERY_FAILED" });
+    expect(await store.getChat(ids)).toEqual(before);
+  }
 });
 
 test("the store reads and saves over postgres.js after a result that broke off", async () => {

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ChatDatabase, ChatStore, Turn } from "../../src/index.ts";
+import type { ChatStore, Turn } from "../../src/index.ts";
 import { eventOf } from "../../src/turns/events.ts";
 import { say, textOf } from "../support/conversations.ts";
 import { databases, inModes, type TestDatabase } from "../support/databases.ts";
+import { faultyDatabase } from "../support/faulty-database.ts";
 import { underRowLevelSecurity } from "../support/row-level-security.ts";
 
 /**
@@ -217,6 +218,28 @@ describe.each(kinds)("A superseded turn on $name, $mode", ({ open, storeOn }) =>
       ]);
     });
 
+    test.each([
+      ["more parts", [text("Edited."), text("Card 4111. May I?"), approved]],
+      ["fewer parts", [approved]],
+    ])("keeps an edit with %s when the process of the turn is taken for dead and lives", async (_, parts) => {
+      const { ids, turn, before } = await continuedMessage();
+      const added = [{ type: "step-start" as const }, text("One."), { type: "step-start" as const }];
+      await record(
+        turn,
+        { type: "tool-output-available", toolCallId: "t1", output: "paid" },
+        { type: "start-step" },
+        ...words("One."),
+        { type: "text-end", id: "1" },
+        { type: "start-step" },
+        { type: "text-start", id: "2" },
+        { type: "text-delta", id: "2", delta: "Tw" },
+      );
+      await store.updateMessage({ ...ids, message: { ...before, parts } });
+      await recover(ids);
+      await end(turn, message("a1", text("Card 4111. May I?"), paid, ...added, text("Two.")));
+      expect((await stored(ids))?.at(-1)?.parts).toEqual([...parts.slice(0, -1), paid, ...added, text("Two.")]);
+    });
+
     test("does not get a part back that the edit has removed", async () => {
       const { ids, turn, before } = await continuedMessage();
       await store.updateMessage({ ...ids, message: { ...before, parts: before.parts.slice(1) } });
@@ -290,30 +313,23 @@ describe.each(kinds)("A superseded turn on $name, $mode", ({ open, storeOn }) =>
       expect((await stored(ids))?.at(-1)).toEqual(message("a1", paid));
     });
 
+    test("is in conflict with a later turn also when onEnd is called again", async () => {
+      const ids = newIds();
+      const first = await store.startTurn({ ...ids, message: say("user", "1?", "q1") });
+      await store.startTurn({ ...ids, message: say("user", "1?", "q1"), trigger: "submit-message" });
+      const empty = message(first.persist.generateMessageId());
+      await expect(end(first, empty)).rejects.toMatchObject({ code: "CHAT_CONFLICT" });
+      await expect(end(first, empty)).rejects.toMatchObject({ code: "CHAT_CONFLICT" });
+      const words = message(first.persist.generateMessageId(), text("1."));
+      await expect(end(first, words)).rejects.toMatchObject({ code: "CHAT_CONFLICT" });
+    });
+
     test("is stored without a conflict when the confirmation of its save was lost", async () => {
       const ids = newIds();
-      let isLost = false;
-      const losing: ChatDatabase = Object.create(database.db, {
-        transaction: {
-          value: async (...parameters: Parameters<ChatDatabase["transaction"]>) => {
-            const result = await database.db.transaction(...parameters);
-            if (isLost) throw new Error("Connection terminated unexpectedly");
-            return result;
-          },
-        },
-        execute: {
-          value: async (statement: Parameters<ChatDatabase["execute"]>[0]) => {
-            const result = await database.db.execute(statement);
-            if (isLost) throw new Error("Connection terminated unexpectedly");
-            return result;
-          },
-        },
-      });
-      const turn = await storeOn(losing).startTurn({ ...ids, message: say("user", "1?", "q1") });
+      const faulty = faultyDatabase(database.db);
+      const turn = await storeOn(faulty.db).startTurn({ ...ids, message: say("user", "1?", "q1") });
       const empty = message(turn.persist.generateMessageId());
-      isLost = true;
-      await expect(end(turn, empty)).rejects.toMatchObject({ code: "QUERY_FAILED" });
-      isLost = false;
+      await expect(faulty.failing("after", () => end(turn, empty))).rejects.toMatchObject({ code: "QUERY_FAILED" });
       await end(turn, empty);
       expect(await shown(ids)).toEqual(["q1 1?"]);
     });
