@@ -19,7 +19,7 @@ export interface Said {
   readonly says: readonly string[];
   readonly acted: boolean;
 }
-export const nothing: Said = { says: [], acted: false };
+const nothing: Said = { says: [], acted: false };
 
 export interface ExpectedTurn {
   /** The message that it answers or continues, as it was when the turn began. */
