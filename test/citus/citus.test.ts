@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from "vitest";
+import { purge } from "../../src/cli/purge.ts";
+import { sqlStateOf } from "../../src/database/sqlstate.ts";
 import { type ChatDatabase, ChatStoreError, createChatStore, migrate } from "../../src/index.ts";
 import { diagnose } from "../../src/migrate/doctor.ts";
 import { applyMigrations } from "../../src/migrate/migrate.ts";
@@ -150,6 +152,21 @@ describe.runIf(isCitus)("a store on Citus", () => {
     await expect(save).rejects.toBeInstanceOf(ChatStoreError);
     await db.transaction((tx) => createChatStore(tx, { portable: true }).upsertChat({ ...ids, messages: [] }));
     expect(await createChatStore(db).getChat(ids)).toMatchObject({ version: 1, messages: [] });
+  });
+
+  test("Citus refuses to purge, and the statement in docs/scaling.md deletes the old chats", async () => {
+    const store = createChatStore(db, { portable: true });
+    for (const chatId of ["old", "young"]) await store.upsertChat({ userId: "u", chatId, messages: conversation(2) });
+    await query("update chat_store.chats set updated_at = now() - interval '400 days' where id = 'old'");
+    const chats = async (dryRun: boolean) =>
+      (await purge(db, "chat_store", { olderThanDays: 365, dryRun }, () => {})).chats;
+    expect(await chats(true)).toBe(1);
+    expect(sqlStateOf(await chats(false).catch((error) => error))).toBe("0A000");
+    expect(await store.getChats({ userId: "u" })).toHaveLength(2);
+    const [, statement = ""] = readFileSync("docs/scaling.md", "utf8").match(/`(delete from [^`]+)`/) ?? [];
+    await query(statement);
+    expect(await store.getChats({ userId: "u" })).toMatchObject([{ id: "young" }]);
+    expect(await query("select distinct chat_id from chat_store.messages")).toEqual([{ chat_id: "young" }]);
   });
 
   test("each method asks as many shards as docs/scaling.md says", async () => {
