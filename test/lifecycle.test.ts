@@ -4,7 +4,7 @@ import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ChatConflictError, ChatOwnershipError, type ChatStore, InvalidChatError, type Turn } from "../src/index.ts";
 import { conversation, say } from "./support/conversations.ts";
-import { embedded, type TestDatabase } from "./support/databases.ts";
+import { embedded, isOnCitus, type TestDatabase } from "./support/databases.ts";
 import { kinds } from "./support/kinds.ts";
 
 type Ids = { userId: string; chatId: string };
@@ -640,6 +640,7 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
         await database.query(
           `create table public.${table} (chat_id text primary key references chat_store.chats (id))`,
         );
+        if (isOnCitus) await database.query(`select create_distributed_table('public.${table}', 'chat_id')`);
       });
       afterAll(() => database.query(`drop table public.${table}`));
 

@@ -1,5 +1,7 @@
+// Projects: main, citus.
 import { randomUUID } from "node:crypto";
 import { expect, onTestFinished, test } from "vitest";
+import { waitingForLocks } from "../support/citus-cluster.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { inModes, servers } from "../support/databases.ts";
 import { eventually } from "../support/eventually.ts";
@@ -16,14 +18,11 @@ test.each(inModes(servers))(
       eventually(`${count} calls wait for the chat`, async () => {
         // Or the transaction would see the same activity each time.
         await database.query("select pg_stat_clear_snapshot()");
-        const rows = await database.query(
-          "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
-        );
-        return rows.length === count;
+        return (await database.query(waitingForLocks())).length === count;
       });
 
     await database.query("begin");
-    await database.query("select from chat_store.chats for update");
+    await database.query("select from chat_store.chats where id = $1 for update", [ids.chatId]);
     // Postgres gives the lock to the call that has waited longest. By then the claim's snapshot does not see the turn.
     const starting = store.startTurn({ ...ids, message: say("user", "And?", "question") });
     await waiting(1);

@@ -2,11 +2,13 @@ import { readFileSync } from "node:fs";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from "vitest";
+import { purge } from "../../src/cli/purge.ts";
+import { sqlStateOf } from "../../src/database/sqlstate.ts";
 import { type ChatDatabase, ChatStoreError, createChatStore, migrate } from "../../src/index.ts";
 import { diagnose } from "../../src/migrate/doctor.ts";
 import { applyMigrations } from "../../src/migrate/migrate.ts";
 import { distributionScript, policyScript } from "../../src/migrate/migration-script.ts";
-import { type Migration, migrations } from "../../src/migrate/migrations.ts";
+import { migrations } from "../../src/migrate/migrations.ts";
 import { crashWorkers, tasksOf, withClient } from "../support/citus-cluster.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
@@ -41,7 +43,8 @@ const local = async () => {
 
 /** The tables as a database has them that was distributed at this version. */
 async function start(version: number) {
-  await query("drop schema chat_store cascade");
+  // A test that failed may have left none.
+  await query("drop schema if exists chat_store cascade");
   await applyMigrations(db, "chat_store", undefined, migrations.slice(0, version));
   await pool.query(distributionScript("chat_store"));
 }
@@ -106,14 +109,16 @@ describe.runIf(isCitus)("a store on Citus", () => {
   test("migrate distributes the tables that a migration adds, in the same transaction", async () => {
     // As if turns had come later than they did.
     const isOfTurns = (text: string) => /turn(s|_chunks)"/.test(text);
-    const [first, ...others] = migrations as [Migration, ...Migration[]];
-    const known = [{ ...first, statements: first.statements.filter((text) => !isOfTurns(text)) }, ...others];
+    const known = migrations.map((migration) => ({
+      ...migration,
+      statements: migration.statements.filter((text) => !isOfTurns(text)),
+    }));
     await query("drop schema chat_store cascade");
     await applyMigrations(db, "chat_store", undefined, known);
     await pool.query(distributionScript("chat_store"));
     expect(await distributed()).toHaveLength(2);
 
-    const statements = first.statements.filter(isOfTurns);
+    const statements = migrations.flatMap((migration) => migration.statements.filter(isOfTurns));
     const later = { version: migrations.length + 1, name: "9999_turns", breaking: false, statements };
     const fails = { ...later, name: "9999_fails", statements: [...statements, "select 1 / 0"] };
     await expect(applyMigrations(db, "chat_store", undefined, [...known, fails])).rejects.toThrow("9999_fails");
@@ -147,6 +152,21 @@ describe.runIf(isCitus)("a store on Citus", () => {
     await expect(save).rejects.toBeInstanceOf(ChatStoreError);
     await db.transaction((tx) => createChatStore(tx, { portable: true }).upsertChat({ ...ids, messages: [] }));
     expect(await createChatStore(db).getChat(ids)).toMatchObject({ version: 1, messages: [] });
+  });
+
+  test("Citus refuses to purge, and the statement in docs/scaling.md deletes the old chats", async () => {
+    const store = createChatStore(db, { portable: true });
+    for (const chatId of ["old", "young"]) await store.upsertChat({ userId: "u", chatId, messages: conversation(2) });
+    await query("update chat_store.chats set updated_at = now() - interval '400 days' where id = 'old'");
+    const chats = async (dryRun: boolean) =>
+      (await purge(db, "chat_store", { olderThanDays: 365, dryRun }, () => {})).chats;
+    expect(await chats(true)).toBe(1);
+    expect(sqlStateOf(await chats(false).catch((error) => error))).toBe("0A000");
+    expect(await store.getChats({ userId: "u" })).toHaveLength(2);
+    const [, statement = ""] = readFileSync("docs/scaling.md", "utf8").match(/`(delete from [^`]+)`/) ?? [];
+    await query(statement);
+    expect(await store.getChats({ userId: "u" })).toMatchObject([{ id: "young" }]);
+    expect(await query("select distinct chat_id from chat_store.messages")).toEqual([{ chat_id: "young" }]);
   });
 
   test("each method asks as many shards as docs/scaling.md says", async () => {

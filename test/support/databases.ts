@@ -307,10 +307,13 @@ const everyMode = [
   { mode: "without transactions", storeOn: (db: ChatDatabase) => createChatStore(withoutTransactions(db)) },
 ];
 
-/** The ways a save can take, whatever the driver. */
+/**
+ * The ways a save can take, whatever the driver. On Citus only the one that works there: it refuses the others in a transaction of the
+ * caller's and where the driver has none.
+ */
 export const modes = everyMode.filter(({ mode }, index) => {
   if (inject("drivers") === "one kind") return index === 0;
-  return !isOnCitus || isLong || mode === "portable";
+  return !isOnCitus || mode === "portable";
 });
 
 export const preparing = {
