@@ -114,6 +114,8 @@ export function chatTables<const Name extends string>(schemaName: Name) {
        * is this one, the turn's whole answer may take its place.
        */
       recoveredDigest: bytea("recovered_digest"),
+      /** How many parts that answer had before its recording: those of the message that the turn continues. */
+      recoveredAfter: integer("recovered_after"),
     },
     (table) => [primaryKey({ columns: [table.chatId, table.id] })],
   );

@@ -185,7 +185,7 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
    *
    * @throws {ChatOwnershipError} the chat belongs to another user.
    * @throws {ChatConflictError} the message answers tool calls on whose answers another turn has acted, or is acting. Of a
-   * turn that has died this is known after five minutes, or ten seconds if it is recorded.
+   * turn that has died this is known after five minutes, or some twelve seconds if it is recorded.
    * @throws {InvalidChatError} the message is more than a browser may claim: a new id has the role `user`, a stored id
    * keeps its role, and of an assistant message, which must be the last, only pending tool calls can be answered. Also if
    * the store was made for a transaction, which would have ended when the answer is saved.

@@ -44,6 +44,8 @@ export interface RunningTurn {
   isSilent: boolean;
   /** Of the answer that its recording became; null if it became none. */
   recoveredDigest: string | null;
+  /** How many parts that answer had before its recording; null likewise. */
+  recoveredAfter: number | null;
 }
 
 /** A chat of this user and its messages. */
@@ -101,13 +103,14 @@ type Mark = [
   isRecorded: boolean,
   isAbandoned: boolean,
   recoveredDigest: string | null,
+  recoveredAfter: number | null,
 ];
 
 /** More rows for a statement that loads the chat `chat`, of kind 2: the marks of all its turns. */
 export const marksOfTurns = (turns: ChatTables["turns"], chatId: string): SQL => sql`
 union all
 select 2, t.id::text, null, json_build_array(t.question_id, encode(t.question_digest, 'hex'), t.answer_id, t.replaces, ${mayStillEnd},
-t.interrupted, ${isDead}, t.chunks > 0, t.beat_at = 'epoch', encode(t.recovered_digest, 'hex'))::text, null, 0, ''
+t.interrupted, ${isDead}, t.chunks > 0, t.beat_at = 'epoch', encode(t.recovered_digest, 'hex'), t.recovered_after)::text, null, 0, ''
 from ${turns} t where t.chat_id = ${chatId} and exists (table chat)`;
 
 /** What {@link marksOfTurns} has read. */
@@ -129,7 +132,8 @@ function runningTurn(id: string, mark: Mark): RunningTurn | [] {
     isDead,
     isRecorded,
     isAbandoned,
-    digest,
+    recoveredDigest,
+    recoveredAfter,
   ] = mark;
   if (!mayEnd) return [];
   const isRecoverable = isDead && isRecorded && !isInterrupted;
@@ -143,6 +147,7 @@ function runningTurn(id: string, mark: Mark): RunningTurn | [] {
     isInterrupted,
     isRecoverable,
     isSilent: isRecoverable && !isAbandoned,
-    recoveredDigest: digest,
+    recoveredDigest,
+    recoveredAfter,
   };
 }

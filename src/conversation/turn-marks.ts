@@ -24,5 +24,5 @@ export const isDead = sql.raw(
  * that is not recorded has no heartbeat, and counts as running for as long as its mark is kept.
  */
 export const isRunning = sql.raw(
-  "(t.ended_at is null and not t.superseded and t.started_at > now() - interval '1 day' and (t.chunks = 0 or t.beat_at > now() - interval '10 minutes'))",
+  "((t.ended_at is null or t.interrupted) and not t.superseded and t.started_at > now() - interval '1 day' and (t.chunks = 0 or t.beat_at > now() - interval '10 minutes'))",
 );

@@ -20,9 +20,9 @@ export async function deleteMessage(
   const removed = following ? sql`m."order" >= message."order"` : sql`m.id = ${messageId}`;
   const changes = (when: SQL) => [
     sql`delete from ${messages} m using message where m.chat_id = ${chatId} and ${removed} and ${when}`,
-    // A turn that answers a deleted question need not go on.
-    sql`update ${turns} t set stop = true from ${messages} m, message
-where t.chat_id = ${chatId} and m.chat_id = ${chatId} and t.question_id = m.id and t.ended_at is null and ${removed} and ${when}`,
+    // A turn that answers or continues a deleted message, or whose recording became it, does not go on.
+    sql`update ${turns} t set superseded = true, stop = true from ${messages} m, message
+where t.chat_id = ${chatId} and m.chat_id = ${chatId} and m.id in (t.question_id, t.answer_id) and t.ended_at is null and ${removed} and ${when}`,
     // One that seemed dead stores nothing any more when it comes back, and the recording of one that has ended holds deleted words.
     sql`delete from ${turns} t using ${messages} m, message
 where t.chat_id = ${chatId} and m.chat_id = ${chatId} and m.id in (t.question_id, t.answer_id) and t.ended_at is not null and ${removed} and ${when}`,

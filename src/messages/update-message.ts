@@ -26,9 +26,9 @@ export async function updateMessage<M extends UIMessage>(
     changes: (when: ReturnType<typeof sql>) => [
       sql`update ${tables.messages} m set parts = ${parts}::text::json, metadata = ${metadata}::text::json
 where m.chat_id = ${chatId} and m.id = ${id} and ${when}`,
-      // A turn that answers the old question need not go on. One that continues an answer does.
-      sql`update ${tables.turns} t set stop = true from message
-where t.chat_id = ${chatId} and t.question_id = ${id} and t.ended_at is null and message.role = 'user' and ${when}`,
+      // A turn that answers the old question, or whose recording became this answer, does not go on. One that continues an answer does.
+      sql`update ${tables.turns} t set superseded = true, stop = true from message
+where t.chat_id = ${chatId} and t.ended_at is null and (t.question_id = ${id} and message.role = 'user' or t.answer_id = ${id} and t.recovered_digest is not null) and ${when}`,
       // One that seemed dead stores nothing any more when it comes back, and the recording of one that has ended holds the old words.
       sql`delete from ${tables.turns} t where t.chat_id = ${chatId} and ${id} in (t.question_id, t.answer_id) and t.ended_at is not null and ${when}`,
     ],

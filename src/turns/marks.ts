@@ -57,12 +57,18 @@ export const endTurn =
 where t.chat_id = ${chatId} and t.id = ${id}::uuid and ${when}`,
   ];
 
-/** The recording of a turn that died becomes its answer, of this digest, or none. If its writer lives after all, it will end the turn. */
+/** What a recording has become: an answer of this digest, which had so many parts before it; or none. */
+export interface Recovered {
+  recoveredDigest: string | null;
+  recoveredAfter: number | null;
+}
+
+/** The recording of a turn that died becomes its answer. If its writer lives after all, it will end the turn. */
 export const interruptTurn =
-  ({ turns }: ChatTables, chatId: string, id: string, digest: string | null) =>
+  ({ turns }: ChatTables, chatId: string, id: string, { recoveredDigest, recoveredAfter }: Recovered) =>
   (when: SQL, removed: readonly string[]): SQL[] => [
     ...(removed.length > 0 ? [supersede({ turns }, chatId, removed, id, when)] : []),
-    sql`update ${turns} t set ended_at = now(), interrupted = true, recovered_digest = decode(${digest}, 'hex')
+    sql`update ${turns} t set ended_at = now(), interrupted = true, recovered_digest = decode(${recoveredDigest}, 'hex'), recovered_after = ${recoveredAfter}::int
 where t.chat_id = ${chatId} and t.id = ${id}::uuid and t.ended_at is null and ${when}`,
   ];
 

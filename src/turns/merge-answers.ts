@@ -5,17 +5,17 @@ import { isRecord, isToolCall, type Part, progressOf } from "./continuation.ts";
  * The answer of a turn that continues a message, where the stored message is no longer `base`, which the turn has read: another tab has
  * answered another of its tools, or the application has edited it. The stored message stays, with what the turn has added to `base`.
  *
- * @param isRecovered - the stored message ends with the turn's own beginning, which `answer` holds whole.
+ * @param recoveredAfter - after so many parts, the stored message holds the turn's own beginning, which `answer` holds whole.
  */
 export function mergeAnswers(
   base: MessageRow,
   answer: MessageRow,
   stored: MessageRow,
-  { isRecovered = false } = {},
+  recoveredAfter?: number,
 ): MessageRow {
   const [before, mine] = [partsOf(base), partsOf(answer)];
   const added = mine.slice(before.length);
-  const theirs = isRecovered ? withoutBeginning(partsOf(stored), added) : partsOf(stored);
+  const theirs = partsOf(stored).slice(0, recoveredAfter);
   const parts = theirs.map((part, index) => {
     const at = indexOfPart(before, part, index);
     const [was, is] = [before[at], mine[at]];
@@ -24,18 +24,6 @@ export function mergeAnswers(
   const metadata = mergeMetadata(base.metadata, answer.metadata, stored.metadata);
   return withParts({ ...stored, metadata }, [...parts, ...added]);
 }
-
-/** The parts without those at their end that are the beginning of what was `added`. An edit may have changed how many stand before. */
-function withoutBeginning(parts: readonly Part[], added: readonly Part[]): readonly Part[] {
-  const isBeginning = (end: readonly Part[]) => end.every((part, index) => isBeginningOf(part, added[index]));
-  const start = parts.findIndex((_, index) => isBeginning(parts.slice(index)));
-  return start === -1 ? parts : parts.slice(0, start);
-}
-
-const isBeginningOf = (part: Part, whole: Part | undefined) =>
-  part.type === whole?.type &&
-  part.toolCallId === whole?.toolCallId &&
-  (typeof part.text !== "string" || String(whole?.text).startsWith(part.text));
 
 /** Where a part of an edited message stands in the message before the edit, or -1. */
 function indexOfPart(before: readonly Part[], part: Part, index: number): number {

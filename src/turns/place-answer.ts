@@ -5,8 +5,9 @@ import type { Mark } from "./marks.ts";
 import { mergeAnswers } from "./merge-answers.ts";
 
 export interface PlacedTurn extends Omit<Mark, "id"> {
-  /** Of the answer that its recording became, if it was taken for dead. */
+  /** Of the answer that its recording became, if it was taken for dead, and how many parts that had before. */
   recoveredDigest?: string | null | undefined;
+  recoveredAfter?: number | null | undefined;
 }
 
 /**
@@ -19,7 +20,7 @@ export interface PlacedTurn extends Omit<Mark, "id"> {
  */
 export function placeAnswer(
   present: readonly MessageRow[],
-  { question, answerId, replaces, recoveredDigest }: PlacedTurn,
+  { question, answerId, replaces, recoveredDigest, recoveredAfter }: PlacedTurn,
   answer: MessageRow,
   taken: readonly string[] = [],
 ): readonly MessageRow[] | undefined {
@@ -34,7 +35,7 @@ export function placeAnswer(
     const continued = withoutEmptyEnd(question, answer);
     return present.with(
       at,
-      isAsAsked ? continued : mergeAnswers(question, continued, asked, { isRecovered: recovered !== undefined }),
+      isAsAsked ? continued : mergeAnswers(question, continued, asked, recovered && (recoveredAfter ?? undefined)),
     );
   }
   if (!isAsAsked) return undefined;

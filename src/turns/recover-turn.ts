@@ -1,6 +1,6 @@
 import { loadChat, type RunningTurn, type StoredChat } from "../conversation/load-chat.ts";
 import { loadWindow, type Window } from "../conversation/load-window.ts";
-import { digestOf, type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
+import { digestOf, type MessageRow, toMessage, toRow, withParts } from "../conversation/messages.ts";
 import { saveChange } from "../conversation/save-change.ts";
 import type { ChatTables } from "../schema.ts";
 import type { ChatDatabase, StoreSettings } from "../types.ts";
@@ -21,20 +21,17 @@ export async function loadRecovered(
   tables: ChatTables,
   ids: { userId: string; chatId: string },
   settings: StoreSettings,
-  { window, hadSecondLook }: { window?: Window | undefined; hadSecondLook: (turnId: string) => boolean },
-): Promise<StoredChat | SilentTurns | null | undefined> {
+  { window, hadSecondLook }: { window?: Window | undefined; hadSecondLook: boolean },
+): Promise<StoredChat | typeof seemsDead | null | undefined> {
   const loaded = window && (await loadWindow(db, tables, ids, { ...window, forTurn: true }));
   if (loaded === null || loaded?.turns.every(({ isRecoverable }) => !isRecoverable)) return loaded;
   const whole = await loadChat(db, tables, ids, { forTurn: true });
-  const silent = whole?.turns.filter(({ id, isSilent }) => isSilent && !hadSecondLook(id)) ?? [];
-  if (silent.length > 0) return new SilentTurns(silent.map(({ id }) => id));
+  if (!hadSecondLook && whole?.turns.some(({ isSilent }) => isSilent)) return seemsDead;
   return whole && recoverTurns(db, tables, ids, whole, settings);
 }
 
-/** Turns that seem dead by their silence, which may be the database's own. They are looked at again. */
-export class SilentTurns {
-  constructor(readonly ids: readonly string[]) {}
-}
+/** A turn in the chat seems dead by its silence, which may be the database's own. It is looked at again. */
+export const seemsDead = Symbol("a turn that seems dead");
 
 /**
  * Milliseconds until then. After an outage, or when its pool is free again, a writer comes back within the two seconds that it waits at
@@ -42,15 +39,13 @@ export class SilentTurns {
  */
 export const untilSecondLook = 2_500;
 
-/** Does `work`, and again some time later if it has found turns that seem dead. */
+/** Does `work`, and again some time later if it has found a turn that seems dead. */
 export async function withSecondLook<T>(
-  work: (hadSecondLook: (turnId: string) => boolean) => Promise<T | SilentTurns>,
-): Promise<T> {
-  const seen = new Set<string>();
-  for (;;) {
-    const result = await work((turnId) => seen.has(turnId));
-    if (!(result instanceof SilentTurns)) return result;
-    for (const id of result.ids) seen.add(id);
+  work: (hadSecondLook: boolean) => Promise<T | typeof seemsDead>,
+): Promise<Exclude<T, typeof seemsDead>> {
+  for (let hadSecondLook = false; ; hadSecondLook = true) {
+    const result = await work(hadSecondLook);
+    if (result !== seemsDead) return result as Exclude<T, typeof seemsDead>;
     await new Promise((resolve) => setTimeout(resolve, untilSecondLook));
   }
 }
@@ -72,15 +67,18 @@ async function recoverTurns(
   for (const turn of stored.turns.filter(({ isRecoverable }) => isRecoverable)) {
     const recording = () => readWholeRecording(db, tables, ids, turn.id);
     const placed = await placeRecording(present.rows, turn, recording);
-    const rows = placed ?? present.rows;
-    const answer = placed?.find(({ id }) => id === turn.answerId);
-    const recoveredDigest = answer ? digestOf(answer) : turn.recoveredDigest;
-    const also = interruptTurn(tables, ids.chatId, turn.id, recoveredDigest);
+    const rows = placed?.rows ?? present.rows;
+    const answer = rows.find(({ id }) => id === turn.answerId);
+    const { recoveredDigest, recoveredAfter } =
+      placed && answer ? { recoveredDigest: digestOf(answer), recoveredAfter: placed.after } : turn;
+    const also = interruptTurn(tables, ids.chatId, turn.id, { recoveredDigest, recoveredAfter });
     const change = { ...ids, stored: present, rows, also };
     const saved = await saveChange(db, tables, change, settings);
     if (!saved) return undefined;
     const turns = present.turns.map((other) =>
-      other.id === turn.id ? { ...other, isInterrupted: true, isRecoverable: false, recoveredDigest } : other,
+      other.id === turn.id
+        ? { ...other, isInterrupted: true, isRecoverable: false, recoveredDigest, recoveredAfter }
+        : other,
     );
     present = { ...saved, firstOrder: 0, hasMarks: true, rows: rows.map((row, order) => ({ ...row, order })), turns };
   }
@@ -90,14 +88,27 @@ async function recoverTurns(
 /** @returns undefined if there is nothing to place, or its question is not there any more, or not as it was asked. */
 async function placeRecording(rows: readonly MessageRow[], turn: RunningTurn, recording: () => Recording) {
   const asked = rows.find(({ id }) => id === turn.questionId);
-  if (!asked) return undefined;
-  const isContinuation = asked.role === "assistant";
-  // The message that a recording continues may have been edited since. One that has been continued by this recording already ends with it.
-  if (isContinuation ? turn.recoveredDigest : digestOf(asked) !== turn.questionDigest) return undefined;
-  const base = isContinuation ? toMessage(asked) : { id: turn.answerId, role: "assistant" as const, parts: [] };
-  const { message, isFinished } = await assemble(base, recording);
+  const before = asked && messageBefore(asked, turn);
+  if (!before) return undefined;
+  const { message, isFinished } = await assemble(toMessage(before), recording);
   const row = toRow({ ...message, id: turn.answerId, role: "assistant" }, ["responseMessage"]);
   // A stream that came to its end may wait for what the browser has to say to its tools.
-  const answer = isFinished ? row : closeCallsSince(isContinuation ? asked : undefined, row);
-  return placeAnswer(rows, { ...turn, question: asked }, answer);
+  const answer = isFinished ? row : closeCallsSince(before, row);
+  const placed = placeAnswer(rows, { ...turn, question: asked }, answer);
+  return placed && { rows: placed, after: partsOf(before).length };
 }
+
+/** What a turn has added its recording to: nothing, or the message that it continues, which may have been edited since. */
+export function messageBefore(asked: MessageRow, turn: RunningTurn): MessageRow | undefined {
+  if (asked.role === "user") {
+    const empty = { id: turn.answerId, role: "assistant", metadata: null, parts: "[]", digest: "" };
+    return digestOf(asked) === turn.questionDigest ? empty : undefined;
+  }
+  if (turn.recoveredDigest === null) return asked;
+  // It ends with the beginning of this recording already. If it was changed after that, the later change stays.
+  const { recoveredDigest, recoveredAfter } = turn;
+  if (recoveredAfter === null || digestOf(asked) !== recoveredDigest) return undefined;
+  return withParts(asked, partsOf(asked).slice(0, recoveredAfter));
+}
+
+const partsOf = ({ parts }: MessageRow): unknown[] => JSON.parse(parts);

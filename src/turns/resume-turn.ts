@@ -12,7 +12,7 @@ import { chunksIn, eventOf, hasEnd } from "./events.ts";
 import { chunksOf } from "./message-chunks.ts";
 import { installedProtocol } from "./protocol.ts";
 import { type RecordedPage, type RecordedTurn, readRecording } from "./recordings.ts";
-import { loadRecovered, SilentTurns, untilSecondLook, withSecondLook } from "./recover-turn.ts";
+import { loadRecovered, messageBefore, seemsDead, untilSecondLook, withSecondLook } from "./recover-turn.ts";
 
 /** Milliseconds between two looks at a recording: the first after something came, the longest, and after a long silence. */
 const pauses = { shortest: 100, longest: 300, whenSilent: 1_000 };
@@ -40,6 +40,7 @@ export async function resumeTurn(
   const read = (from: { turnId?: string; position: number }) =>
     inTheirName((db) => readRecording(db, tables, ids, from));
 
+  let hadSecondLook = false;
   const found = await readTwice();
   if (found && !found.turn.isStale) return streamOf((signal) => live(found, signal));
   const chat = await (found ? recover() : load({ limit: 1, forTurn: true }));
@@ -56,20 +57,19 @@ export async function resumeTurn(
     const page = await read({ position: 0 });
     if (!page || !isSilent(page.turn)) return page;
     await sleep(untilSecondLook, new AbortController().signal);
-    return read({ position: 0 });
+    hadSecondLook = true;
+    // Another page may have taken it for dead meanwhile.
+    return read({ turnId: page.turn.id, position: 0 });
   }
 
   /** The chat, with the recording of a turn that has died as its answer. */
   async function recover(): Promise<StoredChat | null> {
-    const { recovered } = await withSecondLook((hadSecondLook) =>
+    const { recovered } = await withSecondLook((isSecond) =>
       inTheirName((db) =>
         takeTurns(db, tables, ids, settings, async (db) => {
-          const hadBoth = (id: string) => id === found?.turn.id || hadSecondLook(id);
-          const recovered = await loadRecovered(db, tables, ids, settings, {
-            window: { limit: 1 },
-            hadSecondLook: hadBoth,
-          });
-          return recovered === undefined || recovered instanceof SilentTurns ? recovered : { recovered };
+          const looks = { window: { limit: 1 }, hadSecondLook: hadSecondLook || isSecond };
+          const recovered = await loadRecovered(db, tables, ids, settings, looks);
+          return recovered === undefined || recovered === seemsDead ? recovered : { recovered };
         }),
       ),
     );
@@ -112,6 +112,7 @@ export async function resumeTurn(
       silentSince = isSilent(page.turn) ? (silentSince ?? performance.now()) : undefined;
       const isBeforeSecondLook = silentSince !== undefined && performance.now() - silentSince < untilSecondLook;
       const isDead = page.turn.isStale && !isBeforeSecondLook;
+      hadSecondLook ||= isDead;
       if (isDead) await recover();
       if (isDead || page.turn.isEnded) {
         if (position === 0) return yield* instead(turn, signal);
@@ -132,14 +133,14 @@ export async function resumeTurn(
    *
    * @returns undefined if the turn is over. Then what it has recorded may be in that message already. The message is loaded together
    * with the turn's mark, and the statement that saves the answer changes both: a message that others have changed while the turn
-   * runs has nothing of the recording in it.
+   * runs has nothing of the recording in it, unless the turn was taken for dead before.
    */
   async function continuedBy({ id, questionId }: RecordedTurn): Promise<string[] | undefined> {
     const chat = await load({ limit: 1, through: questionId, forTurn: true });
-    // One that was taken for dead, and lives, has its beginning in the message already.
-    const isRunning = chat?.turns.some((turn) => turn.id === id && turn.recoveredDigest === null);
+    const running = chat?.turns.find((turn) => turn.id === id && !turn.isInterrupted);
     const continued = chat?.rows.find((row) => row.id === questionId);
-    return isRunning && continued ? eventsOf(continued) : undefined;
+    const before = running && continued && messageBefore(continued, running);
+    return before && eventsOf(before);
   }
 
   /** What there is to tell of a turn that is over before anything of it was told: the turn that took its place, or its stored answer. */

@@ -16,7 +16,7 @@ import { placeAnswer, saysNothing } from "./place-answer.ts";
 import { placeQuestion } from "./place-question.ts";
 import { recordTurn } from "./record-turn.ts";
 import { abandon, beat, forget, type Ids, sweep } from "./recordings.ts";
-import { loadRecovered, SilentTurns, withSecondLook } from "./recover-turn.ts";
+import { loadRecovered, seemsDead, withSecondLook } from "./recover-turn.ts";
 
 /** Milliseconds, a little more than the minute that readers who are behind are given. */
 const keptAfterEnd = 61_000;
@@ -93,13 +93,10 @@ export async function startTurn<M extends UIMessage>(
     fail,
   };
 
-  async function saveQuestion(
-    db: ChatDatabase,
-    hadSecondLook: (turnId: string) => boolean,
-  ): Promise<Asked | SilentTurns | undefined> {
+  async function saveQuestion(db: ChatDatabase, hadSecondLook: boolean): Promise<Asked | typeof seemsDead | undefined> {
     const window = limit === undefined ? undefined : { limit, through: sent.id };
     const stored = await loadRecovered(db, tables, ids, settings, { window, hadSecondLook });
-    if (stored === undefined || stored instanceof SilentTurns) return stored;
+    if (stored === undefined || stored === seemsDead) return stored;
     const placed = placeQuestion(stored, sent, { ...meaning, clientTools });
     if (!placed) throw conflict(null, stored?.chat);
     const { rows, question, replaces, before } = placed;

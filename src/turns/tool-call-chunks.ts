@@ -92,8 +92,13 @@ function chunkOfResult(part: Part, { providerMetadata: _, ...call }: Part, proto
     ...metadata,
   };
   if (state === "output-available") {
-    // JSON has left an output of undefined away.
-    return { ...result, type: "tool-output-available", output, ...present("preliminary", part.preliminary) };
+    // JSON leaves an output of undefined away, and the client refuses a chunk without one.
+    return {
+      ...result,
+      type: "tool-output-available",
+      output: output ?? null,
+      ...present("preliminary", part.preliminary),
+    };
   }
   const failed = input === undefined ? rawInput : input;
   const isOfInput = protocol.readsInputOfErrors || input === undefined;

@@ -114,6 +114,7 @@ export default defineConfig({
         "missing column chats.archived_at",
         "missing column chats.claimed_from",
         "missing column chats.metadata",
+        "missing column turns.recovered_after",
         "missing column turns.recovered_digest",
         "missing index messages.messages_order_idx",
       ]);

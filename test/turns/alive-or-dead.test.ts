@@ -80,6 +80,69 @@ describe.each(kinds)("Whether a turn is alive, on $name, $mode", ({ open, storeO
     expect(await shown(ids)).toEqual(["Why?", "The moon pulls."]);
   });
 
+  test.each<[string, (ids: Ids, messageId: string) => Promise<unknown>]>([
+    ["updateMessage", (ids, id) => store.updateMessage({ ...ids, message: say("assistant", "(redacted)", id) })],
+    ["deleteMessage", (ids, messageId) => store.deleteMessage({ ...ids, messageId })],
+  ])("%s of the answer of a turn that runs again tells its model to stop", async (_, change) => {
+    const ids = newIds();
+    const process = dyingProcess(database.db);
+    const turn = await start(storeOn(process.db), ids);
+    streamOf(turn).say("The moon ");
+    await hasRecorded(ids);
+    await process.die();
+    await setBack(ids, "beat_at = 'epoch'");
+    await (await store.resumeTurn(ids))?.cancel();
+    process.comeBack();
+    await eventually("the turn runs again", async () => (await mark(ids))?.runs);
+    await change(ids, turn.persist.generateMessageId());
+    await eventually("the model is told to stop", () => turn.abortSignal.aborted);
+    await expect(end(turn, "The moon pulls.")).rejects.toMatchObject({ code: "CHAT_CONFLICT" });
+  });
+
+  test("a page that joins a continuation that runs again gets its words once, live to its end", async () => {
+    const ids = newIds();
+    const base = say("assistant", "Let me see. ", "a1");
+    const call = { type: "tool-where" as const, toolCallId: "t1", state: "input-available", input: {} };
+    const asked = { ...base, parts: [...base.parts, call as never] };
+    await store.upsertChat({ ...ids, messages: [say("user", "Why?", "q1"), asked] });
+    const given = { ...call, state: "output-available", output: "here" };
+    const sent = { ...asked, parts: [...base.parts, given as never] };
+    const process = dyingProcess(database.db);
+    const turn = await storeOn(process.db).startTurn({ ...ids, message: sent, tools: { where: {} } });
+    const stream = streamOf(turn);
+    stream.say("The moon ");
+    await hasRecorded(ids);
+    await process.die();
+    await setBack(ids, "beat_at = 'epoch'");
+    await (await store.resumeTurn(ids))?.cancel();
+    expect(await shown(ids)).toEqual(["Why?", "Let me see. The moon "]);
+    process.comeBack();
+    await eventually("the turn runs again", async () => (await mark(ids))?.runs);
+    const joined = new Response(await store.resumeTurn(ids)).text();
+    stream.say("pulls.");
+    const parts = [...sent.parts, { type: "text" as const, text: "The moon pulls." }];
+    await turn.persist.onEnd({ responseMessage: { ...sent, parts } });
+    const said = [...(await joined).matchAll(/"delta":"([^"]*)"/g)].map(([, delta]) => delta).join("");
+    expect(said).toBe("Let me see. The moon pulls.");
+    expect(await joined).not.toContain('"error"');
+    expect(await shown(ids)).toEqual(["Why?", "Let me see. The moon pulls."]);
+  });
+
+  test("a page that comes between another page's two looks at a dead turn gets its recording, too", async () => {
+    const ids = newIds();
+    const turn = await start(store, ids);
+    const chunks = [
+      { type: "start", messageId: turn.persist.generateMessageId() },
+      { type: "text-start", id: "1" },
+    ];
+    await turn.consumeSseStream({
+      stream: ReadableStream.from([...chunks, { type: "text-delta", id: "1", delta: "The moon " }].map(eventOf)),
+    });
+    await setBack(ids, silent);
+    const heard = await Promise.all([1, 2].map(async () => new Response(await store.resumeTurn(ids)).text()));
+    for (const text of heard) expect(text).toMatch(/The moon .*"error"/s);
+  });
+
   test("a stop reaches a turn that was taken for dead, and tells the caller that none runs", async () => {
     const ids = newIds();
     const process = dyingProcess(database.db);

@@ -244,6 +244,13 @@ describe.each(sdks)("A stored answer as a stream, with $name", ({ version, sdk, 
     },
   );
 
+  test("the page shows null where a tool's output was undefined, which JSON leaves away", async () => {
+    const part = { type: "tool-log", toolCallId: "t1", state: "output-available", input: {} };
+    const after = { type: "text", text: "Logged.", state: "done" };
+    const { message } = await resumed(sdk, { id: "a1", parts: [part, after] });
+    expect(message).toMatchObject({ parts: [{ ...part, output: null }, after] });
+  });
+
   test.each(conversations.filter(({ name }) => !unknownParts.test(name)))(
     "the client rebuilds the stored answers ($name)",
     async ({ messages }) => {

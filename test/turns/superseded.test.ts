@@ -81,6 +81,29 @@ describe.each(kinds)("A superseded turn on $name, $mode", ({ open, storeOn }) =>
     expect(await shown(ids)).toEqual(["q1 1?", "a1 1.", "q2 2?", `${id} SECRET and more`, "q3 3?"]);
   });
 
+  test.each<[string, (ids: Ids) => Promise<unknown>]>([
+    [
+      "its question was edited and edited back",
+      async (ids) => {
+        await store.updateMessage({ ...ids, message: say("user", "Other?", "q1") });
+        await store.updateMessage({ ...ids, message: say("user", "1?", "q1") });
+      },
+    ],
+    [
+      "its question was deleted and saved again",
+      async (ids) => {
+        await store.deleteMessage({ ...ids, messageId: "q1" });
+        await store.upsertChat({ ...ids, messages: [say("user", "1?", "q1")] });
+      },
+    ],
+  ])("a turn stores nothing after %s", async (_, change) => {
+    const ids = newIds();
+    const turn = await store.startTurn({ ...ids, message: say("user", "1?", "q1") });
+    await change(ids);
+    await expect(end(turn, message("a1", text("1.")))).rejects.toMatchObject({ code: "CHAT_CONFLICT" });
+    expect(await shown(ids)).toEqual(["q1 1?"]);
+  });
+
   const changes: Record<string, (ids: Ids, beginning: UIMessage) => Promise<unknown>> = {
     "updateMessage has redacted it": (ids, { id }) =>
       store.updateMessage({ ...ids, message: message(id, text("(redacted)")) }),
@@ -238,6 +261,36 @@ describe.each(kinds)("A superseded turn on $name, $mode", ({ open, storeOn }) =>
       await recover(ids);
       await end(turn, message("a1", text("Card 4111. May I?"), paid, ...added, text("Two.")));
       expect((await stored(ids))?.at(-1)?.parts).toEqual([...parts.slice(0, -1), paid, ...added, text("Two.")]);
+    });
+
+    test("keeps the recorded result of its tool when its process is taken for dead, lives, and dies", async () => {
+      const { ids, turn } = await continuedMessage();
+      const revive = (assignment: string) =>
+        database.query(
+          `update chat_store.turns set ended_at = null, interrupted = false, ${assignment} where chat_id = $1`,
+          [ids.chatId],
+        );
+      // Taken for dead before a word was recorded that counts.
+      const result = { type: "tool-output-available", toolCallId: "t1", output: "paid" };
+      await record(turn, { type: "start-step" }, ...words("One "), result, ...words("moment"));
+      await database.query("update chat_store.turn_chunks set seq = seq + 10 where chat_id = $1 and seq > 0", [
+        ids.chatId,
+      ]);
+      await recover(ids);
+      await revive("beat_at = now()");
+      await database.query("update chat_store.turn_chunks set seq = seq - 10 where chat_id = $1 and seq > 9", [
+        ids.chatId,
+      ]);
+      await recover(ids);
+      const recovered = (await stored(ids))?.at(-1);
+      expect(recovered?.parts.slice(0, 2)).toMatchObject([
+        { text: "Card 4111. May I?" },
+        { state: "output-available" },
+      ]);
+      expect(textOf(recovered)).toBe("Card 4111. May I?One moment");
+      await expect(
+        store.startTurn({ ...ids, message: message("a1", text("Card 4111. May I?"), approved) }),
+      ).rejects.toMatchObject({ code: "CHAT_CONFLICT" });
     });
 
     test("does not get a part back that the edit has removed", async () => {
