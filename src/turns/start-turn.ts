@@ -79,7 +79,7 @@ export async function startTurn<M extends UIMessage>(
     stopping.abort();
     recording.close();
     await withTypedErrors(
-      "fail",
+      "turn.fail",
       tables,
       inTheirName((db) => forget(db, tables, running, id)),
     );

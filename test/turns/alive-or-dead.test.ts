@@ -57,13 +57,19 @@ describe.each(kinds)("Whether a turn is alive, on $name, $mode", ({ open, storeO
       return (await database.query<{ text: string }>(text, [chatId]))[0]?.text?.includes("The moon");
     });
 
-  test("a turn that was taken for dead runs again when its writer comes back, and can be stopped", async () => {
+  /** A turn whose process has recorded the first words and then hangs. */
+  async function hangingTurn() {
     const ids = newIds();
     const process = dyingProcess(database.db);
     const turn = await start(storeOn(process.db), ids);
     streamOf(turn).say("The moon ");
     await hasRecorded(ids);
     await process.die();
+    return { ids, process, turn };
+  }
+
+  test("a turn that was taken for dead runs again when its writer comes back, and can be stopped", async () => {
+    const { ids, process, turn } = await hangingTurn();
     await setBack(ids, silent);
     const told = await new Response(await store.resumeTurn({ ...ids, version: 1 })).text();
     expect(told).toContain('"error"');
@@ -84,12 +90,7 @@ describe.each(kinds)("Whether a turn is alive, on $name, $mode", ({ open, storeO
     ["updateMessage", (ids, id) => store.updateMessage({ ...ids, message: say("assistant", "(redacted)", id) })],
     ["deleteMessage", (ids, messageId) => store.deleteMessage({ ...ids, messageId })],
   ])("%s of the answer of a turn that runs again tells its model to stop", async (_, change) => {
-    const ids = newIds();
-    const process = dyingProcess(database.db);
-    const turn = await start(storeOn(process.db), ids);
-    streamOf(turn).say("The moon ");
-    await hasRecorded(ids);
-    await process.die();
+    const { ids, process, turn } = await hangingTurn();
     await setBack(ids, "beat_at = 'epoch'");
     await (await store.resumeTurn(ids))?.cancel();
     process.comeBack();
@@ -144,12 +145,7 @@ describe.each(kinds)("Whether a turn is alive, on $name, $mode", ({ open, storeO
   });
 
   test("a stop reaches a turn that was taken for dead, and tells the caller that none runs", async () => {
-    const ids = newIds();
-    const process = dyingProcess(database.db);
-    const turn = await start(storeOn(process.db), ids);
-    streamOf(turn).say("The moon ");
-    await hasRecorded(ids);
-    await process.die();
+    const { ids, process, turn } = await hangingTurn();
     await setBack(ids, silent);
     expect(await store.stopTurn(ids)).toBe(false);
     process.comeBack();
@@ -296,12 +292,7 @@ describe.each(kinds)("Whether a turn is alive, on $name, $mode", ({ open, storeO
   });
 
   test("the signal of a turn that was taken for dead aborts when its answer was deleted meanwhile", async () => {
-    const ids = newIds();
-    const process = dyingProcess(database.db);
-    const turn = await start(storeOn(process.db), ids);
-    streamOf(turn).say("The moon ");
-    await hasRecorded(ids);
-    await process.die();
+    const { ids, process, turn } = await hangingTurn();
     await setBack(ids, "beat_at = 'epoch'");
     await (await store.resumeTurn({ ...ids, version: 1 }))?.cancel();
     await store.deleteMessage({ ...ids, messageId: turn.persist.generateMessageId() });
