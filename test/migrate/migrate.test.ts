@@ -70,7 +70,7 @@ test("migrate reads past Drizzle's cache, and does nothing on tables that it has
   const pool = new pg.Pool({ connectionString: url });
   pool.on("error", () => {});
   try {
-    const cached = drizzle(pool, { cache });
+    const cached = drizzle({ client: pool, cache });
     await migrate(cached);
     await migrate(cached);
     expect((await diagnose(cached, "chat_store")).differences).toEqual([]);

@@ -136,6 +136,8 @@ const ours: Record<string, Act> = {
   "the second question's answer": ends("second", "a2"),
 };
 
+const findDead = ["a page that loads", "another question"];
+
 const ways = [
   { isPortable: false },
   { isPortable: false, isDead: true },
@@ -229,7 +231,9 @@ describe.each(isLong ? ways : ways.slice(0, 2))(
       await eventually("the call waits for a lock or is done", look, { every: 1 });
     };
 
-    describe.each(Object.entries(theirs))("An open transaction with %s", (_, theirAct) => {
+    // Beside a dead turn, the usual run tries only the transactions that find it dead.
+    const tried = Object.entries(theirs).filter(([name]) => isLong || !isDead || findDead.includes(name));
+    describe.each(tried)("An open transaction with %s", (_, theirAct) => {
       test.each(Object.entries(ours))("%s comes out as before or after that transaction", async (_, ourAct) => {
         for (const end of ["commit", "rollback"]) {
           const run = async (order: "at once" | "ours last" | "ours first") => {
