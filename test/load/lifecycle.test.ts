@@ -107,7 +107,9 @@ describe(`A user with ${chats} chats`, () => {
   });
 
   test("deleteAllChats deletes in batches, also after an interruption, and keeps other users' chats", async () => {
-    const ids = await idsOf("u");
+    // In the order in which they are deleted.
+    const inOrder = "select id from chat_store.chats where user_id = 'u' order by updated_at, id";
+    const ids = (await database.query<{ id: string }>(inOrder)).map(({ id }) => id);
     const others = (await idsOf("another")).length;
     const left = async () => (await idsOf("u")).length;
     let isDone = false;
