@@ -9,7 +9,8 @@ export const hasExpired = sql.raw(
 );
 
 /** The writer of the turn `t` may still store its answer, also if the turn was taken for dead. */
-export const mayStillEnd = sql.raw("((t.ended_at is null or t.interrupted) and not t.superseded)");
+const unended = "((t.ended_at is null or t.interrupted) and not t.superseded)";
+export const mayStillEnd = sql.raw(unended);
 
 /**
  * The process of the turn `t` must be gone. A recorded turn writes a heartbeat every second, ten of which are missing. Of one that is
@@ -24,5 +25,5 @@ export const isDead = sql.raw(
  * that is not recorded has no heartbeat, and counts as running for as long as its mark is kept.
  */
 export const isRunning = sql.raw(
-  "((t.ended_at is null or t.interrupted) and not t.superseded and t.started_at > now() - interval '1 day' and (t.chunks = 0 or t.beat_at > now() - interval '10 minutes'))",
+  `(${unended} and t.started_at > now() - interval '1d' and (t.chunks = 0 or t.beat_at > now() - interval '10min'))`,
 );

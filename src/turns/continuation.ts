@@ -19,7 +19,7 @@ export function answerPendingTools(
   sent: MessageRow,
   { clientTools, isRunning }: { clientTools: ReadonlySet<string>; isRunning: boolean },
 ): MessageRow | undefined {
-  const storedParts: Part[] = JSON.parse(stored.parts);
+  const storedParts = partsOf(stored);
   const sentParts: unknown[] = JSON.parse(sent.parts);
   let answers = 0;
   let isActedOn = false;
@@ -73,7 +73,7 @@ const isAnsweredApproval = ({ state }: Part) => state === "approval-responded";
 
 /** A message of which a turn has died in the middle, without calls that it had begun itself, after `before`. */
 export function closeCallsSince(before: MessageRow | undefined, row: MessageRow): MessageRow {
-  const others: Part[] = before ? JSON.parse(before.parts) : [];
+  const others = before ? partsOf(before) : [];
   const earlier = new Set(others.map(({ toolCallId }) => toolCallId));
   return closeCalls(row, ({ state, toolCallId }) => state === "input-available" && !earlier.has(toolCallId));
 }
@@ -87,7 +87,7 @@ function closeCalls<Row extends MessageRow>(
   errorText = stopped,
 ): Row | MessageRow {
   if (row.role !== "assistant" || !/"(approval-responded|input-available|preliminary)"/.test(row.parts)) return row;
-  const parts: Part[] = JSON.parse(row.parts);
+  const parts = partsOf(row);
   const closed = parts.map((part) => {
     if (!isToolCall(part) || !(isInProgress(part) || isOpen(part))) return part;
     const { output: _, preliminary: __, ...call } = part;
@@ -137,6 +137,8 @@ function answer(part: Part, sent: Part, index: number, clientTools: ReadonlySet<
 
 const toolNameOf = ({ type, toolName }: Part) =>
   type === "dynamic-tool" ? String(toolName) : String(type).replace(/^tool-/, "");
+
+export const partsOf = ({ parts }: MessageRow): Part[] => JSON.parse(parts);
 
 export const isToolCall = (part: Part | undefined) => part?.toolCallId !== undefined;
 

@@ -1,5 +1,5 @@
 import { type MessageRow, withParts } from "../conversation/messages.ts";
-import { isRecord, isToolCall, type Part, progressOf } from "./continuation.ts";
+import { isRecord, isToolCall, type Part, partsOf, progressOf } from "./continuation.ts";
 
 /**
  * The answer of a turn that continues a message, where the stored message is no longer `base`, which the turn has read: another tab has
@@ -68,6 +68,5 @@ function mergeMetadata(base: string | null, mine: string | null, theirs: string 
   return canMerge ? JSON.stringify(mergeFields(isFields(was) ? was : {}, is, edited)) : theirs;
 }
 
-const partsOf = ({ parts }: MessageRow): Part[] => JSON.parse(parts);
 const isFields = (value: unknown): value is Part => isRecord(value) && !Array.isArray(value);
 const isEqual = (a: unknown, b: unknown) => a === b || JSON.stringify(a) === JSON.stringify(b);

@@ -1,6 +1,6 @@
 import { digestOf, type MessageRow, withParts } from "../conversation/messages.ts";
 import { InvalidChatError } from "../errors.ts";
-import type { Part } from "./continuation.ts";
+import { type Part, partsOf } from "./continuation.ts";
 import type { Mark } from "./marks.ts";
 import { mergeAnswers } from "./merge-answers.ts";
 
@@ -57,12 +57,12 @@ export function placeAnswer(
 }
 
 /** A message whose parts say nothing: a provider that failed, or a stop before the first word. */
-export const saysNothing = ({ parts }: MessageRow): boolean => (JSON.parse(parts) as Part[]).every(isEmpty);
+export const saysNothing = (row: MessageRow): boolean => partsOf(row).every(isEmpty);
 
 /** A continued message without the parts that the turn has added, if these say nothing: its tools can be acted on again. */
 function withoutEmptyEnd(base: MessageRow, answer: MessageRow): MessageRow {
-  const parts: Part[] = JSON.parse(answer.parts);
-  const { length }: Part[] = JSON.parse(base.parts);
+  const parts = partsOf(answer);
+  const { length } = partsOf(base);
   return parts.length > length && parts.slice(length).every(isEmpty)
     ? withParts(answer, parts.slice(0, length))
     : answer;

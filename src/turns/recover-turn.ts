@@ -5,7 +5,7 @@ import { saveChange } from "../conversation/save-change.ts";
 import type { ChatTables } from "../schema.ts";
 import type { ChatDatabase, StoreSettings } from "../types.ts";
 import { assemble, type Recording } from "./assemble.ts";
-import { closeCallsSince } from "./continuation.ts";
+import { closeCallsSince, partsOf } from "./continuation.ts";
 import { interruptTurn } from "./marks.ts";
 import { placeAnswer } from "./place-answer.ts";
 import { readWholeRecording } from "./recordings.ts";
@@ -110,5 +110,3 @@ export function messageBefore(asked: MessageRow, turn: RunningTurn): MessageRow 
   if (recoveredAfter === null || digestOf(asked) !== recoveredDigest) return undefined;
   return withParts(asked, partsOf(asked).slice(0, recoveredAfter));
 }
-
-const partsOf = ({ parts }: MessageRow): unknown[] => JSON.parse(parts);

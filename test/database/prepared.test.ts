@@ -1,10 +1,10 @@
-import { Cache } from "drizzle-orm/cache/core";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { withReplicas } from "drizzle-orm/pg-core";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ChatStore, createChatStore, migrate } from "../../src/index.ts";
 import { chats } from "../../src/schema.ts";
+import { CacheOfEverything } from "../support/cache.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
 
@@ -127,14 +127,7 @@ describe("prepared statements", () => {
   });
 
   test("prepared statements bypass Drizzle's cache", async () => {
-    class Everything extends Cache {
-      readonly kept = new Map<string, unknown[]>();
-      strategy = () => "all" as const;
-      get = async (key: string) => this.kept.get(key);
-      put = async (key: string, rows: unknown[]) => void this.kept.set(key, rows);
-      onMutate = async () => {};
-    }
-    const cache = new Everything();
+    const cache = new CacheOfEverything();
     const cached = drizzle(pool, { cache });
     await cached.select().from(chats);
     expect(cache.kept.size).toBe(1);

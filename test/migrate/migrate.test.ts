@@ -1,7 +1,6 @@
 // Projects: main, drivers, postgres, drizzle.
 import { readdirSync, readFileSync } from "node:fs";
 import { sql } from "drizzle-orm";
-import { Cache } from "drizzle-orm/cache/core";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterEach, describe, expect, inject, test } from "vitest";
@@ -9,6 +8,7 @@ import { createChatStore, type MigrationError, migrate } from "../../src/index.t
 import { diagnose } from "../../src/migrate/doctor.ts";
 import { applyMigrations } from "../../src/migrate/migrate.ts";
 import { migrations } from "../../src/migrate/migrations.ts";
+import { CacheOfEverything } from "../support/cache.ts";
 import { conversation } from "../support/conversations.ts";
 import { createDatabase, type Driver, databases, servers, type TestDatabase } from "../support/databases.ts";
 
@@ -58,14 +58,7 @@ test("the inlined list of migrations equals the migrations folder, in order", ()
 });
 
 test("migrate reads past Drizzle's cache, and does nothing on tables that it has made", async () => {
-  class Everything extends Cache {
-    readonly kept = new Map<string, unknown[]>();
-    strategy = () => "all" as const;
-    get = async (key: string) => this.kept.get(key);
-    put = async (key: string, rows: unknown[]) => void this.kept.set(key, rows);
-    onMutate = async () => {};
-  }
-  const cache = new Everything();
+  const cache = new CacheOfEverything();
   const { url, drop } = await createDatabase({ empty: true });
   const pool = new pg.Pool({ connectionString: url });
   pool.on("error", () => {});
