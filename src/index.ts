@@ -1,4 +1,3 @@
-export { isRetryable } from "./database/is-retryable.ts";
 export {
   ChatConflictError,
   ChatOwnershipError,
@@ -7,14 +6,17 @@ export {
   InvalidChatError,
   type InvalidChatIssue,
   MigrationError,
-} from "./errors.ts";
+} from "./errors/errors.ts";
+export { isRetryable } from "./errors/is-retryable.ts";
 export { migrate } from "./migrate/migrate.ts";
-export { type ChatStore, type ChatStoreOptions, createChatStore } from "./store.ts";
+export { createChatStore } from "./store.ts";
 export type {
   Chat,
   ChatDatabase,
   ChatMatch,
   ChatMatches,
+  ChatStore,
+  ChatStoreOptions,
   ChatWithMessages,
   ClaimChatsInput,
   DeleteAllChatsInput,

@@ -1,5 +1,4 @@
 import { z } from "zod/v4";
-import { InvalidChatError, type InvalidChatIssue } from "./errors.ts";
 
 const integerMax = 2_147_483_647;
 
@@ -121,8 +120,8 @@ export const searchChatsInput = object({
   userId,
   query: text({ min: 1, max: 255, hint: "what is looked for" }),
   limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many matches to return at most").optional(),
-  before: z
-    .string({ error: ({ input }) => `expected what the previous call gave as before, found ${describe(input)}` })
+  cursor: z
+    .string({ error: ({ input }) => `expected the cursor of the previous call, found ${describe(input)}` })
     .optional(),
 });
 
@@ -131,9 +130,7 @@ export const claimChatsInput = object({
   userId,
 });
 
-export const deleteAllChatsInput = object({ userId });
-
-export const exportChatsInput = object({ userId });
+export const userInput = object({ userId });
 
 export const getChatsInput = object({
   userId,
@@ -216,23 +213,6 @@ export const migrateOptions = object({ schema });
 /** What `persist.onEnd` is given. */
 export const answerInput = object({ responseMessage: message });
 
-/** The checked copy of an input. Only what it holds is used afterwards, whatever the caller does to the original. */
-export function parseInput<T>(shape: z.ZodType<T>, input: unknown): T {
-  let issues: InvalidChatIssue[];
-  try {
-    const { data, error } = shape.safeParse(input);
-    if (!error) return data;
-    // Still reads the input: only now are the messages made, which say what was found.
-    issues = error.issues.map(({ path, message }) => ({
-      path: path.map((key) => (typeof key === "number" ? key : String(key))),
-      message,
-    }));
-  } catch (cause) {
-    throw new InvalidChatError([{ path: [], message: "reading it threw; expected plain data" }], { cause });
-  }
-  throw new InvalidChatError(issues);
-}
-
 function object<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.object(shape, { error: ({ input }) => `expected an object, found ${describe(input)}` });
 }
@@ -264,3 +244,6 @@ function describe(value: unknown): string {
   if (value instanceof Date) return "an invalid Date";
   return `a value of type ${typeof value}`;
 }
+
+/** The checked copy of an input. */
+export type Parsed<Shape extends z.ZodType> = z.output<Shape>;

@@ -148,12 +148,12 @@ export const { schema: chatStoreSchema, chats, messages, turns, turnChunks } = c
 export const ownedBy = (chats: ChatTables["chats"], userId: string | SQL): SQL => eq(chats.userId, userId);
 
 /** Who asks about a chat: its user, or a turn that this user began, which goes on when another user claims the chat. */
-export interface Asker {
+export interface Actor {
   userId: string;
   turnId?: string | undefined;
 }
 
-export const ownedByAsker = (chats: ChatTables["chats"], { userId, turnId }: Asker): SQL =>
+export const accessibleTo = (chats: ChatTables["chats"], { userId, turnId }: Actor): SQL =>
   turnId
     ? sql`(${ownedBy(chats, userId)} or strpos(${chats.claimedFrom}, ${turnToken(turnId, userId)}) > 0)`
     : ownedBy(chats, userId);

@@ -1,6 +1,8 @@
 import type { UIMessage } from "ai";
 import type * as PgCore from "drizzle-orm/pg-core";
 
+export type { ChatStore, ChatStoreOptions } from "./types/chat-store.ts";
+
 /**
  * Any Drizzle Postgres database, of any driver and with any schema of your own, or a transaction of one.
  * The store opens no connection itself.
@@ -89,6 +91,8 @@ export interface MessagePage<M extends UIMessage = UIMessage, C = unknown> {
   chat: Chat<C>;
   /** Not the whole conversation: to save with `upsertChat` what was loaded so, give it `after`. */
   messages: M[];
+  /** When each of `messages` was first stored. */
+  sentAt: Date[];
   /** Whether there are messages before these. */
   hasMore: boolean;
 }
@@ -100,15 +104,15 @@ export interface SearchChatsInput {
   query: string;
   /** At most this many matches: a positive integer. Default 20. */
   limit?: number | undefined;
-  /** What the previous call gave: the search goes on from there. */
-  before?: string | undefined;
+  /** The cursor that the previous call returned: the search goes on from there. */
+  cursor?: string | undefined;
 }
 
 export interface ChatMatches<C = unknown> {
   /** Newest activity first; of one chat, its title first and then its newest messages. */
   matches: ChatMatch<C>[];
-  /** Where to go on: a text to pass back, also where nothing has been found yet. `null` when everything was looked at. */
-  before: string | null;
+  /** Pass it to the next call, also if nothing was found yet. `null` when everything was searched. */
+  cursor: string | null;
 }
 
 /** Where something was found: once for each title and each message. */
@@ -290,9 +294,6 @@ export interface Turn<M extends UIMessage = UIMessage, C = unknown> {
    */
   fail(): Promise<void>;
 }
-
-/** The options that the verbs themselves need to know. */
-export type StoreSettings = { [Name in "portable" | "rowLevelSecurity"]: boolean };
 
 export interface MigrateOptions {
   /** The Postgres schema to put the tables in. Default `"chat_store"`. Created if it does not exist. */

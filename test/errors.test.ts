@@ -37,7 +37,7 @@ describe("errors", () => {
 
   test("errors are recognised across two copies of the package", async () => {
     // A query makes it another module instance: what an application gets when two versions are installed.
-    const copy: typeof import("../src/errors.ts") = await import(`../src/errors.ts?${"copy"}`);
+    const copy: typeof import("../src/errors/errors.ts") = await import(`../src/errors/errors.ts?${"copy"}`);
     const error = new copy.ChatOwnershipError({ chatId: "c" });
     expect(error).not.toBeInstanceOf(ChatOwnershipError);
     expect(ChatOwnershipError.isInstance(error)).toBe(true);

@@ -1,104 +1,120 @@
-import { type SQL, sql } from "drizzle-orm";
-import { mayStillEnd } from "../conversation/turn-marks.ts";
-import { execute, executeChange } from "../database/execute.ts";
-import { retryOvertaken } from "../database/retry-overtaken.ts";
+import type { SQL } from "drizzle-orm";
+import { mayStillEnd } from "../conversation/turn-liveness.ts";
+import type { Context } from "../database/context.ts";
+import { query, write } from "../database/query.ts";
+import { retryOnConflict, writeConflict } from "../database/retry-on-conflict.ts";
 import { asUser } from "../database/row-level-security.ts";
-import { sqlStateOf } from "../database/sqlstate.ts";
-import { columnsNamed } from "../database/statement.ts";
+import { sql } from "../database/sql.ts";
 import { inTransaction } from "../database/transaction.ts";
-import { ChatStoreError } from "../errors.ts";
-import { claimChatsInput, parseInput } from "../input.ts";
-import { type ChatTables, ownedBy, turnToken } from "../schema.ts";
-import type { ChatDatabase, ClaimChatsInput, StoreSettings } from "../types.ts";
+import { ChatStoreError } from "../errors/errors.ts";
+import { sqlState, sqlStateOf } from "../errors/sqlstate.ts";
+import type { claimChatsInput, Parsed } from "../input.ts";
+import { ownedBy, turnToken } from "../schema.ts";
 
 /**
- * Each chat keeps tokens of the turns that run in it, by which these go on for the new owner. The statements run in the name of the
- * user who gives the chats away: the policies let these go to the claimant.
+ * Each chat keeps tokens of the turns that run in it, which let them store their answers for the new owner. The statements run as the user
+ * who gives the chats away: the policies allow a chat to go from its owner to the claimant.
  */
 export async function claimChats(
-  db: ChatDatabase,
-  tables: ChatTables,
-  input: ClaimChatsInput,
-  settings: StoreSettings,
+  context: Context,
+  { fromUserId, userId }: Parsed<typeof claimChatsInput>,
 ): Promise<number> {
-  const { fromUserId, userId } = parseInput(claimChatsInput, input);
   if (fromUserId === userId) return 0;
-  const { chats, turns } = tables;
-  const owned = ownedBy(chats, fromUserId);
+  const { chats, turns } = context.tables;
+  const { portable, rowLevelSecurity } = context.settings;
+  const isOwned = ownedBy(chats, fromUserId);
   let total = 0;
   try {
-    return await asUser(db, { userId: fromUserId, claimantId: userId }, settings, (db) =>
-      retryOvertaken(db, async () => {
-        const found = await (settings.portable ? claimOneByOne(db) : claimInOneStatement(db));
-        total += found.claimed;
-        return found.claimed === found.seen ? total : undefined;
+    return await asUser(context, { userId: fromUserId, claimantId: userId }, (context) =>
+      retryOnConflict(context, async () => {
+        const { found, claimed } = await (portable ? claimOneByOne(context) : claimInOneStatement(context));
+        total += claimed;
+        return claimed === found ? total : writeConflict;
       }),
     );
   } catch (cause) {
-    if (!settings.rowLevelSecurity || sqlStateOf(cause) !== insufficientPrivilege) throw cause;
+    if (!rowLevelSecurity || sqlStateOf(cause) !== sqlState.insufficientPrivilege) throw cause;
     throw new ChatStoreError(
       "QUERY_FAILED",
       "claimChats was refused by row-level security, so nothing was changed. Expected the policies that let chats be claimed, " +
         "which drizzle-chat-store has since 0.2: run what `npx drizzle-chat-store sql --rls` prints as the tables' owner. " +
-        "Policies of your own have to let a chat go from its owner to whom it names.",
+        "Policies of your own have to let a chat go from its owner to the claimant.",
       { cause },
     );
   }
 
   /**
-   * Claims each chat only if it is still as the snapshot has it (`xmin`). Another chat, which this statement had to wait for, may
-   * have got a turn meanwhile that the snapshot does not see: the next attempt claims it.
+   * Claims a chat only in the row version of the statement's snapshot. While the statement waits for one chat, a turn may start in
+   * another, and the snapshot does not see that turn: the next attempt claims such a chat.
    */
-  async function claimInOneStatement(db: ChatDatabase): Promise<Claimed> {
-    const [found = { claimed: 0, seen: 0 }] = await execute<Claimed>(db, {
-      with: {
-        seen: sql`select chats.id, chats.xmin v from ${chats} where ${owned}`,
-        // In the order in which deleteAllChats locks them, or each could wait for what the other has.
-        locked: sql`select chats.id from ${chats} where ${owned} order by chats.id for update`,
-        claimed: sql`update ${chats} set user_id = ${userId}, claimed_from = ${tokens(sql`seen.id`)} from seen, locked
-where chats.id = seen.id and chats.id = locked.id and chats.xmin = seen.v and ${owned} returning 1`,
-        found: sql`select (select count(*) from claimed)::int claimed, (select count(*) from seen)::int seen`,
+  async function claimInOneStatement(context: Context): Promise<Claim> {
+    const [claim = { found: 0, claimed: 0 }] = await query<Claim>(context, {
+      ctes: {
+        found_chats: sql`select chats.id, chats.xmin as row_version from ${chats} where ${isOwned}`,
+        // Locks in the order in which deleteAllChats does, too. Otherwise the two could deadlock.
+        locked_chats: sql`select chats.id from ${chats} where ${isOwned} order by chats.id for update`,
+        claimed_chats: sql`
+          update ${chats}
+          set user_id = ${userId}, claimed_from = ${tokensOf(sql`found_chats.id`)}
+          from found_chats, locked_chats
+          where
+            chats.id = found_chats.id
+            and chats.id = locked_chats.id
+            and chats.xmin = found_chats.row_version
+            and ${isOwned}
+          returning 1`,
+        claim: sql`
+          select
+            (select count(*) from found_chats)::int as found,
+            (select count(*) from claimed_chats)::int as claimed`,
       },
-      select: columnsNamed("claimed", "seen"),
-      from: sql`found`,
+      columns: ["found", "claimed"],
+      from: sql`claim`,
     });
-    return found;
+    return claim;
   }
 
-  /** Over shards there is no order of locks, and no snapshot: each chat is locked before its turns are read. */
-  async function claimOneByOne(db: ChatDatabase): Promise<Claimed> {
-    return inTransaction(db, async (db): Promise<Claimed> => {
-      const seen = await execute<{ id: string }>(db, {
-        select: { id: sql`chats.id` },
-        from: sql`${chats} where ${owned}`,
+  /** Shards have neither an order of locks nor one snapshot, so each chat is locked before its turns are read. */
+  function claimOneByOne(context: Context): Promise<Claim> {
+    return inTransaction(context, async (context) => {
+      const found = await query<{ id: string }>(context, {
+        columns: { id: sql`chats.id` },
+        from: sql`${chats} where ${isOwned}`,
       });
       let claimed = 0;
-      for (const { id } of seen) {
-        const chosen = sql`chats.id = ${id} and ${owned}`;
-        await execute(db, { select: { locked: sql`1` }, from: sql`${chats} where ${chosen} for update` });
-        const [running] = await execute<{ tokens: string | null }>(db, {
-          with: { running: sql`select ${tokens(sql`${id}`)} tokens from ${chats} where ${chosen}` },
-          select: columnsNamed("tokens"),
+      for (const { id } of found) {
+        const isChat = sql`chats.id = ${id} and ${isOwned}`;
+        await query(context, { columns: { locked: sql`1` }, from: sql`${chats} where ${isChat} for update` });
+        const [running] = await query<{ tokens: string | null }>(context, {
+          ctes: { running: sql`select ${tokensOf(sql`${id}`)} as tokens from ${chats} where ${isChat}` },
+          columns: ["tokens"],
           from: sql`running`,
         });
-        const claim = sql`update ${chats} set user_id = ${userId}, claimed_from = ${running?.tokens ?? null} where ${chosen} returning 1 claimed`;
-        claimed += (await executeChange(db, claim, "claimed")).length;
+        const claim = sql`
+          update ${chats}
+          set user_id = ${userId}, claimed_from = ${running?.tokens ?? null}
+          where ${isChat}
+          returning 1 as claimed`;
+        claimed += (await write(context, claim, "claimed")).length;
       }
-      return { claimed, seen: seen.length };
+      return { found: found.length, claimed };
     });
   }
 
-  /** Of the turns that run in the chat. Those that an earlier owner began have theirs already. */
-  function tokens(chatId: SQL): SQL {
-    return sql`(select coalesce(chats.claimed_from || ' ', '') || tokens from (
-select string_agg(${turnToken(sql`t.id`, fromUserId)}, ' ') tokens from ${turns} t where t.chat_id = ${chatId} and ${mayStillEnd}) running)`;
+  /** The chat's tokens and those of the turns that run in it. A turn that an earlier owner began has its token already. */
+  function tokensOf(chatId: SQL): SQL {
+    return sql`(
+      select coalesce(chats.claimed_from || ' ', '') || tokens
+      from (
+        select string_agg(${turnToken(sql`t.id`, fromUserId)}, ' ') as tokens
+        from ${turns} t
+        where t.chat_id = ${chatId} and ${mayStillEnd}
+      ) running_turns
+    )`;
   }
 }
 
-interface Claimed {
+interface Claim {
+  found: number;
   claimed: number;
-  /** How many there were to claim. */
-  seen: number;
 }
-
-const insufficientPrivilege = "42501";

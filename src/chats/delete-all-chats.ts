@@ -1,36 +1,31 @@
-import { type SQL, sql } from "drizzle-orm";
-import { execute, executeChange } from "../database/execute.ts";
-import { isRefusal } from "../database/is-refusal.ts";
-import { retryOvertaken } from "../database/retry-overtaken.ts";
+import type { SQL } from "drizzle-orm";
+import type { Context } from "../database/context.ts";
+import { query, write } from "../database/query.ts";
+import { retryOnConflict } from "../database/retry-on-conflict.ts";
 import { asUser } from "../database/row-level-security.ts";
-import { sqlStateOf } from "../database/sqlstate.ts";
-import { columnsNamed } from "../database/statement.ts";
+import { sql } from "../database/sql.ts";
 import { inTransaction, isTransaction } from "../database/transaction.ts";
-import { ChatStoreError } from "../errors.ts";
-import { deleteAllChatsInput, parseInput } from "../input.ts";
-import { type ChatTables, ownedBy } from "../schema.ts";
-import type { ChatDatabase, DeleteAllChatsInput, StoreSettings } from "../types.ts";
+import { ChatStoreError } from "../errors/errors.ts";
+import { isRefusal } from "../errors/is-refusal.ts";
+import { sqlStateOf } from "../errors/sqlstate.ts";
+import type { Parsed, userInput } from "../input.ts";
+import { ownedBy } from "../schema.ts";
 
-/** Chats that go at once: no writer waits long for the lock of one of them, and what is interrupted goes on from there. */
-const batch = 100;
+/** Chats that are deleted at once. Small, so that no writer waits long, and so that an interrupted call has deleted some. */
+const batchSize = 100;
 
-/** After so many rounds in which chats were found and none was deleted, others do not delete them either: a trigger keeps them, say. */
+/** After so many rounds that found chats and deleted none, no other writer deletes them either: a trigger keeps them, for example. */
 const maxIdleRounds = 50;
 
 /**
- * In rounds over all chats of the user, until one finds none: other writers may create chats meanwhile. A chat that the database does not
- * let go, as one that a table of the application's refers to, does not keep the others.
+ * Goes in rounds over all chats of the user until a round finds none, because other writers may create chats meanwhile. If the database
+ * refuses to delete a chat, as for a foreign key of the application's, the other chats are deleted all the same.
  *
- * @throws {ChatStoreError} not all could be deleted.
+ * @throws {ChatStoreError} some chats could not be deleted.
  */
-export async function deleteAllChats(
-  db: ChatDatabase,
-  { chats }: ChatTables,
-  input: DeleteAllChatsInput,
-  settings: StoreSettings,
-): Promise<number> {
-  const { userId } = parseInput(deleteAllChatsInput, input);
-  const owned = ownedBy(chats, userId);
+export async function deleteAllChats(context: Context, { userId }: Parsed<typeof userInput>): Promise<number> {
+  const { chats } = context.tables;
+  const isOwned = ownedBy(chats, userId);
   let total = 0;
   let refusal: unknown;
 
@@ -47,29 +42,31 @@ export async function deleteAllChats(
   const state = sqlStateOf(refusal);
   throw new ChatStoreError(
     "QUERY_FAILED",
-    `deleteAllChats has deleted ${total} of this user's chats, and ${left} are left that the database did not let go` +
-      `${state ? `, the last of them with SQLSTATE ${state}` : ""}. The cause names the constraint if it was one: let what refers to a chat go with it ` +
-      "(`on delete cascade` or `set null`), and call deleteAllChats again.",
+    `deleteAllChats has deleted ${total} of this user's chats. The database refused to delete ${left} others` +
+      `${state ? `, the last of them with SQLSTATE ${state}` : ""}. The cause names the constraint, if one refused: let rows that refer to a chat ` +
+      "go with it (`on delete cascade` or `set null`), and call deleteAllChats again.",
     { cause: refusal },
   );
 
-  /** Through the chats from the oldest on, batch by batch. Of a batch that is refused, smaller ones, down to the chat that is the reason. */
+  /** Deletes from the oldest chat on, batch by batch. A batch that is refused is halved, down to the chat that is the reason. */
   async function deleteRound(): Promise<{ found: number; deleted: number }> {
     const round = { found: 0, deleted: 0 };
-    const kept = new Set<string>();
-    let place: Place | undefined;
-    for (let size = batch; ; ) {
+    const refusedIds = new Set<string>();
+    let cursor: Cursor | undefined;
+    for (let size = batchSize; ; ) {
       try {
-        const { found, deleted, last } = await asOwner((db) =>
-          retryOvertaken(db, () =>
-            (settings.portable ? removePortably : removeInOneStatement)(db, pageOf(place, size)),
+        const { found, deleted, last } = await asOwner((context) =>
+          retryOnConflict(context, () =>
+            context.settings.portable
+              ? deleteInStatements(context, batchAfter(cursor, size))
+              : deleteInOneStatement(context, batchAfter(cursor, size)),
           ),
         );
         round.found += found;
         round.deleted += deleted;
         if (!last || found < size) return round;
-        place = last;
-        size = Math.min(size * 2, batch);
+        cursor = last;
+        size = Math.min(size * 2, batchSize);
       } catch (error) {
         if (!isRefusal(error)) throw error;
         refusal = error;
@@ -77,93 +74,111 @@ export async function deleteAllChats(
           size = Math.floor(size / 2);
           continue;
         }
-        const next = await asOwner((db) => readPage(db, pageOf(place, 1)));
-        round.found += next.found;
-        // One that is saved all the time comes again and again.
-        if (!next.last || kept.has(next.last.id)) return round;
-        kept.add(next.last.id);
-        place = next.last;
+        const { found, last } = await asOwner((context) => readBatch(context, batchAfter(cursor, 1)));
+        round.found += found;
+        // A chat that is saved again and again comes again and again.
+        if (!last || refusedIds.has(last.id)) return round;
+        refusedIds.add(last.id);
+        cursor = last;
       }
     }
   }
 
-  /** A batch is a transaction or, in one of the caller's, a savepoint: what is refused must not lose that. */
-  function asOwner<T>(work: (db: ChatDatabase) => Promise<T>): Promise<T> {
-    if (isTransaction(db) && !settings.rowLevelSecurity) return inTransaction(db, work, () => work(db));
-    return asUser(db, { userId }, settings, work);
+  /** A batch is a transaction or, in a transaction of the caller's, a savepoint, so that a refusal does not abort that. */
+  function asOwner<T>(work: (context: Context) => Promise<T>): Promise<T> {
+    return isTransaction(context) && !context.settings.rowLevelSecurity
+      ? inTransaction(context, work, () => work(context))
+      : asUser(context, { userId }, work);
   }
 
-  /** By the index that lists a user's chats. In the order of ids, Postgres would walk through the chats of all users. */
-  function pageOf(place: Place | undefined, size: number): Page {
-    const after = place
-      ? sql` and (chats.updated_at, chats.id) > (${place.at}::timestamptz, ${place.id}::text)`
+  /** Uses the index that lists a user's chats. In the order of ids, Postgres would walk through the chats of all users. */
+  function batchAfter(cursor: Cursor | undefined, size: number): SQL {
+    const andAfter = cursor
+      ? sql`and (chats.updated_at, chats.id) > (${cursor.updatedAt}::timestamptz, ${cursor.id}::text)`
       : sql``;
-    return { size, from: sql`${chats} where ${owned}${after} order by chats.updated_at, chats.id limit ${size}` };
+    return sql`
+      ${chats}
+      where ${isOwned} ${andAfter}
+      order by chats.updated_at, chats.id
+      limit ${size}`;
   }
 
-  async function removeInOneStatement(db: ChatDatabase, { from }: Page): Promise<Removed> {
-    const [result] = await execute<{ found: number; deleted: number; last: string | null }>(db, {
-      with: {
-        page: sql`select chats.id, chats.updated_at at from ${from}`,
-        // In one order, which claimChats has as well: else each of two calls could wait for what the other has locked. As arrays,
-        // which are looked up one by one: a join might read all chats of the user for each batch.
-        removed: sql`delete from ${chats} where chats.id = any(array(
-select chats.id from ${chats} where chats.id = any(array(select id from page)) and ${owned} order by chats.id for update)) returning 1`,
-        seen: sql`select (select count(*) from page)::int found, (select count(*) from removed)::int deleted,
-(select json_build_array(id, at)::text from page order by at desc, id desc limit 1) last`,
+  async function deleteInOneStatement(context: Context, batch: SQL): Promise<Deletion> {
+    const [outcome] = await query<{ found: number; deleted: number; last: string | null }>(context, {
+      ctes: {
+        batch: sql`select chats.id, chats.updated_at from ${batch}`,
+        // Locks in the order of ids, as claimChats does, too: otherwise two calls could deadlock. Arrays make Postgres look up each id;
+        // for a join it might read all chats of the user.
+        deleted_chats: sql`
+          delete from ${chats}
+          where chats.id = any(array(
+            select chats.id
+            from ${chats}
+            where chats.id = any(array(select id from batch)) and ${isOwned}
+            order by chats.id
+            for update
+          ))
+          returning 1`,
+        outcome: sql`
+          select
+            (select count(*) from batch)::int as found,
+            (select count(*) from deleted_chats)::int as deleted,
+            (
+              select json_build_array(id, updated_at)::text
+              from batch
+              order by updated_at desc, id desc
+              limit 1
+            ) as last`,
       },
-      select: columnsNamed("found", "deleted", "last"),
-      from: sql`seen`,
+      columns: ["found", "deleted", "last"],
+      from: sql`outcome`,
     });
-    return { found: 0, deleted: 0, ...result, last: placeIn(result?.last) };
+    return { found: 0, deleted: 0, ...outcome, last: parseCursor(outcome?.last) };
   }
 
-  /** Over shards there is no order of locks: who loses a deadlock tries again. */
-  async function removePortably(db: ChatDatabase, page: Page): Promise<Removed> {
-    const { found, last } = await readPage(db, page);
+  /** Shards have no order of locks: the loser of a deadlock tries again. */
+  async function deleteInStatements(context: Context, batch: SQL): Promise<Deletion> {
+    const { found, last } = await readBatch(context, batch);
     if (found === 0) return { found, deleted: 0, last };
-    const remove = sql`delete from ${chats} where ${owned} and chats.id in (select chats.id from ${page.from}) returning 1 deleted`;
-    return { found, deleted: (await executeChange(db, remove, "deleted")).length, last };
+    const deleteChats = sql`
+      delete from ${chats}
+      where ${isOwned} and chats.id in (select chats.id from ${batch})
+      returning 1 as deleted`;
+    return { found, deleted: (await write(context, deleteChats, "deleted")).length, last };
   }
 
-  async function readPage(db: ChatDatabase, { from }: Page): Promise<Omit<Removed, "deleted">> {
-    const places = await execute<{ place: string }>(db, {
-      select: { place: sql`json_build_array(chats.id, chats.updated_at)::text` },
-      from,
+  async function readBatch(context: Context, batch: SQL): Promise<Omit<Deletion, "deleted">> {
+    const rows = await query<{ cursor: string }>(context, {
+      columns: { cursor: sql`json_build_array(chats.id, chats.updated_at)::text` },
+      from: batch,
     });
-    return { found: places.length, last: placeIn(places.at(-1)?.place) };
+    return { found: rows.length, last: parseCursor(rows.at(-1)?.cursor) };
   }
 
-  async function countLeft(db: ChatDatabase): Promise<number> {
-    const [counted] = await execute<{ count: number }>(db, {
-      select: { count: sql`count(*)::int` },
-      from: sql`${chats} where ${owned}`,
+  async function countLeft(context: Context): Promise<number> {
+    const [row] = await query<{ count: number }>(context, {
+      columns: { count: sql`count(*)::int` },
+      from: sql`${chats} where ${isOwned}`,
     });
-    return counted?.count ?? 0;
+    return row?.count ?? 0;
   }
 }
 
-/** Where a chat is among the user's. JSON writes its time in one way, which the settings of a session do not concern. */
-interface Place {
+/** A chat's place in the list. JSON writes its time in one way, whatever the settings of the session. */
+interface Cursor {
   id: string;
-  at: string;
+  updatedAt: string;
 }
 
-interface Page {
-  size: number;
-  /** What follows the `from` of a statement that reads the chats of the page. */
-  from: SQL;
-}
-
-interface Removed {
+interface Deletion {
   found: number;
   deleted: number;
-  /** The last of those that were found. */
-  last: Place | undefined;
+  /** The last chat that was found. */
+  last: Cursor | undefined;
 }
 
-function placeIn(json: string | null | undefined): Place | undefined {
+function parseCursor(json: string | null | undefined): Cursor | undefined {
   if (!json) return undefined;
-  const [id, at]: [string, string] = JSON.parse(json);
-  return { id, at };
+  const [id, updatedAt]: [string, string] = JSON.parse(json);
+  return { id, updatedAt };
 }

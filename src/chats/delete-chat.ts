@@ -1,33 +1,25 @@
-import { sql } from "drizzle-orm";
-import { execute } from "../database/execute.ts";
-import { retryOvertaken } from "../database/retry-overtaken.ts";
-import { asUser } from "../database/row-level-security.ts";
-import { columnsNamed } from "../database/statement.ts";
-import { chatInput, parseInput } from "../input.ts";
-import { type ChatTables, ownedBy } from "../schema.ts";
-import type { ChatDatabase, DeleteChatInput, StoreSettings } from "../types.ts";
+import type { Context } from "../database/context.ts";
+import { query } from "../database/query.ts";
+import { retryOnConflict, writeConflict } from "../database/retry-on-conflict.ts";
+import { sql } from "../database/sql.ts";
+import type { chatInput, Parsed } from "../input.ts";
+import { ownedBy } from "../schema.ts";
 
-/** Its messages and turns go with it, by their foreign keys. A turn that runs learns of it with its next sign of life. */
-export async function deleteChat(
-  db: ChatDatabase,
-  { chats }: ChatTables,
-  input: DeleteChatInput,
-  settings: StoreSettings,
-): Promise<boolean> {
-  const { userId, chatId } = parseInput(chatInput, input);
-  const chosen = sql`from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}`;
-  const statement = {
-    with: {
-      deleted: sql`delete ${chosen} returning 1`,
-      found: sql`select (exists (table deleted))::int deleted, (exists (select 1 ${chosen}))::int seen`,
-    },
-    select: columnsNamed("deleted", "seen"),
-    from: sql`found`,
-  };
-  return asUser(db, { userId }, settings, (db) =>
-    retryOvertaken(db, async () => {
-      const [found] = await execute<{ deleted: 0 | 1; seen: 0 | 1 }>(db, statement);
-      return found?.deleted === found?.seen ? found?.deleted === 1 : undefined;
-    }),
-  );
+/** Foreign keys delete the chat's messages and turns. A running turn notices with its next heartbeat. */
+export async function deleteChat(context: Context, { userId, chatId }: Parsed<typeof chatInput>): Promise<boolean> {
+  const { chats } = context.tables;
+  const fromChat = sql`from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}`;
+  return retryOnConflict(context, async () => {
+    const [outcome] = await query<{ deleted: 0 | 1; found: 0 | 1 }>(context, {
+      ctes: {
+        deleted_chat: sql`delete ${fromChat} returning 1`,
+        outcome: sql`
+          select (exists (table deleted_chat))::int as deleted, (exists (select ${fromChat}))::int as found`,
+      },
+      columns: ["deleted", "found"],
+      from: sql`outcome`,
+    });
+    // Found and not deleted: another writer changed the row while the delete waited for it.
+    return outcome?.deleted === outcome?.found ? outcome?.deleted === 1 : writeConflict;
+  });
 }

@@ -1,45 +1,48 @@
 import type { UIMessage } from "ai";
-import { sql } from "drizzle-orm";
 import { loadChat } from "../conversation/load-chat.ts";
-import { toMessage } from "../conversation/messages.ts";
-import { execute } from "../database/execute.ts";
+import { toMessage } from "../conversation/message-row.ts";
+import type { Context } from "../database/context.ts";
+import { query } from "../database/query.ts";
 import { asUser } from "../database/row-level-security.ts";
-import { columnsNamed } from "../database/statement.ts";
-import { withTypedErrors } from "../database/typed-errors.ts";
-import { exportChatsInput, parseInput } from "../input.ts";
-import { type ChatTables, ownedBy } from "../schema.ts";
-import type { ChatDatabase, ChatWithMessages, ExportChatsInput, StoreSettings } from "../types.ts";
+import { sql } from "../database/sql.ts";
+import { parseInput } from "../errors/parse-input.ts";
+import { withTypedErrors } from "../errors/typed-errors.ts";
+import { userInput } from "../input.ts";
+import { ownedBy } from "../schema.ts";
+import type { ChatWithMessages } from "../types.ts";
 
 /** Ids that are read at once. */
 const pageLength = 1_000;
 
-/** In the order of their ids, which never change: in that of their activity, a chat that is saved meanwhile would be passed over. */
+/** Reads the chats in the order of their ids, which never change. In the order of activity it would skip a chat that is saved meanwhile. */
 export async function* exportChats<M extends UIMessage>(
-  db: ChatDatabase,
-  tables: ChatTables,
-  input: ExportChatsInput,
-  settings: StoreSettings,
+  context: Context,
+  input: unknown,
 ): AsyncGenerator<ChatWithMessages<M>, void, void> {
-  const { userId } = parseInput(exportChatsInput, input);
-  const read = <T>(work: (db: ChatDatabase) => Promise<T>) =>
-    withTypedErrors("exportChats", tables, asUser(db, { userId }, settings, work));
+  const { userId } = parseInput(userInput, input);
+  const read = <T>(work: (context: Context) => Promise<T>) =>
+    withTypedErrors("exportChats", context.tables, asUser(context, { userId }, work));
 
   for (let after = ""; ; ) {
-    const page = await read((db) => execute<{ id: string }>(db, pageOfIds(tables, userId, after)));
-    for (const { id } of page) {
-      // Null if it was deleted meanwhile.
-      const stored = await read((db) => loadChat(db, tables, { userId, chatId: id }));
+    const ids = await read((context) => pageOfIds(context, userId, after));
+    for (const chatId of ids) {
+      const stored = await read((context) => loadChat(context, { userId, chatId }));
+      // Null if the chat was deleted meanwhile.
       if (stored) yield { ...stored.chat, messages: stored.rows.map((row) => toMessage<M>(row)) };
     }
-    const last = page.at(-1);
-    if (!last || page.length < pageLength) return;
-    after = last.id;
+    const last = ids.at(-1);
+    if (last === undefined || ids.length < pageLength) return;
+    after = last;
   }
 }
 
-/** `offset 0` keeps the two apart, or Postgres might walk through the ids of all users. */
-const pageOfIds = ({ chats }: ChatTables, userId: string, after: string) => ({
-  with: { mine: sql`select chats.id from ${chats} where ${ownedBy(chats, userId)} offset 0` },
-  select: columnsNamed("id"),
-  from: sql`mine where id > ${after} order by id limit ${pageLength}`,
-});
+async function pageOfIds(context: Context, userId: string, after: string): Promise<string[]> {
+  const { chats } = context.tables;
+  const rows = await query<{ id: string }>(context, {
+    // `offset 0` makes Postgres find the user's chats first. Otherwise it might walk through the ids of all users.
+    ctes: { user_chats: sql`select chats.id from ${chats} where ${ownedBy(chats, userId)} offset 0` },
+    columns: ["id"],
+    from: sql`user_chats where id > ${after} order by id limit ${pageLength}`,
+  });
+  return rows.map(({ id }) => id);
+}

@@ -1,105 +1,107 @@
-import { type SQL, sql } from "drizzle-orm";
-import { parseChat, returnedChatRow } from "../conversation/chat-row.ts";
-import { execute, executeChange } from "../database/execute.ts";
-import { retryOvertaken } from "../database/retry-overtaken.ts";
-import { asUser } from "../database/row-level-security.ts";
-import { columnsNamed } from "../database/statement.ts";
+import type { SQL } from "drizzle-orm";
+import { parseChat, returnedChatJson } from "../conversation/chat-row.ts";
+import type { Context } from "../database/context.ts";
+import { query, write } from "../database/query.ts";
+import { retryOnConflict, type WriteConflict, writeConflict } from "../database/retry-on-conflict.ts";
+import { sql } from "../database/sql.ts";
 import { inTransaction } from "../database/transaction.ts";
-import { ChatConflictError, ChatOwnershipError } from "../errors.ts";
-import { forkChatInput, parseInput } from "../input.ts";
-import { type ChatTables, ownedBy } from "../schema.ts";
-import type { Chat, ChatDatabase, ForkChatInput, StoreSettings } from "../types.ts";
+import { ChatConflictError, ChatOwnershipError } from "../errors/errors.ts";
+import type { forkChatInput, Parsed } from "../input.ts";
+import { ownedBy } from "../schema.ts";
+import type { Chat } from "../types.ts";
 
 export async function forkChat(
-  db: ChatDatabase,
-  { chats, messages }: ChatTables,
-  input: ForkChatInput,
-  settings: StoreSettings,
+  context: Context,
+  { userId, chatId, newChatId, throughMessageId, title }: Parsed<typeof forkChatInput>,
 ): Promise<Chat | null> {
-  const { userId, chatId, newChatId, throughMessageId, title } = parseInput(forkChatInput, input);
+  const { settings, tables } = context;
+  const { chats, messages } = tables;
 
-  const last = sql`(select l."order" from ${messages} l where l.chat_id = ${chatId} and l.id = ${throughMessageId})`;
-  const chosen = sql`from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}${
-    throughMessageId === undefined ? sql`` : sql` and exists ${last}`
-  }`;
-  // Locked, so that it does not become another user's in the same moment.
-  const lockedWhere = (condition: SQL) => sql`select chats.title ${chosen}${condition} for share`;
-  const facts = sql`(exists (select 1 ${chosen}))::int seen, (exists (table source))::int found`;
-  const forkOf = (source: SQL) => sql`insert into ${chats} (id, user_id, title)
-select ${newChatId}, ${userId}, coalesce(${title ?? null}, source.title) from ${source} on conflict (id) do nothing returning ${returnedChatRow(settings)} chat`;
-  const copyWhen = (when: SQL) => sql`insert into ${messages} (chat_id, id, "order", role, parts, metadata, created_at)
-select ${newChatId}, m.id, m."order", m.role, m.parts, m.metadata, m.created_at from ${messages} m
-where m.chat_id = ${chatId}${throughMessageId === undefined ? sql`` : sql` and m."order" <= ${last}`} and ${when}`;
+  const lastOrder = sql`
+    (select l."order" from ${messages} l where l.chat_id = ${chatId} and l.id = ${throughMessageId})`;
+  const andMessageExists = throughMessageId === undefined ? sql`` : sql`and exists ${lastOrder}`;
+  const andThroughMessage = throughMessageId === undefined ? sql`` : sql`and m."order" <= ${lastOrder}`;
+  const fromChat = sql`from ${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)} ${andMessageExists}`;
+  /** Locked, so that no other user claims the chat in the same moment. */
+  const lockedChat = (condition: SQL) => sql`select chats.title ${fromChat} ${condition} for share`;
+  /** Whether the chat and its message exist, and whether `locked_chat` holds the row. */
+  const exists = sql`(exists (select ${fromChat}))::int`;
+  const isLocked = sql`(exists (table locked_chat))::int`;
+  const insertFork = (source: SQL) => sql`
+    insert into ${chats} (id, user_id, title)
+    select ${newChatId}, ${userId}, coalesce(${title ?? null}, source.title)
+    from ${source} source
+    on conflict (id) do nothing
+    returning ${returnedChatJson(settings)} as chat`;
+  const insertMessages = (when: SQL) => sql`
+    insert into ${messages} (chat_id, id, "order", role, parts, metadata, created_at)
+    select ${newChatId}, m.id, m."order", m.role, m.parts, m.metadata, m.created_at
+    from ${messages} m
+    where m.chat_id = ${chatId} ${andThroughMessage} and ${when}`;
 
-  // A policy does not see a chat that the same statement creates, and refuses its messages.
-  const oneByOne = settings.portable || settings.rowLevelSecurity;
-  return asUser(db, { userId }, settings, (db) =>
-    retryOvertaken(db, async (attempt) => {
-      const { seen, found, chat } = await fork(db, attempt);
-      if (chat) return parseChat(chat);
-      if (!seen) return null;
-      if (found) await refuseTaken(db);
-      return undefined;
-    }),
-  );
+  return retryOnConflict(context, async (attempt): Promise<Chat | null | WriteConflict> => {
+    const { exists, isLocked, chat } = await fork(attempt);
+    if (chat) return parseChat(chat);
+    if (!exists) return null;
+    if (isLocked) await refuseTakenId();
+    return writeConflict;
+  });
 
-  /** From the second attempt on with the chat locked before it is read: on a busy chat the one statement is overtaken again. */
-  function fork(db: ChatDatabase, attempt: number): Promise<Forked> {
-    if (oneByOne) return inTransaction(db, forkOneByOne);
-    if (attempt === 1) return forkInOneStatement(db);
-    return inTransaction(db, forkOneByOne, () => forkInOneStatement(db));
+  /** From the second attempt on, locks the chat before it is read: on a busy chat the one statement would lose again. */
+  function fork(attempt: number): Promise<Fork> {
+    // A policy does not see a chat that the same statement creates, and refuses its messages.
+    if (settings.portable || settings.rowLevelSecurity) return inTransaction(context, forkInStatements);
+    if (attempt === 1) return forkInOneStatement();
+    return inTransaction(context, forkInStatements, forkInOneStatement);
   }
 
   /**
-   * `copied` sees the messages of the statement's snapshot, also if `source` has waited for another writer. So `source` gives the chat's
-   * row only in the version of that snapshot: who changes messages makes it another one.
+   * `copied_messages` sees the messages of the statement's snapshot, even if `locked_chat` had to wait for another writer. So
+   * `locked_chat` matches only the row version of that snapshot: every writer of messages changes it.
    */
-  async function forkInOneStatement(db: ChatDatabase): Promise<Forked> {
-    const [forked] = await execute<Forked>(db, {
-      with: {
-        source: lockedWhere(sql` and chats.xmin = (select chats.xmin ${chosen})`),
-        forked: forkOf(sql`source`),
-        copied: copyWhen(sql`exists (table forked)`),
-        found: sql`select ${facts}, (select chat from forked) chat`,
+  async function forkInOneStatement(): Promise<Fork> {
+    const [outcome] = await query<Fork>(context, {
+      ctes: {
+        locked_chat: lockedChat(sql`and chats.xmin = (select chats.xmin ${fromChat})`),
+        new_chat: insertFork(sql`locked_chat`),
+        copied_messages: insertMessages(sql`exists (table new_chat)`),
+        outcome: sql`
+          select ${exists} as "exists", ${isLocked} as "isLocked", (select chat from new_chat) as chat`,
       },
-      select: columnsNamed("seen", "found", "chat"),
-      from: sql`found`,
+      columns: ["exists", "isLocked", "chat"],
+      from: sql`outcome`,
     });
-    return forked ?? nothing;
+    return outcome ?? notFound;
   }
 
-  /** What comes after the lock sees what was committed while it waited. */
-  async function forkOneByOne(tx: ChatDatabase): Promise<Forked> {
-    const locked = await lock(tx);
-    if (!locked.found) return locked;
-    const [forked] = await executeChange<{ chat: string }>(
-      tx,
-      forkOf(sql`(select chats.title ${chosen}) source`),
-      "chat",
-    );
-    // The new id is taken, or the message was deleted while the lock waited for that.
-    if (!forked) return lock(tx);
-    await executeChange(tx, copyWhen(sql`true`));
-    return { ...locked, chat: forked.chat };
+  /** The statements after the lock see everything that was committed while it waited. */
+  async function forkInStatements(context: Context): Promise<Fork> {
+    const locked = await lock(context);
+    if (!locked.isLocked) return locked;
+    const [created] = await write<{ chat: string }>(context, insertFork(sql`(select chats.title ${fromChat})`), "chat");
+    // The new id is taken, or the message was deleted while the insert waited.
+    if (!created) return lock(context);
+    await write(context, insertMessages(sql`true`));
+    return { ...locked, chat: created.chat };
   }
 
-  async function lock(tx: ChatDatabase): Promise<Forked> {
-    const [locked] = await execute<Omit<Forked, "chat">>(tx, {
-      with: { source: lockedWhere(sql``), found: sql`select ${facts}` },
-      select: columnsNamed("seen", "found"),
-      from: sql`found`,
-    });
-    return { ...nothing, ...locked };
-  }
-
-  /** Throws if there is a chat under the new id. Policies hide other users' chats, which are there all the same. */
-  async function refuseTaken(db: ChatDatabase): Promise<void> {
-    const [taken] = await execute<{ version: number; owned: 0 | 1 }>(db, {
-      with: {
-        taken: sql`select chats.version, (${ownedBy(chats, userId)})::int owned from ${chats} where chats.id = ${newChatId}`,
+  async function lock(context: Context): Promise<Fork> {
+    const [locked] = await query<Omit<Fork, "chat">>(context, {
+      ctes: {
+        locked_chat: lockedChat(sql``),
+        outcome: sql`select ${exists} as "exists", ${isLocked} as "isLocked"`,
       },
-      select: columnsNamed("version", "owned"),
-      from: sql`taken`,
+      columns: ["exists", "isLocked"],
+      from: sql`outcome`,
+    });
+    return { ...notFound, ...locked };
+  }
+
+  /** Throws if a chat has the new id. */
+  async function refuseTakenId(): Promise<void> {
+    const [taken] = await query<{ version: number; owned: 0 | 1 }>(context, {
+      columns: { version: sql`chats.version`, owned: sql`(${ownedBy(chats, userId)})::int` },
+      from: sql`${chats} where chats.id = ${newChatId}`,
     });
     if (taken?.owned) {
       throw new ChatConflictError({
@@ -109,16 +111,18 @@ where m.chat_id = ${chatId}${throughMessageId === undefined ? sql`` : sql` and m
         isTaken: true,
       });
     }
+    // Policies hide the chats of other users, which still have their ids.
     if (taken || settings.rowLevelSecurity) throw new ChatOwnershipError({ chatId: newChatId });
   }
 }
 
-interface Forked {
-  /** Whether there was such a chat, and in it such a message, and whether it was locked as it was seen. */
-  seen: 0 | 1;
-  found: 0 | 1;
+interface Fork {
+  /** Whether the user has such a chat with such a message. */
+  exists: 0 | 1;
+  /** Whether it was locked in the version in which it was found. */
+  isLocked: 0 | 1;
   /** Null if the new id is taken. */
   chat: string | null;
 }
 
-const nothing: Forked = { seen: 0, found: 0, chat: null };
+const notFound: Fork = { exists: 0, isLocked: 0, chat: null };

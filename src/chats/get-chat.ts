@@ -1,18 +1,14 @@
 import type { UIMessage } from "ai";
 import { loadChat } from "../conversation/load-chat.ts";
-import { toMessage } from "../conversation/messages.ts";
-import { asUser } from "../database/row-level-security.ts";
-import { chatInput, parseInput } from "../input.ts";
-import type { ChatTables } from "../schema.ts";
-import type { ChatDatabase, ChatWithMessages, GetChatInput, StoreSettings } from "../types.ts";
+import { toMessage } from "../conversation/message-row.ts";
+import type { Context } from "../database/context.ts";
+import type { chatInput, Parsed } from "../input.ts";
+import type { ChatWithMessages } from "../types.ts";
 
 export async function getChat<M extends UIMessage>(
-  db: ChatDatabase,
-  tables: ChatTables,
-  input: GetChatInput,
-  settings: StoreSettings,
+  context: Context,
+  input: Parsed<typeof chatInput>,
 ): Promise<ChatWithMessages<M> | null> {
-  const ids = parseInput(chatInput, input);
-  const stored = await asUser(db, ids, settings, (db) => loadChat(db, tables, ids));
+  const stored = await loadChat(context, input);
   return stored && { ...stored.chat, messages: stored.rows.map((row) => toMessage<M>(row)) };
 }

@@ -1,29 +1,27 @@
-import { sql } from "drizzle-orm";
-import { chatRow, parseChat } from "../conversation/chat-row.ts";
-import { execute } from "../database/execute.ts";
-import { asUser } from "../database/row-level-security.ts";
-import { getChatsInput, parseInput } from "../input.ts";
-import { type ChatTables, ownedBy } from "../schema.ts";
-import type { Chat, ChatDatabase, GetChatsInput, StoreSettings } from "../types.ts";
+import { chatJson, parseChat } from "../conversation/chat-row.ts";
+import type { Context } from "../database/context.ts";
+import { query } from "../database/query.ts";
+import { sql } from "../database/sql.ts";
+import type { getChatsInput, Parsed } from "../input.ts";
+import { ownedBy } from "../schema.ts";
+import type { Chat } from "../types.ts";
 
 export async function getChats(
-  db: ChatDatabase,
-  { chats }: ChatTables,
-  input: GetChatsInput,
-  settings: StoreSettings,
+  context: Context,
+  { userId, archived = false, limit, before }: Parsed<typeof getChatsInput>,
 ): Promise<Chat[]> {
-  const { userId, archived = false, limit, before } = parseInput(getChatsInput, input);
-
-  // A row comparison, so that the index serves it and chats saved within the same millisecond are not skipped.
-  const afterPrevious = before
-    ? sql` and (chats.updated_at, chats.id) < (${before.updatedAt.toISOString()}::timestamptz, ${before.id}::text)`
+  const { chats } = context.tables;
+  // A row comparison, so that the index serves it, and so that it skips no chat that was saved in the same millisecond.
+  const andBefore = before
+    ? sql`and (chats.updated_at, chats.id) < (${before.updatedAt.toISOString()}::timestamptz, ${before.id}::text)`
     : sql``;
-  const page = {
-    select: { chat: chatRow },
-    from: sql`${chats} where ${ownedBy(chats, userId)} and chats.archived_at is ${archived ? sql`not null` : sql`null`}${afterPrevious}
-order by chats.updated_at desc, chats.id desc${limit === undefined ? sql`` : sql` limit ${limit}`}`,
-  };
-
-  const rows = await asUser(db, { userId }, settings, (db) => execute<{ chat: string }>(db, page));
+  const rows = await query<{ chat: string }>(context, {
+    columns: { chat: chatJson },
+    from: sql`
+      ${chats}
+      where ${ownedBy(chats, userId)} and chats.archived_at is ${archived ? sql`not null` : sql`null`} ${andBefore}
+      order by chats.updated_at desc, chats.id desc
+      ${limit === undefined ? sql`` : sql`limit ${limit}`}`,
+  });
   return rows.map(({ chat }) => parseChat(chat));
 }

@@ -1,59 +1,65 @@
-import { type SQL, sql } from "drizzle-orm";
-import { chatRow, parseChat, returnedChatRow } from "../conversation/chat-row.ts";
-import { serialise } from "../conversation/messages.ts";
-import { execute } from "../database/execute.ts";
-import { retryOvertaken } from "../database/retry-overtaken.ts";
-import { asUser } from "../database/row-level-security.ts";
-import { columnsNamed } from "../database/statement.ts";
-import { parseInput, updateChatInput } from "../input.ts";
-import { type ChatTables, ownedBy } from "../schema.ts";
-import type { Chat, ChatDatabase, StoreSettings, UpdateChatInput } from "../types.ts";
+import type { SQL } from "drizzle-orm";
+import { chatJson, parseChat, returnedChatJson } from "../conversation/chat-row.ts";
+import { serialise } from "../conversation/message-row.ts";
+import type { Context } from "../database/context.ts";
+import { query } from "../database/query.ts";
+import { retryOnConflict, writeConflict } from "../database/retry-on-conflict.ts";
+import { sql } from "../database/sql.ts";
+import type { Parsed, updateChatInput } from "../input.ts";
+import { ownedBy } from "../schema.ts";
+import type { Chat } from "../types.ts";
 
 /**
- * Neither counts the version up nor moves the chat in the list, so that nobody who saves meanwhile is in conflict with it. That
- * the row becomes another one makes the saves that run look again, and find nothing changed that concerns them.
+ * Touches neither the version nor `updated_at`, so that it conflicts with no save. The row gets another `xmin` all the same: a save that
+ * runs meanwhile reads again, and finds its own columns unchanged.
  */
-export async function updateChat<C>(
-  db: ChatDatabase,
-  { chats }: ChatTables,
-  input: UpdateChatInput<C>,
-  settings: StoreSettings,
+export async function updateChat(
+  context: Context,
+  { userId, chatId, ...values }: Parsed<typeof updateChatInput>,
 ): Promise<Chat | null> {
-  const { userId, chatId, ...given } = parseInput(updateChatInput, input);
-  const columns = columnsOf(given);
+  const { chats } = context.tables;
+  const columns = columnsOf(values);
   const assignments = columns.map(({ name, value }) => sql`${sql.raw(name)} = ${value}`);
-  const differs = sql`(${sql.join(
-    columns.map(({ differs }) => differs),
-    sql` or `,
-  )})`;
-  const chosen = sql`chats.id = ${chatId} and ${ownedBy(chats, userId)}`;
-  const statement = {
-    with: {
-      updated: sql`update ${chats} set ${sql.join(assignments, sql`, `)} where ${chosen} and ${differs} returning ${returnedChatRow(settings)} chat`,
-      found: sql`select chat, 0 overtaken from updated
-union all
-select ${chatRow}, ${differs}::int from ${chats} where ${chosen} and not exists (table updated)`,
-    },
-    select: columnsNamed("chat", "overtaken"),
-    from: sql`found`,
-  };
-
-  return asUser(db, { userId }, settings, (db) =>
-    retryOvertaken(db, async () => {
-      const [found] = await execute<{ chat: string; overtaken: 0 | 1 }>(db, statement);
-      if (!found) return null;
-      return found.overtaken ? undefined : parseChat(found.chat);
-    }),
-  );
+  const conditions = columns.map(({ differs }) => differs);
+  const differs = sql`(${sql.join(conditions, sql` or `)})`;
+  const isChat = sql`chats.id = ${chatId} and ${ownedBy(chats, userId)}`;
+  return retryOnConflict(context, async () => {
+    const [found] = await query<{ chat: string; differs: 0 | 1 }>(context, {
+      ctes: {
+        updated_chat: sql`
+          update ${chats}
+          set ${sql.join(assignments, sql`, `)}
+          where ${isChat} and ${differs}
+          returning ${returnedChatJson(context.settings)} as chat`,
+        found: sql`
+          select chat, 0 as differs from updated_chat
+          union all
+          select ${chatJson}, ${differs}::int
+          from ${chats}
+          where ${isChat} and not exists (table updated_chat)`,
+      },
+      columns: ["chat", "differs"],
+      from: sql`found`,
+    });
+    if (!found) return null;
+    // It still differs: another writer changed the row while the update waited for it.
+    return found.differs ? writeConflict : parseChat(found.chat);
+  });
 }
 
 interface Column {
   name: string;
   value: SQL;
+  /** Whether the stored value is another one. */
   differs: SQL;
 }
 
-function columnsOf({ title, titleIfEmpty, archived, metadata }: Omit<UpdateChatInput, "userId" | "chatId">): Column[] {
+function columnsOf({
+  title,
+  titleIfEmpty,
+  archived,
+  metadata,
+}: Omit<Parsed<typeof updateChatInput>, "userId" | "chatId">): Column[] {
   const columns: Column[] = [];
   if (title !== undefined) {
     columns.push({ name: "title", value: sql`${title}::text`, differs: sql`chats.title <> ${title}` });
@@ -68,14 +74,14 @@ function columnsOf({ title, titleIfEmpty, archived, metadata }: Omit<UpdateChatI
   if (archived !== undefined) {
     columns.push({
       name: "archived_at",
-      // The earlier of the two: null counts for nothing. Citus would refuse `coalesce` with a function like this one.
+      // `least` ignores nulls, so that an archived chat keeps its time. Citus refuses `coalesce` with a function like `now()`.
       value: archived ? sql`least(chats.archived_at, now())` : sql`null`,
       differs: archived ? sql`chats.archived_at is null` : sql`chats.archived_at is not null`,
     });
   }
   if (metadata !== undefined) {
     const json = serialise(metadata, ["metadata"]);
-    // JSON writes null for an invalid Date, too.
+    // JSON.stringify writes null for an invalid Date, too.
     const text = json === "null" ? null : json;
     columns.push({
       name: "metadata",

@@ -1,23 +1,15 @@
-import type { UIMessage } from "ai";
-import { toRow } from "../conversation/messages.ts";
-import { saveAfter } from "../conversation/save-after.ts";
-import { saveChat } from "../conversation/save-chat.ts";
-import { asUser } from "../database/row-level-security.ts";
-import { parseInput, upsertChatInput } from "../input.ts";
-import type { ChatTables } from "../schema.ts";
-import type { Chat, ChatDatabase, StoreSettings, UpsertChatInput } from "../types.ts";
+import { toRow } from "../conversation/message-row.ts";
+import { saveAfter, saveConversation } from "../conversation/save-conversation.ts";
+import type { Context } from "../database/context.ts";
+import type { Parsed, upsertChatInput } from "../input.ts";
+import type { Chat } from "../types.ts";
 
-export async function upsertChat<M extends UIMessage>(
-  db: ChatDatabase,
-  tables: ChatTables,
-  input: UpsertChatInput<M>,
-  settings: StoreSettings,
+export function upsertChat(
+  context: Context,
+  { messages, after, ...save }: Parsed<typeof upsertChatInput>,
 ): Promise<Chat> {
-  const { messages, after, ...save } = parseInput(upsertChatInput, input);
   const rows = messages.map((message, index) => toRow(message, ["messages", index]));
-  return asUser(db, save, settings, (db) =>
-    after === undefined
-      ? saveChat(db, tables, { ...save, rows }, settings)
-      : saveAfter(db, tables, { ...save, after, rows }, settings),
-  );
+  return after === undefined
+    ? saveConversation(context, { ...save, rows })
+    : saveAfter(context, { ...save, after, rows });
 }

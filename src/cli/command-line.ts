@@ -1,8 +1,9 @@
 import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
-import { sqlStateOf } from "../database/sqlstate.ts";
-import { ChatStoreError, InvalidChatError } from "../errors.ts";
-import { migrateOptions, parseInput } from "../input.ts";
+import { ChatStoreError, InvalidChatError } from "../errors/errors.ts";
+import { parseInput } from "../errors/parse-input.ts";
+import { sqlStateOf } from "../errors/sqlstate.ts";
+import { migrateOptions } from "../input.ts";
 import { defaultSchema } from "../schema.ts";
 import { commands } from "./commands.ts";
 import { ConnectError } from "./connect.ts";

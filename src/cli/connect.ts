@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { sqlStateOf } from "../database/sqlstate.ts";
+import { sqlStateOf } from "../errors/sqlstate.ts";
 import type { ChatDatabase } from "../types.ts";
 import { targetOf } from "./database-url.ts";
 

@@ -1,9 +1,10 @@
-import { type SQL, sql } from "drizzle-orm";
-import { hasExpired, isRunning } from "../conversation/turn-marks.ts";
-import { executeText } from "../database/execute.ts";
-import { isRefusal } from "../database/is-refusal.ts";
-import { constraintOf, sqlStateOf } from "../database/sqlstate.ts";
-import { ChatStoreError } from "../errors.ts";
+import type { SQL } from "drizzle-orm";
+import { hasExpired, isRunning } from "../conversation/turn-liveness.ts";
+import { queryUnprepared } from "../database/query.ts";
+import { sql } from "../database/sql.ts";
+import { ChatStoreError } from "../errors/errors.ts";
+import { isRefusal } from "../errors/is-refusal.ts";
+import { constraintOf, sqlStateOf } from "../errors/sqlstate.ts";
 import { quoteIdentifier } from "../migrate/migrations.ts";
 import { chatTables } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
@@ -41,7 +42,7 @@ export async function purge(
   report: (soFar: Purged) => void,
 ): Promise<Purged> {
   const { chats, turns } = chatTables(schemaName);
-  const [start] = await executeText<{ before: string; hides: number }>(
+  const [start] = await queryUnprepared<{ before: string; hides: number }>(
     db,
     sql`select to_char((now() - make_interval(days => ${olderThanDays}::int)) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') before,
 row_security_active(${`${quoteIdentifier(schemaName)}.chats`}::text)::int hides`,
@@ -100,7 +101,7 @@ delete from ${chats} where chats.id in (table old)
 ), swept as (
 delete from ${turns} t using left_over l where t.chat_id = l.chat_id and t.id = l.id
 )`;
-    const [page] = await executeText<Page>(
+    const [page] = await queryUnprepared<Page>(
       db,
       sql`with ${found}${dryRun ? sql`` : remove}
 select (select max(id) from page) last, (select count(*) from old)::int chats, (select count(*) from left_over)::int turns,
@@ -110,7 +111,7 @@ select (select max(id) from page) last, (select count(*) from old)::int chats, (
   }
 
   async function nextAfter(after: string): Promise<string | null> {
-    const [next] = await executeText<{ id: string }>(
+    const [next] = await queryUnprepared<{ id: string }>(
       db,
       sql`select chats.id from ${chats} where chats.id > ${after} order by chats.id limit 1`,
     );

@@ -1,36 +1,38 @@
-import { type SQL, sql } from "drizzle-orm";
-import type { Chat, StoreSettings } from "../types.ts";
+import type { SQL } from "drizzle-orm";
+import type { StoreSettings } from "../database/context.ts";
+import { sql } from "../database/sql.ts";
+import type { Chat } from "../types.ts";
 
-/** Dates as milliseconds, because how a session writes dates is a setting. */
+/** Dates travel as milliseconds, because a session's settings decide how Postgres writes a date. */
 const milliseconds = (column: string) => `extract(epoch from chats.${column})*1000`;
-/** The same of an interval, which no setting concerns, so that it is immutable. */
+/** The same in an immutable expression: settings do not apply to an interval. */
 const immutableMilliseconds = (column: string) => `extract(epoch from chats.${column} - timestamptz 'epoch') * 1000`;
 const dates = ["created_at", "updated_at", "archived_at"];
 
 /**
- * A row of `chats` as one text, for statements that name the table without an alias. Columns are listed: an application may
- * have added some of its own, under any name, and they shall neither travel nor meet ours.
+ * A row of `chats` as one JSON text, for statements that name the table without an alias. Lists its columns, because applications may
+ * add their own: those must not be sent, and must not clash with the store's.
  */
-export const chatRow: SQL<string> = sql.raw(
+export const chatJson = sql.raw(
   `json_build_array(chats.id,chats.user_id,chats.title,chats.version,${dates.map(milliseconds)},chats.metadata::text)::text`,
 ) as SQL<string>;
 
-const immutableChatRow: SQL<string> = sql.raw(
+const immutableChatJson = sql.raw(
   "json_object('{a,b,c,d,e,f,g,h}', array[chats.id, chats.user_id, chats.title, chats.version::text, " +
     `${dates.map((column) => `(${immutableMilliseconds(column)})::text`).join(", ")}, chats.metadata::text])::text`,
 ) as SQL<string>;
 
 /**
- * The same for what a change returns. Citus lets a change return only what is immutable, which takes a little longer. That it refuses all
- * else, before it has done anything, is how a store learns that it has to be portable.
+ * The row that a change returns. Citus allows only immutable expressions there, which take a little longer. Its refusal of the other
+ * expression, before it has changed anything, is how a store finds out that it needs portable mode.
  */
-export const returnedChatRow = ({ portable }: StoreSettings): SQL<string> => (portable ? immutableChatRow : chatRow);
+export const returnedChatJson = ({ portable }: StoreSettings): SQL<string> => (portable ? immutableChatJson : chatJson);
 
-/** Of the chat's row `updatedAt` alone, likewise. */
+/** The milliseconds of `updated_at` alone, likewise. */
 export const returnedUpdatedAt = ({ portable }: StoreSettings): SQL<string> =>
   sql.raw(`(${(portable ? immutableMilliseconds : milliseconds)("updated_at")})::text`) as SQL<string>;
 
-/** What any of these rows has written. */
+/** Parses the text of any of the expressions above. */
 export function parseChat(row: string): Chat {
   // An array, or an object of the same values as texts.
   const values = Object.values(JSON.parse(row)) as Values;

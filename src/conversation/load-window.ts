@@ -1,99 +1,129 @@
-import { sql } from "drizzle-orm";
-import { execute } from "../database/execute.ts";
-import { type Asker, type ChatTables, ownedByAsker } from "../schema.ts";
-import type { ChatDatabase } from "../types.ts";
-import { chatRow, parseChat } from "./chat-row.ts";
-import { loadedColumns, marksOfTurns, type StoredChat, type StoredMessage, turnsIn } from "./load-chat.ts";
+import type { Context } from "../database/context.ts";
+import { query } from "../database/query.ts";
+import { sql } from "../database/sql.ts";
+import { type Actor, accessibleTo } from "../schema.ts";
+import { chatJson, parseChat } from "./chat-row.ts";
+import type { StoredChat } from "./load-chat.ts";
+import { type LoadedRow, loadedColumns, messagesIn } from "./loaded-rows.ts";
+import { runningTurnsIn, unionTurns } from "./running-turns.ts";
 
-/** Which messages of a chat are wanted. */
+/** Which messages of a chat to load. */
 export interface Window {
-  /** The last so many, and those before them up to one of the user: twice as many at most. */
+  /** At most so many: the last ones. */
   limit: number;
-  /** An id: only messages before this one. */
+  /** The id of a message: load only messages before it. */
   before?: string | undefined;
   /**
-   * An id: only messages up to and including this one, and of those after it what does not tell what they say. If there is no such
-   * message, the last ones of the chat.
+   * The id of a message: load messages up to and including it, and of later messages only id, role, order and digest. If the chat has no
+   * such message, load its last messages.
    */
-  through?: string | undefined;
-  /** Which of these ids are those of messages up to and including `through`? */
-  candidates?: readonly string[] | undefined;
+  upTo?: string | undefined;
+  /** Find out which of these ids messages up to and including `upTo` have. */
+  idsToCheck?: readonly string[] | undefined;
+  /** Load the rows of turns, too. */
   forTurn?: boolean | undefined;
 }
 
 export interface ChatWindow extends StoredChat {
-  /** Whether there are messages before the first. */
+  /** When each of `rows` was first stored. */
+  sentAt: Date[];
+  /** Whether the chat has messages before the first of `rows`. */
   hasMore: boolean;
-  /** Whether there is the message that the window is said to end at. */
-  isFound: boolean;
-  /** Those of the `candidates` that are. */
-  taken: string[];
+  /** Whether the chat has the message `before` or `upTo`. */
+  anchorExists: boolean;
+  /** Those of `idsToCheck` that messages have. */
+  existingIds: string[];
 }
 
 /**
- * The end of a chat of this user, or what comes before or up to a message of it, at a price that does not depend on how long the chat
- * is: the index on the order of messages finds them, and only what is given is read.
+ * Loads the end of a chat, or what comes before or up to one of its messages, if the actor has access to it. The cost does not depend on
+ * the length of the chat: the index on the order of messages finds them, and only they are read.
  */
 export async function loadWindow(
-  db: ChatDatabase,
-  { chats, messages, turns }: ChatTables,
-  { chatId, ...asker }: Asker & { chatId: string },
-  { limit, before, through, candidates = [], forTurn = false }: Window,
+  context: Context,
+  { chatId, ...actor }: Actor & { chatId: string },
+  { limit, before, upTo, idsToCheck = [], forTurn = false }: Window,
 ): Promise<ChatWindow | null> {
-  const edge = before ?? through ?? null;
-  const inWindow = (order: ReturnType<typeof sql>) =>
+  const { chats, messages, turns } = context.tables;
+  const anchorId = before ?? upTo ?? null;
+  const inRange =
     before === undefined
-      ? sql`${order} <= coalesce((select o from edge), 2147483647)`
-      : sql`${order} < (select o from edge)`;
+      ? sql`m."order" <= coalesce((select position from anchor), 2147483647)`
+      : sql`m."order" < (select position from anchor)`;
+  const hasMore = sql`
+    exists (select from ${messages} m where m.chat_id = ${chatId} and m."order" < (select position from window_start))`;
+  const unionLaterMessages = sql`
+    union all
+    select 'later message', null, m.id, m.role, '', null, m."order", encode(m.digest, 'hex')
+    from ${messages} m
+    where m.chat_id = ${chatId} and m."order" > (select position from anchor)`;
+  const unionExistingIds = sql`
+    union all
+    select 'existing id', null, m.id, null, null, null, 0, null
+    from ${messages} m
+    where
+      m.chat_id = ${chatId}
+      and m."order" <= (select position from anchor)
+      and m.id in (select json_array_elements_text(${JSON.stringify(idsToCheck)}::text::json))`;
 
-  const loaded = await execute<StoredMessage & { kind: 0 | 1 | 2 | 3 | 4 }>(db, {
-    with: {
-      chat: sql`select ${chatRow} chat, chats.xmin::text v from ${chats} where chats.id = ${chatId} and ${ownedByAsker(chats, asker)}`,
-      edge: sql`select m."order" o from ${messages} m where m.chat_id = ${chatId} and m.id = ${edge}::text and exists (table chat)`,
-      keys: sql`select m."order" o, m.role from ${messages} m where m.chat_id = ${chatId} and exists (table chat) and ${inWindow(sql`m."order"`)}
-order by m."order" desc limit ${2 * limit}::bigint`,
-      first: sql`select coalesce(max(o) filter (where n >= ${limit}::bigint and role = 'user'), min(o)) o
-from (select o, role, row_number() over (order by o desc) n from keys) numbered`,
-      loaded: sql`select 0 kind, case when exists (table edge) then '' end id, null role, chat parts, null metadata,
-(exists (select from ${messages} m where m.chat_id = ${chatId} and m."order" < (select o from first)))::int "order", v digest from chat
-union all
-select 1, m.id, m.role, m.parts::text, m.metadata::text, m."order", ''
-from ${messages} m where m.chat_id = ${chatId} and m."order" >= (select o from first) and ${inWindow(sql`m."order"`)}${
-        through === undefined
-          ? sql``
-          : sql`
-union all
-select 3, m.id, m.role, '', null, m."order", encode(m.digest, 'hex') from ${messages} m where m.chat_id = ${chatId} and m."order" > (select o from edge)`
-      }${
-        candidates.length === 0
-          ? sql``
-          : sql`
-union all
-select 4, m.id, null, null, null, 0, null from ${messages} m where m.chat_id = ${chatId} and m."order" <= (select o from edge)
-and m.id in (select json_array_elements_text(${JSON.stringify(candidates)}::text::json))`
-      }${forTurn ? marksOfTurns(turns, chatId) : sql``}`,
+  const loaded = await query<LoadedRow>(context, {
+    ctes: {
+      current_chat: sql`
+        select ${chatJson} as chat, chats.xmin::text as row_version
+        from ${chats}
+        where chats.id = ${chatId} and ${accessibleTo(chats, actor)}`,
+      anchor: sql`
+        select m."order" as position
+        from ${messages} m
+        where m.chat_id = ${chatId} and m.id = ${anchorId}::text and exists (table current_chat)`,
+      window_start: sql`
+        select min(position) as position
+        from (
+          select m."order" as position
+          from ${messages} m
+          where m.chat_id = ${chatId} and exists (table current_chat) and ${inRange}
+          order by m."order" desc
+          limit ${limit}::bigint
+        ) last_messages`,
+      loaded: sql`
+        select
+          'chat' as kind,
+          json_build_array(chat, row_version, ${hasMore}, exists (table anchor))::text as data,
+          null as id, null as role, null as parts, null as metadata, 0 as "order", null as digest
+        from current_chat
+        union all
+        select
+          'message', (extract(epoch from m.created_at) * 1000)::text,
+          m.id, m.role, m.parts::text, m.metadata::text, m."order", ''
+        from ${messages} m
+        where m.chat_id = ${chatId} and m."order" >= (select position from window_start) and ${inRange}
+        ${upTo === undefined ? sql`` : unionLaterMessages}
+        ${idsToCheck.length === 0 ? sql`` : unionExistingIds}
+        ${forTurn ? unionTurns(turns, chatId) : sql``}`,
     },
-    select: loadedColumns,
+    columns: loadedColumns,
     from: sql`loaded`,
   });
-  const [chat] = loaded.filter(({ kind }) => kind === 0);
-  if (!chat) return null;
-  const rows = loaded.filter(({ kind }) => kind === 1 || kind === 3).sort((a, b) => a.order - b.order);
+  const row = loaded.find(({ kind }) => kind === "chat");
+  if (!row) return null;
+  const [chat, rowVersion, hasEarlier, anchorExists]: [string, string, boolean, boolean] = JSON.parse(row.data);
+  const rows = messagesIn(loaded);
   return {
-    chat: parseChat(chat.parts),
-    rowVersion: chat.digest,
+    chat: parseChat(chat),
+    rowVersion,
     rows,
     firstOrder: rows[0]?.order ?? 0,
-    ...turnsIn(loaded),
-    hasMore: chat.order === 1,
-    isFound: chat.id !== null,
-    taken: loaded.filter(({ kind }) => kind === 4).map(({ id }) => id),
+    ...runningTurnsIn(loaded),
+    sentAt: rows.map(({ data }) => new Date(Number(data))),
+    hasMore: hasEarlier,
+    anchorExists,
+    existingIds: loaded.filter(({ kind }) => kind === "existing id").map(({ id }) => id),
   };
 }
 
-/** Which of these rows are in the window of the last `limit`, by the same rule. */
+/** The last `limit` rows, beginning with a user's message if there is one among them. */
 export function lastOf<Row extends { role: string }>(rows: readonly Row[], limit: number): readonly Row[] {
-  const most = rows.slice(-2 * limit);
-  const start = most.findLastIndex(({ role }, index) => role === "user" && index <= most.length - limit);
-  return most.slice(Math.max(start, 0));
+  const last = rows.slice(-limit);
+  const start = last.findIndex(({ role }) => role === "user");
+  return last.slice(Math.max(start, 0));
 }

@@ -1,55 +1,57 @@
 import { createHash } from "node:crypto";
-import { type Name, type SQL, sql } from "drizzle-orm";
+import type { SQL } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import type { ChatDatabase } from "../types.ts";
-import { type Statement, textOf } from "./statement.ts";
+import { expressionsOf, type PreparableQuery, toSql } from "./preparable-query.ts";
+import { sql } from "./sql.ts";
 
 /**
- * Statements with more are not prepared. They come in as many texts as there are numbers of messages, and a connection keeps what
- * it has prepared for ever.
+ * Statements with more parameters are not prepared. Their text differs with each number of messages, and a connection keeps every
+ * statement that it has prepared.
  */
-const mostParameters = 60;
+const maxPreparedParameters = 60;
 
-interface Prepared {
+interface PreparedQuery {
   execute(values: Record<string, unknown>): Promise<unknown[]>;
 }
-/** By their text. */
-type PreparedStatements = Map<string, Prepared>;
+/** By the statement's text. */
+type PreparedQueries = Map<string, PreparedQuery>;
 
-/** What is prepared belongs to a database, whatever number of stores is made on it. */
-const statementsOf = new WeakMap<ChatDatabase, PreparedStatements>();
-const preparing = new WeakMap<ChatDatabase, PreparedStatements>();
+/** By the application's database: all stores that are created on it share them. */
+const databases = new WeakMap<ChatDatabase, ChatDatabase>();
+const preparedQueries = new WeakMap<ChatDatabase, PreparedQueries>();
 
-/** The same database, on which the store's statements are prepared. So are they in its transactions. */
-export function preparingStatements(db: ChatDatabase): ChatDatabase {
-  // Of a database with replicas, the query builder would ask one of these.
+/** The same database, on which the statements of stores are prepared, also in the transactions that begin on it. */
+export function withPreparedStatements(db: ChatDatabase): ChatDatabase {
+  // The query builder of a database with replicas would read from one of them.
   const primary = "$primary" in db ? (db.$primary as ChatDatabase) : db;
-  const statements = statementsOf.get(primary) ?? new Map();
-  statementsOf.set(primary, statements);
+  const known = databases.get(primary);
+  if (known) return known;
   const transaction: ChatDatabase["transaction"] = (work, config) =>
-    primary.transaction((tx) => work(preparingStatements(tx) as typeof tx), config);
+    primary.transaction((tx) => work(withPreparedStatements(tx) as typeof tx), config);
   const database: ChatDatabase = Object.create(primary, { transaction: { value: transaction } });
-  preparing.set(database, statements);
+  databases.set(primary, database);
+  preparedQueries.set(database, new Map());
   return database;
 }
 
-export const isPreparing = (db: ChatDatabase): boolean => preparing.has(db);
+export const isPrepared = (db: ChatDatabase): boolean => preparedQueries.has(db);
 
-/** @returns undefined if nothing was done: it is not to be prepared. */
-export async function executePrepared<Row extends object>(
+/** Returns undefined, and does nothing, if the statement is not to be prepared. */
+export async function queryPrepared<Row extends object>(
   db: ChatDatabase,
-  statement: Statement<Row>,
+  query: PreparableQuery<Row>,
 ): Promise<Row[] | undefined> {
-  const statements = preparing.get(db);
-  if (!statements) return undefined;
-  const { sql: text, params } = template.sqlToQuery(textOf(statement));
-  if (params.length > mostParameters) return undefined;
-  const prepared = statements.get(text) ?? prepare(db, statement, text);
-  statements.set(text, prepared);
+  const queries = preparedQueries.get(db);
+  if (!queries) return undefined;
+  const { sql: text, params } = template.sqlToQuery(toSql(query));
+  if (params.length > maxPreparedParameters) return undefined;
+  const prepared = queries.get(text) ?? prepare(db, query, text);
+  queries.set(text, prepared);
   return (await prepared.execute({ ...params })) as Row[];
 }
 
-/** Writes a statement with nothing but a mark in the place of each value. No text that Postgres takes has a NUL. */
+/** Writes a NUL in the place of each value. No text that Postgres accepts has a NUL. */
 class Template extends PgDialect {
   override escapeParam(): string {
     return "\0";
@@ -58,28 +60,27 @@ class Template extends PgDialect {
 const template = new Template();
 
 /**
- * By Drizzle's query builder, which is its one public way to a prepared statement that has a name, with placeholders in the place of
- * values. The name is made from the text: neither another schema or version of this package nor the application can have given it
- * to another statement.
+ * Uses Drizzle's query builder, the only public way to a prepared statement with a name, and puts placeholders in the place of values.
+ * The name is a hash of the text, so no other schema, version of this package or statement of the application can have it.
  */
-function prepare<Row>(db: ChatDatabase, { with: parts = {}, select, from }: Statement<Row>, text: string): Prepared {
+function prepare<Row>(db: ChatDatabase, query: PreparableQuery<Row>, text: string): PreparedQuery {
   let count = 0;
   const withPlaceholders = (piece: SQL): SQL => {
     const [first = "", ...others] = template.sqlToQuery(piece).sql.split("\0");
     return sql.join([sql.raw(first), ...others.flatMap((text) => [sql.placeholder(`${count++}`), sql.raw(text)])]);
   };
-  // In the order of the text.
-  const tables = Object.entries(parts).map(([name, part]) => db.$with(name, {}).as(withPlaceholders(part)));
-  const selected = Object.fromEntries(
-    Object.entries<SQL | Name>(select).map(([name, column]) => [name, withPlaceholders(sql`${column}`)]),
+  // The placeholders are numbered in the order of the text: CTEs, columns, from.
+  const ctes = Object.entries(query.ctes ?? {}).map(([name, cte]) => db.$with(name, {}).as(withPlaceholders(cte)));
+  const columns = Object.fromEntries(
+    expressionsOf(query).map(([name, expression]) => [name, withPlaceholders(sql`${expression}`)]),
   );
   const name = `chat_store_${createHash("sha256").update(text).digest("hex").slice(0, 32)}`;
   return (
     db
-      .with(...tables)
-      .select(selected)
-      .from(withPlaceholders(from))
-      // Or Drizzle would give from an application's cache what was read before, and do no second time what was written.
+      .with(...ctes)
+      .select(columns)
+      .from(withPlaceholders(query.from))
+      // An application's cache would return stale reads and skip repeated writes.
       .$withCache(false)
       .prepare(name)
   );

@@ -1,38 +1,38 @@
-import { InvalidChatError } from "../errors.ts";
-import type { ChatDatabase } from "../types.ts";
+import { InvalidChatError } from "../errors/errors.ts";
+import type { Context } from "./context.ts";
 
-/** Whether a database is a transaction of the caller's. */
-export const isTransaction = (db: ChatDatabase): boolean => "rollback" in db;
+/** Whether the database is a transaction: the caller's, or one that the store has begun. */
+export const isTransaction = ({ db }: Pick<Context, "db">): boolean => "rollback" in db;
 
-/** For what goes on after the call: `why` it cannot in a transaction of the caller's, and what to do instead. */
-export function refuseTransaction(db: ChatDatabase, why: string): void {
-  if (!isTransaction(db)) return;
+/** For methods that work on after they return. `why`: what is wrong with a transaction, and what to do instead. */
+export function refuseTransaction(context: Context, why: string): void {
+  if (!isTransaction(context)) return;
   throw new InvalidChatError([{ path: ["db"], message: `is a transaction, which ${why}` }]);
 }
 
 /**
- * Does `work` in a transaction, or calls `without` where the driver has none, as those over HTTP. (If it was the connection
- * that failed, so will the next statement.)
+ * Runs `work` in a transaction or, within one, in a savepoint. Runs `fallback` if the driver has no transactions, as drivers over HTTP.
+ * (If it was the connection that failed, the statements of `fallback` fail, too.)
  *
- * At read committed, whatever the database defaults to: at the higher levels, who has waited for a lock may not read what was
- * committed meanwhile, and has to lose. A transaction of the caller's keeps its own level.
+ * At read committed, whatever the database defaults to: at the higher levels, a statement that has waited for a lock may not read what
+ * was committed in the meantime, and fails. A transaction of the caller's keeps its own level.
  */
 export async function inTransaction<T>(
-  db: ChatDatabase,
-  work: (tx: ChatDatabase) => Promise<T>,
-  without?: () => Promise<T>,
+  context: Context,
+  work: (context: Context) => Promise<T>,
+  fallback?: () => Promise<T>,
 ): Promise<T> {
-  let begun = false;
+  let hasBegun = false;
   try {
-    return await db.transaction(
+    return await context.db.transaction(
       (tx) => {
-        begun = true;
-        return work(tx);
+        hasBegun = true;
+        return work({ ...context, db: tx });
       },
       { isolationLevel: "read committed" },
     );
   } catch (error) {
-    if (begun || !without) throw error;
-    return without();
+    if (hasBegun || !fallback) throw error;
+    return fallback();
   }
 }

@@ -1,25 +1,21 @@
 import type { UIMessage } from "ai";
 import { loadWindow } from "../conversation/load-window.ts";
-import { toMessage } from "../conversation/messages.ts";
-import { asUser } from "../database/row-level-security.ts";
-import { InvalidChatError } from "../errors.ts";
-import { getMessagesInput, parseInput } from "../input.ts";
-import type { ChatTables } from "../schema.ts";
-import type { ChatDatabase, GetMessagesInput, MessagePage, StoreSettings } from "../types.ts";
+import { toMessage } from "../conversation/message-row.ts";
+import type { Context } from "../database/context.ts";
+import { InvalidChatError } from "../errors/errors.ts";
+import type { getMessagesInput, Parsed } from "../input.ts";
+import type { MessagePage } from "../types.ts";
 
 export async function getMessages<M extends UIMessage>(
-  db: ChatDatabase,
-  tables: ChatTables,
-  input: GetMessagesInput,
-  settings: StoreSettings,
+  context: Context,
+  { limit, before, ...chat }: Parsed<typeof getMessagesInput>,
 ): Promise<MessagePage<M> | null> {
-  const { limit, before, ...ids } = parseInput(getMessagesInput, input);
-  const stored = await asUser(db, ids, settings, (db) => loadWindow(db, tables, ids, { limit, before }));
-  if (stored && before !== undefined && !stored.isFound) {
+  const stored = await loadWindow(context, chat, { limit, before });
+  if (!stored) return null;
+  if (before !== undefined && !stored.anchorExists) {
     const message = "is the id of no message of this chat any more; load the last messages again, without before";
     throw new InvalidChatError([{ path: ["before"], message }]);
   }
-  return (
-    stored && { chat: stored.chat, messages: stored.rows.map((row) => toMessage<M>(row)), hasMore: stored.hasMore }
-  );
+  const { rows, sentAt, hasMore } = stored;
+  return { chat: stored.chat, messages: rows.map((row) => toMessage<M>(row)), sentAt, hasMore };
 }

@@ -1,5 +1,5 @@
-import { sql } from "drizzle-orm";
-import { executeText } from "../database/execute.ts";
+import { queryUnprepared } from "../database/query.ts";
+import { sql } from "../database/sql.ts";
 import type { ChatDatabase } from "../types.ts";
 import { tableNames } from "./migrations.ts";
 
@@ -26,7 +26,7 @@ export async function readCatalog(tx: ChatDatabase, schemaName: string, names = 
   // Postgres leaves the schema's name out of definitions when the schema is the search path.
   await tx.execute(sql`select set_config('search_path', quote_ident(${schemaName}), true)`);
   for (const [name, value] of settings) await tx.execute(sql`select set_config(${name}, ${value}, true)`);
-  const rows = await executeText<{ object: string; definition: string }>(
+  const rows = await queryUnprepared<{ object: string; definition: string }>(
     tx,
     sql`
 with recursive tables as (

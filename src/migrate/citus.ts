@@ -1,5 +1,5 @@
-import { sql } from "drizzle-orm";
-import { executeText } from "../database/execute.ts";
+import { queryUnprepared } from "../database/query.ts";
+import { sql } from "../database/sql.ts";
 import type { ChatDatabase } from "../types.ts";
 import { qualified, tableNames } from "./migrations.ts";
 
@@ -27,12 +27,12 @@ where found is not null and not exists (select from pg_catalog.pg_dist_partition
 
 /** How the tables that are there are distributed, by their names; null where the chats are not, as anywhere without Citus. */
 export async function readDistribution(db: ChatDatabase, schemaName: string): Promise<Record<string, string> | null> {
-  const catalog = await executeText<{ name: string | null }>(
+  const catalog = await queryUnprepared<{ name: string | null }>(
     db,
     sql`select to_regclass('pg_catalog.pg_dist_partition')::text name`,
   );
   if (!catalog[0]?.name) return null;
-  const rows = await executeText<{ name: string; distribution: string }>(
+  const rows = await queryUnprepared<{ name: string; distribution: string }>(
     db,
     sql`select c.relname::text name,
 case when p.logicalrelid is null then 'local' when p.partmethod <> 'h' then 'not by hash' else

@@ -1,5 +1,5 @@
-import { sql } from "drizzle-orm";
-import { executeText } from "../database/execute.ts";
+import { queryUnprepared } from "../database/query.ts";
+import { sql } from "../database/sql.ts";
 import type { ChatDatabase } from "../types.ts";
 import { type Migration, qualified } from "./migrations.ts";
 
@@ -22,7 +22,7 @@ export async function readInvalidIndexes(
 ): Promise<string[]> {
   const names = indexesIn(pending);
   if (names.length === 0) return [];
-  const found = await executeText<{ name: string }>(
+  const found = await queryUnprepared<{ name: string }>(
     db,
     sql`select c.relname::text name from pg_catalog.pg_index i join pg_catalog.pg_class c on c.oid = i.indexrelid
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace

@@ -1,6 +1,6 @@
-import { sql } from "drizzle-orm";
-import { executeText } from "../database/execute.ts";
-import { MigrationError } from "../errors.ts";
+import { queryUnprepared } from "../database/query.ts";
+import { sql } from "../database/sql.ts";
+import { MigrationError } from "../errors/errors.ts";
 import { defaultSchema } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
 import { type Migration, qualified, tableNames } from "./migrations.ts";
@@ -28,7 +28,7 @@ export interface Installation {
 
 /** What there is in a Postgres schema: the tables, and which migrations they have had. */
 export async function inspect(db: ChatDatabase, schemaName: string): Promise<Installation> {
-  const [catalog] = await executeText<Record<"encoding" | "role" | "schema" | "chats" | "ledger", string | null>>(
+  const [catalog] = await queryUnprepared<Record<"encoding" | "role" | "schema" | "chats" | "ledger", string | null>>(
     db,
     sql`select current_setting('server_encoding') encoding, current_setting('session_replication_role') role, nspname::text "schema",
 to_regclass(quote_ident(nspname) || '.chats')::text chats, to_regclass(quote_ident(nspname) || '.migrations')::text ledger
@@ -47,11 +47,11 @@ from (values (1)) as one left join pg_catalog.pg_namespace on nspname = ${schema
 
 /** By its rows as JSON, which can be read whatever columns there are, and in which a session writes a date in one way. */
 async function readLedger(db: ChatDatabase, schemaName: string) {
-  const found = await executeText<{ line: string }>(
+  const found = await queryUnprepared<{ line: string }>(
     db,
     sql.raw(`select to_json(l)::text line from ${qualified(schemaName, "migrations")} l`),
   );
-  const columns = await executeText<{ name: string }>(
+  const columns = await queryUnprepared<{ name: string }>(
     db,
     sql`select a.attname::text name from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace

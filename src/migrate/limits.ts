@@ -1,5 +1,5 @@
-import { sql } from "drizzle-orm";
-import { executeText } from "../database/execute.ts";
+import { queryUnprepared } from "../database/query.ts";
+import { sql } from "../database/sql.ts";
 import type { ChatDatabase } from "../types.ts";
 import { tableNames } from "./migrations.ts";
 
@@ -17,7 +17,7 @@ export interface Limit {
 
 /** All unique constraints and indexes, and the other constraints but primary keys. */
 export async function readLimits(tx: ChatDatabase, schemaName: string): Promise<Limit[]> {
-  const rows = await executeText<Record<keyof Limit, string>>(
+  const rows = await queryUnprepared<Record<keyof Limit, string>>(
     tx,
     sql`
 with tables as (

@@ -1,8 +1,9 @@
-import { sql } from "drizzle-orm";
-import { executeText } from "../database/execute.ts";
-import { sqlStateOf } from "../database/sqlstate.ts";
-import { MigrationError } from "../errors.ts";
-import { migrateOptions, parseInput } from "../input.ts";
+import { queryUnprepared } from "../database/query.ts";
+import { sql } from "../database/sql.ts";
+import { MigrationError } from "../errors/errors.ts";
+import { parseInput } from "../errors/parse-input.ts";
+import { sqlState, sqlStateOf } from "../errors/sqlstate.ts";
+import { migrateOptions } from "../input.ts";
 import { defaultSchema } from "../schema.ts";
 import type { ChatDatabase, MigrateOptions } from "../types.ts";
 import { distributeStatements, readDistribution } from "./citus.ts";
@@ -96,13 +97,13 @@ export async function applyMigrations(
       reason:
         `${current ? `Migration ${current.name}` : "Migrating"} failed in Postgres schema ${quoteIdentifier(schemaName)}` +
         `${state ? ` with SQLSTATE ${state}` : ""}. The driver's error is the cause of this one.` +
-        (state === duplicateTable
+        (state === sqlState.duplicateTable
           ? " A table of that name is there already: if your own migrations create the tables, do not call migrate."
           : "") +
-        (state === duplicateColumn
+        (state === sqlState.duplicateColumn
           ? " A column of that name is there already: rename the one that you have added, and migrate again."
           : "") +
-        (state === lockNotAvailable
+        (state === sqlState.lockNotAvailable
           ? " Another transaction has held the tables for a minute: try again when it has ended (pg_stat_activity shows it)."
           : ""),
       cause,
@@ -118,7 +119,7 @@ async function lockTables(tx: ChatDatabase, statement: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await tx.transaction(async (savepoint) => {
-        const [before] = await executeText<{ timeout: string }>(
+        const [before] = await queryUnprepared<{ timeout: string }>(
           savepoint,
           sql`select current_setting('lock_timeout') timeout, set_config('lock_timeout', '200ms', true)`,
         );
@@ -126,16 +127,13 @@ async function lockTables(tx: ChatDatabase, statement: string): Promise<void> {
         await savepoint.execute(sql`select set_config('lock_timeout', ${before?.timeout ?? "0"}, true)`);
       });
     } catch (error) {
-      if (sqlStateOf(error) !== lockNotAvailable || attempt === maxAttempts) throw error;
+      if (sqlStateOf(error) !== sqlState.lockNotAvailable || attempt === maxAttempts) throw error;
       await tx.execute(sql`select pg_sleep(0.2)`);
     }
   }
 }
 
 const maxAttempts = 150;
-const lockNotAvailable = "55P03";
-const duplicateTable = "42P07";
-const duplicateColumn = "42701";
 
 const encodedOtherwise = (encoding: string) => ({
   migration: null,

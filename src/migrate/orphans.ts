@@ -1,5 +1,5 @@
-import { sql } from "drizzle-orm";
-import { executeText } from "../database/execute.ts";
+import { queryUnprepared } from "../database/query.ts";
+import { sql } from "../database/sql.ts";
 import type { ChatDatabase } from "../types.ts";
 import type { Catalog } from "./catalog.ts";
 import { qualified } from "./migrations.ts";
@@ -22,7 +22,7 @@ export interface Orphans {
 export async function countOrphans(tx: ChatDatabase, schemaName: string, catalog: Catalog): Promise<Orphans[]> {
   const readable = new Set(
     (
-      await executeText<{ name: string }>(
+      await queryUnprepared<{ name: string }>(
         tx,
         sql`select c.relname::text name from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = ${schemaName} and c.relkind in ('r', 'p') and has_schema_privilege(n.oid, 'usage')
@@ -39,7 +39,7 @@ and has_table_privilege(c.oid, 'select') and not row_security_active(c.oid)`,
     if (!isThere || !readable.has(table) || !readable.has(parent)) continue;
     const condition = pairs.map(([own, other]) => `p.${other} = r.${own}`).join(" and ");
     const from = `from ${qualified(schemaName, table)} r where not exists (select from ${qualified(schemaName, parent)} p where ${condition})`;
-    const [found] = await executeText<{ count: number }>(tx, sql.raw(`select count(*)::int count ${from}`));
+    const [found] = await queryUnprepared<{ count: number }>(tx, sql.raw(`select count(*)::int count ${from}`));
     if (found?.count) orphans.push({ table, parent, count: found.count, remedy: `delete ${from}` });
   }
   return orphans;

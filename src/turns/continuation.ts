@@ -1,5 +1,5 @@
-import { type MessageRow, withParts } from "../conversation/messages.ts";
-import { InvalidChatError } from "../errors.ts";
+import { type MessageRow, withParts } from "../conversation/message-row.ts";
+import { InvalidChatError } from "../errors/errors.ts";
 
 /** A message part of any kind, as far as it matters here. */
 export type Part = Record<string, unknown>;

@@ -1,4 +1,4 @@
-import { type MessageRow, withParts } from "../conversation/messages.ts";
+import { type MessageRow, withParts } from "../conversation/message-row.ts";
 import { isRecord, isToolCall, type Part, partsOf, progressOf } from "./continuation.ts";
 
 /**

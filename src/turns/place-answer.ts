@@ -1,10 +1,10 @@
-import { digestOf, type MessageRow, withParts } from "../conversation/messages.ts";
-import { InvalidChatError } from "../errors.ts";
+import { digestOf, type MessageRow, withParts } from "../conversation/message-row.ts";
+import { InvalidChatError } from "../errors/errors.ts";
 import { type Part, partsOf } from "./continuation.ts";
-import type { Mark } from "./marks.ts";
 import { mergeAnswers } from "./merge-answers.ts";
+import type { TurnRow } from "./turn-rows.ts";
 
-export interface PlacedTurn extends Omit<Mark, "id"> {
+export interface PlacedTurn extends Omit<TurnRow, "id"> {
   /** Of the answer that its recording became, if it was taken for dead, and how many parts that had before. */
   recoveredDigest?: string | null | undefined;
   recoveredAfter?: number | null | undefined;

@@ -1,6 +1,8 @@
-import type { RunningTurn, StoredChat, StoredMessage } from "../conversation/load-chat.ts";
-import type { MessageRow } from "../conversation/messages.ts";
-import { InvalidChatError } from "../errors.ts";
+import type { StoredChat } from "../conversation/load-chat.ts";
+import type { StoredMessage } from "../conversation/loaded-rows.ts";
+import type { MessageRow } from "../conversation/message-row.ts";
+import type { RunningTurn } from "../conversation/running-turns.ts";
+import { InvalidChatError } from "../errors/errors.ts";
 import { answerPendingTools, closeApprovals, withRunningTools } from "./continuation.ts";
 
 /** What the browser's transport says about a request, and which tools it may answer. */

@@ -1,14 +1,16 @@
-import { loadChat, type RunningTurn, type StoredChat } from "../conversation/load-chat.ts";
+import { guardedWrite } from "../conversation/guarded-write.ts";
+import { loadChat, type StoredChat } from "../conversation/load-chat.ts";
 import { loadWindow, type Window } from "../conversation/load-window.ts";
-import { digestOf, type MessageRow, toMessage, toRow, withParts } from "../conversation/messages.ts";
-import { saveChange } from "../conversation/save-change.ts";
-import type { ChatTables } from "../schema.ts";
-import type { ChatDatabase, StoreSettings } from "../types.ts";
+import { diffMessages } from "../conversation/message-diff.ts";
+import { digestOf, type MessageRow, toMessage, toRow, withParts } from "../conversation/message-row.ts";
+import type { RunningTurn } from "../conversation/running-turns.ts";
+import type { Context } from "../database/context.ts";
+import { type WriteConflict, writeConflict } from "../database/retry-on-conflict.ts";
 import { assemble, type Recording } from "./assemble.ts";
 import { closeCallsSince, partsOf } from "./continuation.ts";
-import { interruptTurn } from "./marks.ts";
 import { placeAnswer } from "./place-answer.ts";
-import { readWholeRecording } from "./recordings.ts";
+import { readWholeRecording } from "./turn-queries.ts";
+import { interruptTurn } from "./turn-rows.ts";
 
 /**
  * A chat, or only a window of it, with what is left of turns that have died in it. Where there is such a turn, it is the whole chat:
@@ -17,17 +19,15 @@ import { readWholeRecording } from "./recordings.ts";
  * @returns undefined if another writer came in between.
  */
 export async function loadRecovered(
-  db: ChatDatabase,
-  tables: ChatTables,
+  context: Context,
   ids: { userId: string; chatId: string },
-  settings: StoreSettings,
   { window, hadSecondLook }: { window?: Window | undefined; hadSecondLook: boolean },
-): Promise<StoredChat | typeof seemsDead | null | undefined> {
-  const loaded = window && (await loadWindow(db, tables, ids, { ...window, forTurn: true }));
+): Promise<StoredChat | typeof seemsDead | WriteConflict | null> {
+  const loaded = window && (await loadWindow(context, ids, { ...window, forTurn: true }));
   if (loaded === null || loaded?.turns.every(({ isRecoverable }) => !isRecoverable)) return loaded;
-  const whole = await loadChat(db, tables, ids, { forTurn: true });
+  const whole = await loadChat(context, ids, { forTurn: true });
   if (!hadSecondLook && whole?.turns.some(({ isSilent }) => isSilent)) return seemsDead;
-  return whole && recoverTurns(db, tables, ids, whole, settings);
+  return whole && recoverTurns(context, ids, whole);
 }
 
 /** A turn in the chat seems dead by its silence, which may be the database's own. It is looked at again. */
@@ -57,30 +57,37 @@ export async function withSecondLook<T>(
  * @returns the chat afterwards, or undefined if another writer came in between.
  */
 async function recoverTurns(
-  db: ChatDatabase,
-  tables: ChatTables,
+  context: Context,
   ids: { userId: string; chatId: string },
   stored: StoredChat,
-  settings: StoreSettings,
-): Promise<StoredChat | undefined> {
+): Promise<StoredChat | WriteConflict> {
   let present = stored;
   for (const turn of stored.turns.filter(({ isRecoverable }) => isRecoverable)) {
-    const recording = () => readWholeRecording(db, tables, ids, turn.id);
+    const recording = () => readWholeRecording(context, ids, turn.id);
     const placed = await placeRecording(present.rows, turn, recording);
     const rows = placed?.rows ?? present.rows;
     const answer = rows.find(({ id }) => id === turn.answerId);
     const { recoveredDigest, recoveredAfter } =
       placed && answer ? { recoveredDigest: digestOf(answer), recoveredAfter: placed.after } : turn;
-    const also = interruptTurn(tables, ids.chatId, turn.id, { recoveredDigest, recoveredAfter });
-    const change = { ...ids, stored: present, rows, also };
-    const saved = await saveChange(db, tables, change, settings);
-    if (!saved) return undefined;
+    const saved = await guardedWrite(context, {
+      ...ids,
+      stored: present,
+      diff: diffMessages(present.rows, rows, present.firstOrder),
+      alsoWrite: interruptTurn(context.tables, ids.chatId, turn.id, { recoveredDigest, recoveredAfter }),
+    });
+    if (saved === writeConflict) return writeConflict;
     const turns = present.turns.map((other) =>
       other.id === turn.id
         ? { ...other, isInterrupted: true, isRecoverable: false, recoveredDigest, recoveredAfter }
         : other,
     );
-    present = { ...saved, firstOrder: 0, hasMarks: true, rows: rows.map((row, order) => ({ ...row, order })), turns };
+    present = {
+      ...saved,
+      firstOrder: 0,
+      hasTurnRows: true,
+      rows: rows.map((row, order) => ({ ...row, order })),
+      turns,
+    };
   }
   return present;
 }

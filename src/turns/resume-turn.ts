@@ -1,18 +1,18 @@
 import type { StoredChat } from "../conversation/load-chat.ts";
 import { loadWindow, type Window } from "../conversation/load-window.ts";
-import { digestOf, type MessageRow, toMessage } from "../conversation/messages.ts";
-import { takeTurns } from "../conversation/take-turns.ts";
+import { digestOf, type MessageRow, toMessage } from "../conversation/message-row.ts";
+import { retryWithLock } from "../conversation/retry-with-lock.ts";
+import type { Context } from "../database/context.ts";
+import { writeConflict } from "../database/retry-on-conflict.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { refuseTransaction } from "../database/transaction.ts";
-import { withTypedErrors } from "../database/typed-errors.ts";
-import { parseInput, resumeTurnInput } from "../input.ts";
-import type { ChatTables } from "../schema.ts";
-import type { ChatDatabase, ResumeTurnInput, StoreSettings } from "../types.ts";
+import { withTypedErrors } from "../errors/typed-errors.ts";
+import type { Parsed, resumeTurnInput } from "../input.ts";
 import { chunksIn, eventOf, hasEnd } from "./events.ts";
 import { chunksOf } from "./message-chunks.ts";
 import { installedProtocol } from "./protocol.ts";
-import { type RecordedPage, type RecordedTurn, readRecording } from "./recordings.ts";
 import { loadRecovered, messageBefore, seemsDead, untilSecondLook, withSecondLook } from "./recover-turn.ts";
+import { type RecordedPage, type RecordedTurn, readRecording } from "./turn-queries.ts";
 
 /** Milliseconds between two looks at a recording: the first after something came, the longest, and after a long silence. */
 const pauses = { shortest: 100, longest: 300, whenSilent: 1_000 };
@@ -27,18 +27,14 @@ const interruption = {
 };
 
 export async function resumeTurn(
-  db: ChatDatabase,
-  tables: ChatTables,
-  input: ResumeTurnInput,
-  settings: StoreSettings,
+  context: Context,
+  { userId, chatId, version }: Parsed<typeof resumeTurnInput>,
 ): Promise<ReadableStream<Uint8Array> | null> {
-  const { userId, chatId, version } = parseInput(resumeTurnInput, input);
-  refuseTransaction(db, "will have ended before the stream has");
+  refuseTransaction(context, "will have ended before the stream has");
   const ids = { userId, chatId };
-  const inTheirName = <T>(work: (db: ChatDatabase) => Promise<T>) => asUser(db, ids, settings, work);
-  const load = (window: Window) => inTheirName((db) => loadWindow(db, tables, ids, window));
-  const read = (from: { turnId?: string; position: number }) =>
-    inTheirName((db) => readRecording(db, tables, ids, from));
+  const asOwner = <T>(work: (context: Context) => Promise<T>) => asUser(context, ids, work);
+  const load = (window: Window) => asOwner((context) => loadWindow(context, ids, window));
+  const read = (from: { turnId?: string; position: number }) => asOwner((context) => readRecording(context, ids, from));
 
   let hadSecondLook = false;
   const found = await readTwice();
@@ -65,11 +61,11 @@ export async function resumeTurn(
   /** The chat, with the recording of a turn that has died as its answer. */
   async function recover(): Promise<StoredChat | null> {
     const { recovered } = await withSecondLook((isSecond) =>
-      inTheirName((db) =>
-        takeTurns(db, tables, ids, settings, async (db) => {
+      asOwner((context) =>
+        retryWithLock(context, ids, async (context) => {
           const looks = { window: { limit: 1 }, hadSecondLook: hadSecondLook || isSecond };
-          const recovered = await loadRecovered(db, tables, ids, settings, looks);
-          return recovered === undefined || recovered === seemsDead ? recovered : { recovered };
+          const recovered = await loadRecovered(context, ids, looks);
+          return recovered === writeConflict || recovered === seemsDead ? recovered : { recovered };
         }),
       ),
     );
@@ -136,7 +132,7 @@ export async function resumeTurn(
    * runs has nothing of the recording in it, unless the turn was taken for dead before.
    */
   async function continuedBy({ id, questionId }: RecordedTurn): Promise<string[] | undefined> {
-    const chat = await load({ limit: 1, through: questionId, forTurn: true });
+    const chat = await load({ limit: 1, upTo: questionId, forTurn: true });
     const running = chat?.turns.find((turn) => turn.id === id && !turn.isInterrupted);
     const continued = chat?.rows.find((row) => row.id === questionId);
     const before = running && continued && messageBefore(continued, running);
@@ -148,7 +144,7 @@ export async function resumeTurn(
     const { id, questionId, answerId } = turn;
     const newer = await read({ position: 0 });
     if (newer && newer.turn.id !== id && newer.turn.questionId === questionId) return yield* live(newer, signal);
-    const chat = await load({ limit: 1, through: answerId, forTurn: true });
+    const chat = await load({ limit: 1, upTo: answerId, forTurn: true });
     const answer = chat?.rows.find((row) => row.id === answerId);
     if (answer) {
       const isInterrupted = chat?.turns.some((turn) => turn.recoveredDigest === digestOf(answer));
@@ -175,7 +171,7 @@ export async function resumeTurn(
     return new ReadableStream<Uint8Array>(
       {
         async pull(controller) {
-          const { done, value } = await withTypedErrors("resumeTurn", tables, texts.next());
+          const { done, value } = await withTypedErrors("resumeTurn", context.tables, texts.next());
           if (done) controller.close();
           else controller.enqueue(encoder.encode(value));
         },

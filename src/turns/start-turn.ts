@@ -1,75 +1,84 @@
-import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
-import { lastOf, loadWindow } from "../conversation/load-window.ts";
-import { digestOf, type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
-import { type Change, saveChange } from "../conversation/save-change.ts";
-import { takeTurns } from "../conversation/take-turns.ts";
+import { lastOf } from "../conversation/load-window.ts";
+import { toMessage, toRow } from "../conversation/message-row.ts";
+import { deletedAfterEnd } from "../conversation/turn-liveness.ts";
+import type { Context } from "../database/context.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { refuseTransaction } from "../database/transaction.ts";
-import { withTypedErrors } from "../database/typed-errors.ts";
-import { ChatConflictError } from "../errors.ts";
-import { answerInput, parseInput, startTurnInput } from "../input.ts";
-import type { ChatTables } from "../schema.ts";
-import type { Chat, ChatDatabase, StartTurnInput, StoreSettings, Turn } from "../types.ts";
-import { beginTurn, endTurn, type Mark } from "./marks.ts";
-import { placeAnswer, saysNothing } from "./place-answer.ts";
-import { placeQuestion } from "./place-question.ts";
-import { recordTurn } from "./record-turn.ts";
-import { abandon, beat, forget, type Ids, sweep } from "./recordings.ts";
-import { loadRecovered, seemsDead, withSecondLook } from "./recover-turn.ts";
-
-/** Milliseconds, a little more than the minute that readers who are behind are given. */
-const keptAfterEnd = 61_000;
+import { ChatConflictError } from "../errors/errors.ts";
+import { parseInput } from "../errors/parse-input.ts";
+import { withTypedErrors } from "../errors/typed-errors.ts";
+import { answerInput, type Parsed, type startTurnInput } from "../input.ts";
+import type { Turn } from "../types.ts";
+import { createAnswerSaver } from "./save-answer.ts";
+import { saveQuestion } from "./save-question.ts";
+import { type ActorInChat, deleteEndedTurns, deleteTurn, heartbeat, markAbandoned } from "./turn-queries.ts";
+import { recordTurn } from "./turn-recorder.ts";
 
 export async function startTurn<M extends UIMessage>(
-  db: ChatDatabase,
-  tables: ChatTables,
-  input: StartTurnInput<M>,
-  settings: StoreSettings,
+  context: Context,
+  { userId, chatId, title, message, limit, tools: clientTools, ...intent }: Parsed<typeof startTurnInput>,
 ): Promise<Turn<M>> {
   refuseTransaction(
-    db,
+    context,
     "will have ended when the answer is to be saved; expected the database itself. Start the turn before or after the " +
       "transaction, or save both messages in it with upsertChat",
   );
-  const { userId, chatId, title, message, limit, tools: clientTools, ...meaning } = parseInput(startTurnInput, input);
-  const ids = { userId, chatId };
-  const sent = toRow(message, ["message"]);
-  const id = randomUUID();
-  /** In whose name the turn goes on, also when another user claims the chat. */
-  const running = { ...ids, turnId: id };
-  const newAnswerId = randomUUID();
+  // Before the model is called, so that a failure of the model does not lose the question.
+  const asked = await saveQuestion(context, {
+    userId,
+    chatId,
+    title,
+    message: toRow(message, ["message"]),
+    limit,
+    request: { ...intent, clientTools },
+  });
+  const { chat, turn, before } = asked;
+  const conversation = [...before, turn.question];
+  const messages = (limit === undefined ? conversation : lastOf(conversation, limit)).map((row) => toMessage<M>(row));
 
-  // Before a token is generated: the question is not lost with the answer.
-  const asked = await withSecondLook((hadSecondLook) =>
-    asUser(db, ids, settings, (db) => takeTurns(db, tables, ids, settings, (db) => saveQuestion(db, hadSecondLook))),
-  );
-  const { chat, mark, before, fromQuestion } = asked;
-  const conversation = [...before, mark.question];
-  const shown = limit === undefined ? conversation : lastOf(conversation, limit);
-  const messages = shown.map((row) => toMessage<M>(row));
-  const idsBefore = before.map(({ id }) => id);
-
+  /** The turn has access to its chat even when another user claims that. */
+  const actor = { userId, chatId, turnId: turn.id };
+  const asTurn = <T>(work: (context: Context) => Promise<T>) => asUser(context, actor, work);
+  const saveAnswer = createAnswerSaver(context, actor, asked, limit);
   const stopping = new AbortController();
-  const inTheirName = <T>(work: (db: ChatDatabase) => Promise<T>) => asUser(db, running, settings, work);
   const recording = recordTurn(
-    (position, text) => inTheirName((db) => beat(db, tables, running, id, position, text)),
+    (position, text) => asTurn((context) => heartbeat(context, actor, turn.id, position, text)),
     () => stopping.abort(),
   );
 
   let saved: Promise<void> | undefined;
   let hasFailed = false;
-  /** What calls of onEnd that failed have sent to the database, which may have stored it: the answer, or none. */
-  const tried: { answer: MessageRow | undefined }[] = [];
+
   const onEnd = (event: { responseMessage: M }) => {
-    saved ??= withTypedErrors("startTurn", tables, endWith(event)).catch((error) => {
+    saved ??= withTypedErrors("startTurn", context.tables, endWith(event)).catch((error) => {
+      // The next call tries again.
       saved = undefined;
       throw error;
     });
     return saved;
   };
-  const fail = async () => {
-    // Not while the answer is being saved, and not once it is.
+
+  async function endWith(event: { responseMessage: M }): Promise<void> {
+    const answer = toRow(parseInput(answerInput, event).responseMessage, ["responseMessage"]);
+    // Readers take the end of a turn to mean that its recording is complete and its answer stored.
+    await recording.settle();
+    try {
+      await saveAnswer({ answer, isRecorded: recording.hasBegun(), hasFailed });
+    } catch (error) {
+      // Readers need not wait for heartbeats: the recording can become the answer at once.
+      if (recording.hasBegun() && !ChatConflictError.isInstance(error)) {
+        await asTurn((context) => markAbandoned(context, actor, turn.id)).catch(() => {});
+      }
+      throw error;
+    } finally {
+      recording.close();
+    }
+    if (recording.hasBegun()) deleteEndedTurnsLater(context, actor);
+  }
+
+  async function fail(): Promise<void> {
+    // If the answer is being saved, its outcome decides. Once it is stored, there is nothing to end.
     const isSaved = await saved?.then(
       () => true,
       () => false,
@@ -80,121 +89,24 @@ export async function startTurn<M extends UIMessage>(
     recording.close();
     await withTypedErrors(
       "turn.fail",
-      tables,
-      inTheirName((db) => forget(db, tables, running, id)),
+      context.tables,
+      asTurn((context) => deleteTurn(context, actor, turn.id)),
     );
-  };
+  }
+
   return {
     chat,
     messages,
-    persist: { originalMessages: messages, generateMessageId: () => mark.answerId, onEnd, onFinish: onEnd },
+    persist: { originalMessages: messages, generateMessageId: () => turn.answerId, onEnd, onFinish: onEnd },
     abortSignal: stopping.signal,
     consumeSseStream: recording.consume,
     fail,
   };
-
-  async function saveQuestion(db: ChatDatabase, hadSecondLook: boolean): Promise<Asked | typeof seemsDead | undefined> {
-    const window = limit === undefined ? undefined : { limit, through: sent.id };
-    const stored = await loadRecovered(db, tables, ids, settings, { window, hadSecondLook });
-    if (stored === undefined || stored === seemsDead) return stored;
-    const placed = placeQuestion(stored, sent, { ...meaning, clientTools });
-    if (!placed) throw conflict(null, stored?.chat);
-    const { rows, question, replaces, before } = placed;
-    const answerId = question.role === "user" ? newAnswerId : question.id;
-    const mark = { id, question: { ...question, digest: digestOf(question) }, answerId, replaces };
-    const replacing = stored?.turns.filter((turn) => turn.replaces.includes(question.id)) ?? [];
-    const others = { areNone: !stored?.hasMarks, replacing: replacing.map(({ id }) => id) };
-    const change = { ...ids, title, stored, rows, also: beginTurn(tables, chatId, mark, others) };
-    const saved = await saveChange(db, tables, change, settings);
-    if (!saved) return undefined;
-    const at = rows.findIndex(({ id }) => id === question.id);
-    const firstOrder = (stored?.firstOrder ?? 0) + at;
-    const following = rows.slice(at).map((row, index) => ({ ...row, order: firstOrder + index }));
-    return {
-      chat: saved.chat,
-      mark,
-      before,
-      fromQuestion: { ...saved, rows: following, firstOrder },
-    };
-  }
-
-  async function endWith(event: { responseMessage: M }): Promise<void> {
-    const answer = toRow(parseInput(answerInput, event).responseMessage, ["responseMessage"]);
-    // That a turn has ended says to readers that its recording is whole and its answer stored.
-    await recording.settle();
-    try {
-      await saveAnswer(answer);
-    } catch (error) {
-      // Others may have the answer from the recording, and at once.
-      if (recording.hasBegun() && !ChatConflictError.isInstance(error)) {
-        await inTheirName((db) => abandon(db, tables, running, id)).catch(() => {});
-      }
-      throw error;
-    } finally {
-      recording.close();
-    }
-    if (recording.hasBegun()) sweepLater(db, tables, running, settings);
-  }
-
-  async function saveAnswer(answer: MessageRow): Promise<void> {
-    // On what this turn knows, without reading it again. Only when another writer came first, on what is stored by then.
-    const isNew = answer.id === mark.answerId;
-    let known = (isNew || limit === undefined) && !settings.portable && !hasFailed ? fromQuestion : undefined;
-    let sent: (typeof tried)[number] | undefined;
-    const window = { limit: 1, through: mark.question.id, candidates: [answer.id], forTurn: true };
-    await inTheirName((db) =>
-      takeTurns(db, tables, running, settings, async (db) => {
-        const loaded = known ? undefined : await loadWindow(db, tables, running, window);
-        const present = known ?? loaded;
-        // The mark goes with the chat, also if a chat was made again under its id.
-        const current = hasFailed ? undefined : loaded?.turns.find((turn) => turn.id === id);
-        if (loaded !== undefined && !current) {
-          if (isStored(answer, present?.rows)) return present;
-          throw conflict(chat.version, present?.chat);
-        }
-        known = undefined;
-        const taken = loaded ? loaded.taken : isNew ? [] : idsBefore;
-        const rows =
-          present && placeAnswer(present.rows, { ...mark, ...current, question: mark.question }, answer, taken);
-        if (!rows) throw conflict(chat.version, present?.chat);
-        sent = { answer: rows === present.rows ? undefined : rows.find((row) => row.id === answer.id) };
-        const also = endTurn(tables, chatId, { id, isRecorded: recording.hasBegun() });
-        const saved = await saveChange(db, tables, { ...running, stored: present, rows, also }, settings);
-        // Another writer came in between: nothing was stored.
-        if (!saved) sent = undefined;
-        return saved;
-      }),
-    ).catch((error) => {
-      if (sent) tried.push(sent);
-      throw error;
-    });
-  }
-
-  /** Whether an earlier call has stored the answer, and only the confirmation was lost. */
-  function isStored(answer: MessageRow, rows: readonly MessageRow[] = []): boolean {
-    if (saysNothing(answer) && tried.some((sent) => !sent.answer)) return true;
-    const digests = [answer.digest, ...tried.map((sent) => sent.answer && digestOf(sent.answer))];
-    return rows.some((row) => row.id === answer.id && digests.includes(digestOf(row)));
-  }
-
-  function conflict(expectedVersion: number | null, present: Chat | undefined) {
-    return new ChatConflictError({ chatId, expectedVersion, actualVersion: present?.version ?? null });
-  }
 }
 
-/** A question that is stored. */
-interface Asked {
-  chat: Chat;
-  mark: Mark;
-  /** The conversation before it as the model is told it, as far as it was loaded. */
-  before: readonly MessageRow[];
-  /** What is stored from it on: all that its answer has to know. */
-  fromQuestion: Change["stored"];
-}
-
-/** Out here, where what the timer keeps in memory is no conversation. */
-function sweepLater(db: ChatDatabase, tables: ChatTables, ids: Ids, settings: StoreSettings): void {
-  const work = () => asUser(db, ids, settings, (db) => sweep(db, tables, ids)).catch(() => {});
-  // Edge runtimes give a number, and end when they like.
-  setTimeout(work, keptAfterEnd).unref?.();
+/** A function of its own, so that the timer does not keep the conversation in memory. */
+function deleteEndedTurnsLater(context: Context, actor: ActorInChat): void {
+  const work = () => asUser(context, actor, (context) => deleteEndedTurns(context, actor)).catch(() => {});
+  // On edge runtimes the timer is a number, and the process may end before it fires.
+  setTimeout(work, deletedAfterEnd).unref?.();
 }

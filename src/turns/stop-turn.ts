@@ -1,18 +1,11 @@
-import { retryOvertaken } from "../database/retry-overtaken.ts";
-import { asUser } from "../database/row-level-security.ts";
-import { parseInput, stopTurnInput } from "../input.ts";
-import type { ChatTables } from "../schema.ts";
-import type { ChatDatabase, StopTurnInput, StoreSettings } from "../types.ts";
-import { askToStop } from "./recordings.ts";
+import type { Context } from "../database/context.ts";
+import { retryOnConflict } from "../database/retry-on-conflict.ts";
+import type { Parsed, stopTurnInput } from "../input.ts";
+import { requestStop } from "./turn-queries.ts";
 
-export async function stopTurn(
-  db: ChatDatabase,
-  tables: ChatTables,
-  input: StopTurnInput,
-  settings: StoreSettings,
+export function stopTurn(
+  context: Context,
+  { userId, chatId, messageId }: Parsed<typeof stopTurnInput>,
 ): Promise<boolean> {
-  const { userId, chatId, messageId } = parseInput(stopTurnInput, input);
-  return asUser(db, { userId }, settings, (db) =>
-    retryOvertaken(db, () => askToStop(db, tables, { userId, chatId }, messageId)),
-  );
+  return retryOnConflict(context, () => requestStop(context, { userId, chatId }, messageId));
 }

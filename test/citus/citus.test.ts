@@ -3,7 +3,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from "vitest";
 import { purge } from "../../src/cli/purge.ts";
-import { sqlStateOf } from "../../src/database/sqlstate.ts";
+import { sqlStateOf } from "../../src/errors/sqlstate.ts";
 import { type ChatDatabase, ChatStoreError, createChatStore, migrate } from "../../src/index.ts";
 import { diagnose } from "../../src/migrate/doctor.ts";
 import { applyMigrations } from "../../src/migrate/migrate.ts";

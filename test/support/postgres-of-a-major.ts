@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { TestProject } from "vitest/node";
-import { npm } from "../support/pack.ts";
-import { embedded, forTests } from "../support/postgres.ts";
+import { npm } from "./pack.ts";
+import { embedded, forTests } from "./postgres.ts";
 
 declare module "vitest" {
   interface ProvidedContext {

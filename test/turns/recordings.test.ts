@@ -5,16 +5,20 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { UIMessage } from "ai";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { executeText } from "../../src/database/execute.ts";
+import { queryUnprepared } from "../../src/database/query.ts";
 import { type ChatDatabase, type ChatStore, createChatStore } from "../../src/index.ts";
 import { chatTables, defaultSchema } from "../../src/schema.ts";
 import { eventOf } from "../../src/turns/events.ts";
-import { beat, readRecording } from "../../src/turns/recordings.ts";
+import { heartbeat, readRecording } from "../../src/turns/turn-queries.ts";
 import { say } from "../support/conversations.ts";
 import { databases, type TestDatabase } from "../support/databases.ts";
 
-const tables = chatTables(defaultSchema);
-const fine = { owned: 1, found: 1, stop: 0, superseded: 0 };
+const contextOf = (db: ChatDatabase) => ({
+  db,
+  tables: chatTables(defaultSchema),
+  settings: { portable: false, rowLevelSecurity: false },
+});
+const fine = { owned: 1, exists: 1, running: 1, stop: 0, superseded: 0 };
 const word = (delta: string) => eventOf({ type: "text-delta", id: "1", delta });
 const beginning = (messageId: string) =>
   eventOf({ type: "start", messageId }) + eventOf({ type: "text-start", id: "1" });
@@ -46,7 +50,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
       [ids.chatId, question],
     );
     const id = row?.id ?? expect.fail();
-    const write = (position: number, text?: string) => beat(database.db, tables, ids, id, position, text);
+    const write = (position: number, text?: string) => heartbeat(contextOf(database.db), ids, id, position, text);
     const answerId = turn.persist.generateMessageId();
     const answer = (text: string) => turn.persist.onEnd({ responseMessage: say("assistant", text, answerId) });
     return { ids, id, turn, answerId, write, answer };
@@ -69,7 +73,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
     await write(0, "piece 0");
     await write(1, "piece 1");
     for (const [position, text] of [[0, "late"], [3, "early"], [1], [3]] as const) {
-      expect(await write(position, text)).toMatchObject({ owned: 1, found: 0 });
+      expect(await write(position, text)).toMatchObject({ owned: 1, running: 0 });
     }
     expect(await write(2)).toMatchObject(fine);
     expect(await pieces(ids.chatId)).toHaveLength(2);
@@ -165,7 +169,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
     const [turn] = await database.query<{ id: string }>("select id::text from chat_store.turns where chat_id = $1", [
       ids.chatId,
     ]);
-    await beat(database.db, tables, ids, turn?.id ?? expect.fail(), 0, eventOf({ type: "start" }) + eventOf(progress));
+    await heartbeat(contextOf(database.db), ids, turn?.id ?? expect.fail(), 0, eventOf({ type: "start" }) + eventOf(progress));
     for (const each of [asked.ids, ids]) {
       await silence(each.chatId);
       await store.resumeTurn(each);
@@ -192,7 +196,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
     for (const [position, size] of sizes.entries()) await write(position, "é".repeat(size / 2));
     const pages: number[][] = [];
     for (let position = 0; position < sizes.length; ) {
-      const page = await readRecording(database.db, tables, ids, { turnId: id, position });
+      const page = await readRecording(contextOf(database.db), ids, { turnId: id, position });
       const bytes = page?.texts.map((text) => Buffer.byteLength(text)) ?? expect.fail("no page");
       pages.push(bytes);
       position += bytes.length;
@@ -239,7 +243,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
     await store.startTurn({ ...ids, message: say("user", "Why?", "q1"), trigger: "regenerate-message" });
     const newest = "select id::text from chat_store.turns where chat_id = $1 and not superseded";
     const [newer] = await database.query<{ id: string }>(newest, [ids.chatId]);
-    await beat(database.db, tables, ids, newer?.id ?? expect.fail(), 0, eventOf({ type: "start", messageId: "anew" }));
+    await heartbeat(contextOf(database.db), ids, newer?.id ?? expect.fail(), 0, eventOf({ type: "start", messageId: "anew" }));
     expect(new TextDecoder().decode((await reader.read()).value)).toContain("anew");
     await reader.cancel();
   });
@@ -273,7 +277,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
       const [row] = await database.query<{ id: string }>(newest, [ids.chatId]);
       const recorded =
         eventOf({ type: "start", messageId: "a1" }) + eventOf({ type: "text-start", id: "1" }) + word(text);
-      await beat(database.db, tables, ids, row?.id ?? expect.fail(), 0, recorded);
+      await heartbeat(contextOf(database.db), ids, row?.id ?? expect.fail(), 0, recorded);
     };
     await say2("Done.");
     return { ids, turn, question, message, call, ask, say: say2 };
@@ -363,10 +367,10 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
   test("the recorder, and nothing else, writes without waiting for the disk, except on PGlite", async () => {
     const { ids, id } = await begin();
     const setting = async (db: ChatDatabase) =>
-      (await executeText<{ is: string }>(db, sql`select current_setting('synchronous_commit') "is"`))[0]?.is;
+      (await queryUnprepared<{ is: string }>(db, sql`select current_setting('synchronous_commit') "is"`))[0]?.is;
     const usual = await setting(database.db);
     await database.db.transaction(async (tx) => {
-      await beat(tx, tables, ids, id, 0, "piece");
+      await heartbeat(contextOf(tx), ids, id, 0, "piece");
       expect(await setting(tx)).toBe(name === "PGlite" ? usual : "off");
     });
     expect(await setting(database.db)).toBe(usual);

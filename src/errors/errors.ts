@@ -1,4 +1,4 @@
-import { type Shown, safeCause } from "./safe-cause.ts";
+import { type Redaction, redactCause } from "./redact-cause.ts";
 
 /** Every error this package throws carries one of these in `code`. */
 export type ChatStoreErrorCode =
@@ -30,7 +30,7 @@ export class ChatStoreError extends Error {
 
   constructor(code: ChatStoreErrorCode, message: string, options?: ErrorOptions) {
     const hasCause = options?.cause !== undefined;
-    super(message, hasCause ? { cause: safeCause(options.cause, shownOf[code]) } : undefined);
+    super(message, hasCause ? { cause: redactCause(options.cause, redactionOf[code]) } : undefined);
     this.code = code;
     this.#originalCause = options?.cause;
     Object.defineProperty(this, marker, { value: true });
@@ -151,13 +151,13 @@ export class MigrationError extends ChatStoreError {
 }
 
 /** What reading an input threw may be anything. The statements of migrations have no values. */
-const shownOf: Record<ChatStoreErrorCode, Shown> = {
-  CHAT_NOT_OWNED: "nothing",
-  CHAT_CONFLICT: "nothing",
-  INVALID_CHAT: "nothing",
-  MIGRATION_FAILED: "facts and messages",
-  NOT_MIGRATED: "facts",
-  QUERY_FAILED: "facts",
+const redactionOf: Record<ChatStoreErrorCode, Redaction> = {
+  CHAT_NOT_OWNED: "all",
+  CHAT_CONFLICT: "all",
+  INVALID_CHAT: "all",
+  MIGRATION_FAILED: "none",
+  NOT_MIGRATED: "message",
+  QUERY_FAILED: "message",
 };
 
 const quote = (text: string) => JSON.stringify(text);

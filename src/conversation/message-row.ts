@@ -1,6 +1,6 @@
 import crypto, { createHash } from "node:crypto";
 import type { UIMessage } from "ai";
-import { InvalidChatError, type InvalidChatIssue } from "../errors.ts";
+import { InvalidChatError, type InvalidChatIssue } from "../errors/errors.ts";
 
 /** A message whose envelope has been checked. Its parts and metadata are anything JSON can carry. */
 export interface MessageEnvelope {
@@ -16,21 +16,20 @@ export interface MessageRow {
   role: string;
   parts: string;
   metadata: string | null;
-  /** 16 bytes in hex that stand for everything above, or "" where {@link digestOf} has to be asked. */
+  /** 16 bytes of SHA-256 in hex over all of the above; "" if it has not been computed, see {@link digestOf}. */
   digest: string;
 }
 
-/** A checked and serialised conversation, on its way into the database. */
-export interface Save {
+/** A checked and serialised conversation, to be saved. */
+export interface ConversationInput {
   userId: string;
   chatId: string;
   title?: string | undefined;
-  /** 0: the chat must not exist yet. */
   expectedVersion?: number | undefined;
   rows: readonly MessageRow[];
 }
 
-/** Serialises a message, once: from here on these texts are what was said. `path` is where it is in the input. */
+/** Serialises a message. This happens once: all else works on these texts. `path` is the message's path in the input. */
 export function toRow(message: MessageEnvelope, path: InvalidChatIssue["path"]): MessageRow {
   const { id, role } = message;
   const parts = serialise(message.parts, [...path, "parts"], "[");
@@ -38,29 +37,29 @@ export function toRow(message: MessageEnvelope, path: InvalidChatIssue["path"]):
   return { id, role, parts, metadata, digest: computeDigest({ id, role, parts, metadata }) };
 }
 
-/** The same message with other parts, which came from JSON. */
+/** The same message with other parts, which were parsed from JSON. */
 export function withParts({ id, role, metadata }: MessageRow, parts: readonly unknown[]): MessageRow {
   const row = { id, role, parts: JSON.stringify(parts), metadata };
   return { ...row, digest: computeDigest(row) };
 }
 
-/** The digest of a message also if it was loaded without: few are asked for it. */
+/** The digest of a message. Loads leave it out, because few callers need it. */
 export const digestOf = (row: MessageRow): string => row.digest || computeDigest(row);
 
-/** The bytes that the generated column `digest` holds once the message is stored (its expression is in schema.ts). */
+/** Equals the generated column `digest` of the stored message, whose expression is in schema.ts. */
 function computeDigest({ id, role, parts, metadata }: Omit<MessageRow, "digest">): string {
   return sha256(`${withLength(id)}${withLength(role)}${withLength(metadata ?? "")}${parts}`).slice(0, 32);
 }
 
-/** By the faster `hash` where there is one. It is no named import: a runtime without it could not load this file. */
+/** Uses the faster `hash` where it exists. Not by a named import, because a runtime without `hash` could not load this file. */
 const sha256 = (text: string): string =>
   crypto.hash ? crypto.hash("sha256", text, "hex") : createHash("sha256").update(text).digest("hex");
 
 const withLength = (text: string) => `${Buffer.byteLength(text)}:${text}`;
 
 /**
- * A digest in hex over the order and digest of each message before the one at `start`, then the same for each message after
- * that and for the end: what both one-statement saves compare with what they compute in SQL.
+ * The digests in hex of the beginnings of a conversation: of the first `start` messages, of one more, and so on, and of all. A
+ * statement computes the same in SQL, from the order and digest of each stored message.
  */
 export function prefixDigests(rows: readonly MessageRow[], start: number): string[] {
   const bytes = Buffer.alloc(rows.length * 20);
@@ -78,7 +77,7 @@ export function prefixDigests(rows: readonly MessageRow[], start: number): strin
 }
 
 export function toMessage<M extends UIMessage>({ id, role, parts, metadata }: Omit<MessageRow, "digest">): M {
-  // What was stored as M is read as M. It is not validated: one message of an older shape must not hide a whole chat.
+  // Messages are stored as M and returned as M, without validation: one message of an older shape must not hide a whole chat.
   return {
     id,
     role,
@@ -87,13 +86,13 @@ export function toMessage<M extends UIMessage>({ id, role, parts, metadata }: Om
   } as M;
 }
 
-/** `value` as JSON. `path` is where it is in the input. */
+/** Serialises a value of the input. `path` is its path there, `opening` the expected first character. */
 export function serialise(value: unknown, path: InvalidChatIssue["path"], opening = ""): string {
   let text: string | undefined;
   try {
     text = JSON.stringify(value);
   } catch (cause) {
-    // What is too deep for one walk is too deep for another.
+    // A value that is too deep for JSON.stringify is too deep for another walk.
     const place = cause instanceof RangeError ? [] : pathOfFailure(value);
     throw new InvalidChatError([{ path: [...path, ...place], message: reasonOf(cause) }], { cause });
   }
@@ -113,14 +112,14 @@ const reasonOf = (cause: unknown) =>
       "a number or plain data before saving";
 
 /**
- * Where the BigInt or the cycle is that JSON.stringify failed at; of what throws by itself it cannot be told. Found by a second
- * walk, which remembers only the way to where it is: a body can be made such that a path for all it has seen fills the memory.
+ * The path of the BigInt or cycle at which JSON.stringify failed; empty for a getter or toJSON that throws. A second walk finds it, and
+ * keeps only the path to where it is: an attacker could otherwise choose a body whose paths fill the memory.
  */
 function pathOfFailure(root: unknown): (string | number)[] {
   const way: { key: string | number; value: unknown }[] = [];
   try {
     JSON.stringify(root, function (this: object, key, value: unknown) {
-      // Depth first: what does not hold this value has been left.
+      // Depth first: the walk has left each object that does not contain this value.
       while (way.length > 0 && way.at(-1)?.value !== this) way.pop();
       way.push({ key: Array.isArray(this) ? Number(key) : key, value });
       return value;
@@ -134,7 +133,7 @@ function pathOfFailure(root: unknown): (string | number)[] {
   return [];
 }
 
-/** The beginning of a path, up to a key that may be what somebody said rather than the name of a field. */
+/** The beginning of a path, up to a key that may be chat content rather than the name of a field. */
 function shown(path: (string | number)[]): (string | number)[] {
   const end = path.findIndex((key) => typeof key === "string" && !/^[\w$-]{1,40}$/.test(key));
   return path.slice(0, Math.min(end === -1 ? path.length : end, 20));

@@ -7,7 +7,7 @@ import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import pg from "pg";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { sqlStateOf } from "../../src/database/sqlstate.ts";
+import { sqlStateOf } from "../../src/errors/sqlstate.ts";
 import { type ChatDatabase, ChatStoreError, createChatStore, InvalidChatError, isRetryable } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";

@@ -1,4 +1,5 @@
-import { ChatStoreError, InvalidChatError } from "../errors.ts";
+import { retryableMessages } from "./driver-messages.ts";
+import { ChatStoreError, InvalidChatError } from "./errors.ts";
 import { codeOf } from "./sqlstate.ts";
 
 /**
@@ -33,7 +34,7 @@ export function isRetryable(error: unknown): boolean {
 function isTransient(error: object): boolean {
   const code = codeOf(error);
   if (code === undefined) {
-    return "message" in error && typeof error.message === "string" && messagesWithoutCode.has(error.message);
+    return "message" in error && typeof error.message === "string" && retryableMessages.has(error.message);
   }
   // Connecting to a Unix socket that a stopped server has removed. Any other missing file stays missing.
   if (code === "ENOENT") return "syscall" in error && error.syscall === "connect";
@@ -88,25 +89,4 @@ const transientCodes = new Set([
   // fetch, for drivers over HTTP: https://github.com/nodejs/undici/blob/main/docs/docs/api/Errors.md
   "UND_ERR_CONNECT_TIMEOUT",
   "UND_ERR_SOCKET",
-]);
-
-/**
- * What node-postgres (and Neon's driver, which was made from it) and workerd throw without any code. Never do this with Postgres's
- * own errors: the server translates them. These are constants in the drivers' source, of which nothing but the text can be
- * recognised; test/database/is-retryable.test.ts and test/runtimes provoke each of them and so find out when one is reworded.
- *
- * "Query read timeout", from the option query_timeout, is left out on purpose. After it, Drizzle puts a connection whose
- * transaction is still open back into the pool, and what is saved over that one next is acknowledged and never committed.
- */
-const messagesWithoutCode = new Set([
-  // pg/lib/client.js
-  "Connection terminated unexpectedly",
-  // Drizzle rolls back on the broken connection, and this hides why it broke.
-  "Client has encountered a connection error and is not queryable",
-  "timeout expired",
-  // pg-pool/index.js
-  "Connection terminated due to connection timeout",
-  "timeout exceeded when trying to connect",
-  // The sockets of workerd
-  "proxy request failed, cannot connect to the specified address",
 ]);

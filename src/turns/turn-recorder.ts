@@ -1,17 +1,17 @@
+import { heartbeatInterval } from "../conversation/turn-liveness.ts";
 import { createCollector } from "./events.ts";
-import type { Beat } from "./recordings.ts";
+import type { HeartbeatResult } from "./turn-queries.ts";
 
-/** Milliseconds from one piece to the next: what a dying process takes with it, and how long a stop may stay unheard. */
-const interval = 250;
-/** Milliseconds between signs of life while there is nothing to write. */
-const heartbeat = 1_000;
-/** UTF-16 units that are written without waiting for the interval, and those at which the recording is given up. */
-const enough = 32_000;
-const tooMuch = 4_000_000;
+/** Milliseconds between two pieces. Bounds how much is lost if the process dies, and how long a stop request takes. */
+const flushInterval = 250;
+/** UTF-16 units that are written without waiting for the interval. */
+const flushSize = 32_000;
+/** UTF-16 units in the buffer at which the recorder gives up: the database does not keep up with the stream. */
+const maxBuffered = 4_000_000;
 /** Milliseconds that the end of a turn waits for the rest of its recording. */
-const patience = 1_000;
-/** How often the last piece is tried, after which there is nobody who would try again. */
-const lastAttempts = 3;
+const settleTimeout = 1_000;
+/** How often the last piece is tried once the stream is over. */
+const maxLastAttempts = 3;
 
 /** The recording of one turn's stream. It never delays the stream, and what fails here fails here alone. */
 export interface Recording {
@@ -30,7 +30,7 @@ export interface Recording {
  * @param abortTurn - called when the answer is not wanted any more.
  */
 export function recordTurn(
-  write: (position: number | undefined, text: string | undefined) => Promise<Beat>,
+  write: (position: number | undefined, text: string | undefined) => Promise<HeartbeatResult>,
   abortTurn: () => void,
 ): Recording {
   const events = createCollector();
@@ -45,15 +45,15 @@ export function recordTurn(
   let hasBegun = false;
   let isStreamOver = false;
   /** Whether what there is does not wait for the interval: the beginning, for who loads the page again at once. */
-  let isHurried = true;
+  let flushNow = true;
   let position = 0;
   /** A piece that may have been written already stays as it is until that is known. */
-  let frozen: string | undefined;
+  let inFlight: string | undefined;
   let failures = 0;
   let wake = () => {};
-  const afterBeat: (() => void)[] = [];
+  const onFlushed: (() => void)[] = [];
 
-  const isAllWritten = () => state === "given up" || (frozen === undefined && events.count() === 0);
+  const isAllWritten = () => state === "given up" || (inFlight === undefined && events.count() === 0);
   const pause = (milliseconds: number) =>
     new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, milliseconds);
@@ -62,12 +62,16 @@ export function recordTurn(
         resolve();
       };
     });
-  const hurry = () => {
-    isHurried = true;
+  const flushSoon = () => {
+    flushNow = true;
     wake();
   };
 
-  const delay = () => (failures > 0 ? backoff(failures) : isAllWritten() ? heartbeat : isHurried ? 0 : interval);
+  function delay(): number {
+    if (failures > 0) return backoff(failures);
+    if (isAllWritten()) return heartbeatInterval;
+    return flushNow ? 0 : flushInterval;
+  }
 
   async function keepWriting(): Promise<void> {
     let last = performance.now();
@@ -79,24 +83,24 @@ export function recordTurn(
         continue;
       }
       try {
-        if (state === "given up") obey(await write(undefined, undefined));
+        if (state === "given up") applyHeartbeat(await write(undefined, undefined));
         else {
-          if (events.count() > 0) frozen ??= events.take();
-          obey(await write(position, frozen));
-          if (frozen !== undefined) position++;
-          frozen = undefined;
+          if (events.count() > 0) inFlight ??= events.take();
+          applyHeartbeat(await write(position, inFlight));
+          if (inFlight !== undefined) position++;
+          inFlight = undefined;
         }
         failures = 0;
       } catch {
         failures++;
-        if (isStreamOver && failures >= lastAttempts) state = "closed";
+        if (isStreamOver && failures >= maxLastAttempts) state = "closed";
       }
       last = performance.now();
-      isHurried = events.size() > enough;
-      for (const resolve of afterBeat.splice(0)) resolve();
+      flushNow = events.size() > flushSize;
+      for (const resolve of onFlushed.splice(0)) resolve();
     }
     state = "closed";
-    for (const resolve of afterBeat.splice(0)) resolve();
+    for (const resolve of onFlushed.splice(0)) resolve();
   }
 
   /** What cannot be read is not recorded, but has to be taken off the stream all the same, or that stands still. */
@@ -107,18 +111,18 @@ export function recordTurn(
     } catch {
       giveUp();
     }
-    if (state === "recording" && events.size() > tooMuch && events.count() !== 1) giveUp();
-    if (events.size() > enough) hurry();
+    if (state === "recording" && events.size() > maxBuffered && events.count() !== 1) giveUp();
+    if (events.size() > flushSize) flushSoon();
     else if (wasEmpty) wake();
   }
 
-  function obey({ owned, marked, found, stop, superseded }: Beat): void {
+  function applyHeartbeat({ owned, exists, running, stop, superseded }: HeartbeatResult): void {
     // This turn has ended by itself, while the heartbeat was under way.
     if (state === "closed") return;
-    const isUnwanted = !owned || !marked || superseded;
+    const isUnwanted = !owned || !exists || superseded;
     if (isUnwanted || stop) abort();
     if (isUnwanted) state = "closed";
-    else if (!found) giveUp();
+    else if (!running) giveUp();
   }
 
   /** Postgres has lost a piece of the recording, or it is too large. */
@@ -126,7 +130,7 @@ export function recordTurn(
     state = state === "recording" ? "given up" : "closed";
     // What waits would only keep memory.
     events.take();
-    frozen = undefined;
+    inFlight = undefined;
   }
 
   return {
@@ -147,7 +151,7 @@ export function recordTurn(
       }
       if (isFirst && !isCutOff) events.end();
       isStreamOver ||= isFirst;
-      hurry();
+      flushSoon();
       await writing;
     },
 
@@ -155,14 +159,14 @@ export function recordTurn(
 
     async settle() {
       if (state !== "recording") return;
-      const deadline = performance.now() + patience;
+      const deadline = performance.now() + settleTimeout;
       // The SDK calls while its last chunks are on their way here.
       for (let tick = 0; tick < 20 && !events.hasEnded() && !isStreamOver; tick++) await sleep(0);
       // A stream that was cut off says so itself, with a chunk, or else its readers must not take it for one that is over.
       if (!isCutOff) events.end();
       while (state === "recording" && !isAllWritten() && performance.now() < deadline) {
-        const written = new Promise<void>((resolve) => afterBeat.push(resolve));
-        hurry();
+        const written = new Promise<void>((resolve) => onFlushed.push(resolve));
+        flushSoon();
         await Promise.race([written, sleep(deadline - performance.now())]);
       }
     },

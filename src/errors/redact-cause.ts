@@ -1,5 +1,7 @@
+import { constantMessages } from "./driver-messages.ts";
+
 /** What may be shown of a cause, besides who threw it and where. Messages only where no statement has values. */
-export type Shown = "facts" | "facts and messages" | "nothing";
+export type Redaction = "all" | "message" | "none";
 
 /**
  * A copy of a cause for all who print, serialise and send errors. It holds the class, the stack's places, what drivers say in
@@ -7,7 +9,7 @@ export type Shown = "facts" | "facts and messages" | "nothing";
  * Drizzle's message has a statement's parameters, Postgres's may quote a value ("invalid input syntax for type …") or what a
  * trigger raised, `detail` has the row, and what else a driver hangs on its errors nobody knows.
  */
-export function safeCause(cause: unknown, shown: Shown): unknown {
+export function redactCause(cause: unknown, redaction: Redaction): unknown {
   // Causes may form a circle, or have no end.
   const copies = new Map<unknown, Error>();
   return copyOf(cause);
@@ -16,7 +18,7 @@ export function safeCause(cause: unknown, shown: Shown): unknown {
     if (original === undefined || original === null) return original;
     if (copies.has(original) || copies.size === 20) return copies.get(original);
 
-    const facts = shown === "nothing" ? {} : factsOf(original);
+    const facts = redaction === "all" ? {} : diagnosticsOf(original);
     const message = messageOf(original, facts);
     const copy = new Error(message);
     copies.set(original, copy);
@@ -41,28 +43,28 @@ export function safeCause(cause: unknown, shown: Shown): unknown {
 
   function messageOf(original: unknown, { syscall, code }: Record<string, unknown>): string {
     const message = read(original, "message");
-    if (typeof message === "string" && (shown === "facts and messages" || constantMessages.has(message))) {
+    if (typeof message === "string" && (redaction === "none" || constantMessages.has(message))) {
       return message;
     }
     const known = [syscall, code].filter((fact) => fact !== undefined).join(" ");
-    return `${known ? `${known}, ` : ""}${leftOut}`;
+    return `${known ? `${known}, ` : ""}${redactedNotice}`;
   }
 }
 
-const leftOut = "its message is left out, as it may hold chat text: see originalCause";
+const redactedNotice = "its message is left out, as it may hold chat text: see originalCause";
 
 /** In the words of node-postgres, PGlite and Neon, of postgres.js where its differ, and of Node. */
-const harmless = ["severity", "position", "file", "line", "routine", "errno", "syscall"];
+const safeFields = ["severity", "position", "file", "line", "routine", "errno", "syscall"];
 const names = {
   nodePostgres: ["constraint", "table", "column", "schema", "dataType"],
   postgresJs: ["constraint_name", "table_name", "column_name", "schema_name", "type_name"],
 };
 
-function factsOf(original: unknown): Record<string, unknown> {
+function diagnosticsOf(original: unknown): Record<string, unknown> {
   const code = read(original, "code");
   // A trigger may raise an error with anything in its fields, and then the file is that of its language: pl_exec.c, plpy_elog.c.
   const isRaised = /^pl/.test(String(fact(read(original, "file"))));
-  const keys = isRaised ? harmless : [...harmless, ...names.nodePostgres, ...names.postgresJs];
+  const keys = isRaised ? safeFields : [...safeFields, ...names.nodePostgres, ...names.postgresJs];
   return Object.fromEntries(
     [["code", typeof code === "string" && /^[A-Z0-9_]{1,40}$/.test(code) ? code : undefined] as const]
       .concat(keys.map((key) => [key, fact(read(original, key))] as never))
@@ -73,32 +75,6 @@ function factsOf(original: unknown): Record<string, unknown> {
 /** No name in Postgres is longer than 63 bytes. */
 const fact = (value: unknown) =>
   (typeof value === "string" && value.length <= 63) || typeof value === "number" ? value : undefined;
-
-/** Constants in the source of Node and of drivers, which mostly have no code to go by. `isRetryable` knows some of them. */
-const constantMessages = new Set([
-  "Maximum call stack size exceeded",
-  "Invalid string length",
-  // src/database/typed-errors.ts
-  "Could not save on the messages that it had seen.",
-  "Do not know how to serialize a BigInt",
-  // drizzle-orm's drivers over HTTP
-  "No transactions support in neon-http driver",
-  "No transactions support in Xata Http driver",
-  "Transactions are not supported by the Postgres Proxy driver",
-  // pg/lib/client.js
-  "Connection terminated unexpectedly",
-  "Client has encountered a connection error and is not queryable",
-  "Client was closed and is not queryable",
-  "timeout expired",
-  "Query read timeout",
-  // pg/lib/connection.js and pg/lib/crypto/sasl.js
-  "The server does not support SSL connections",
-  "SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string",
-  // pg-pool/index.js
-  "Connection terminated due to connection timeout",
-  "timeout exceeded when trying to connect",
-  "Cannot use a pool after calling end on the pool",
-]);
 
 function classOf(original: unknown): string {
   const name = read(

@@ -1,9 +1,9 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { chunksIn, eventOf, hasEnd } from "../../src/turns/events.ts";
-import { recordTurn } from "../../src/turns/record-turn.ts";
-import type { Beat } from "../../src/turns/recordings.ts";
+import { recordTurn } from "../../src/turns/turn-recorder.ts";
+import type { HeartbeatResult } from "../../src/turns/turn-queries.ts";
 
-const fine: Beat = { owned: 1, marked: 1, found: 1, stop: 0, superseded: 0 };
+const fine: HeartbeatResult = { owned: 1, exists: 1, running: 1, stop: 0, superseded: 0 };
 const start = { type: "start", messageId: "a1" };
 const delta = (text: string) => ({ type: "text-delta", id: "1", delta: text });
 const streamOf = (chunks: object[]) => ReadableStream.from(chunks.map(eventOf));
@@ -13,10 +13,10 @@ function table() {
   const pieces: string[] = [];
   return {
     pieces,
-    write: async (position: number | undefined, text: string | undefined): Promise<Beat> => {
+    write: async (position: number | undefined, text: string | undefined): Promise<HeartbeatResult> => {
       if (position === undefined) return fine;
-      if (text === undefined) return { ...fine, found: position === pieces.length ? 1 : 0 };
-      if (position !== pieces.length && position !== pieces.length - 1) return { ...fine, found: 0 };
+      if (text === undefined) return { ...fine, running: position === pieces.length ? 1 : 0 };
+      if (position !== pieces.length && position !== pieces.length - 1) return { ...fine, running: 0 };
       if (position === pieces.length) pieces.push(text);
       return fine;
     },
@@ -235,11 +235,11 @@ test("an unreadable event ends the recording, and the stream goes on", async () 
   expect(pieces.join("")).not.toContain("word");
 });
 
-test.each<[string, Partial<Beat>, boolean]>([
-  ["the chat is gone", { owned: 0, found: 0 }, true],
+test.each<[string, Partial<HeartbeatResult>, boolean]>([
+  ["the chat is gone", { owned: 0, running: 0 }, true],
   ["a caller asks it to stop", { stop: 1 }, true],
   ["a newer turn has come", { superseded: 1 }, true],
-  ["another process took it for dead", { found: 0 }, false],
+  ["another process took it for dead", { running: 0 }, false],
 ])("when %s (%o), the turn aborts: %s", async (_, beat, aborts) => {
   let isAborted = false;
   const recording = recordTurn(

@@ -1,0 +1,88 @@
+import { randomUUID } from "node:crypto";
+import { type GuardedWrite, guardedWrite } from "../conversation/guarded-write.ts";
+import type { StoredChat } from "../conversation/load-chat.ts";
+import { diffMessages } from "../conversation/message-diff.ts";
+import { digestOf, type MessageRow } from "../conversation/message-row.ts";
+import { retryWithLock } from "../conversation/retry-with-lock.ts";
+import type { Context } from "../database/context.ts";
+import { type WriteConflict, writeConflict } from "../database/retry-on-conflict.ts";
+import { asUser } from "../database/row-level-security.ts";
+import { ChatConflictError } from "../errors/errors.ts";
+import type { Chat } from "../types.ts";
+import { placeQuestion, type Request } from "./place-question.ts";
+import { loadRecovered, seemsDead, withSecondLook } from "./recover-turn.ts";
+import { beginTurn, type TurnRow } from "./turn-rows.ts";
+
+export interface QuestionInput {
+  userId: string;
+  chatId: string;
+  title?: string | undefined;
+  message: MessageRow;
+  limit?: number | undefined;
+  request: Request;
+}
+
+/** A turn whose question is stored. */
+export interface AskedTurn {
+  chat: Chat;
+  turn: TurnRow;
+  /** The messages before the question as the model gets them, as far as they were loaded. */
+  before: readonly MessageRow[];
+  /** The stored messages from the question on, which is all that saving the answer needs. */
+  fromQuestion: Pick<StoredChat, "chat" | "rowVersion" | "rows" | "firstOrder">;
+}
+
+/**
+ * Stores the question and the row of its turn in one write. Before that, the recordings of dead turns in the chat become their answers.
+ *
+ * @throws {ChatOwnershipError}
+ * @throws {ChatConflictError} the message answers tool calls on whose answers another turn has acted.
+ */
+export function saveQuestion(context: Context, input: QuestionInput): Promise<AskedTurn> {
+  const { userId, chatId } = input;
+  // Before the retries, so that each attempt writes the same turn.
+  const ids = { turnId: randomUUID(), newAnswerId: randomUUID() };
+  return withSecondLook((hadSecondLook) =>
+    asUser(context, { userId }, (context) =>
+      retryWithLock(context, { userId, chatId }, (context) => trySave(context, { ...input, ...ids, hadSecondLook })),
+    ),
+  );
+}
+
+async function trySave(
+  context: Context,
+  input: QuestionInput & { turnId: string; newAnswerId: string; hadSecondLook: boolean },
+): Promise<AskedTurn | WriteConflict | typeof seemsDead> {
+  const { userId, chatId, title, message, limit, request, turnId, newAnswerId, hadSecondLook } = input;
+  const window = limit === undefined ? undefined : { limit, upTo: message.id };
+  const stored = await loadRecovered(context, { userId, chatId }, { window, hadSecondLook });
+  if (stored === writeConflict || stored === seemsDead) return stored;
+
+  const placed = placeQuestion(stored, message, request);
+  if (!placed) {
+    throw new ChatConflictError({ chatId, expectedVersion: null, actualVersion: stored?.chat.version ?? null });
+  }
+  const { rows, question, replaces, before } = placed;
+  const turn: TurnRow = {
+    id: turnId,
+    question: { ...question, digest: digestOf(question) },
+    answerId: question.role === "user" ? newAnswerId : question.id,
+    replaces,
+  };
+  const replacing = (stored?.turns ?? []).filter((turn) => turn.replaces.includes(question.id)).map(({ id }) => id);
+  const change: GuardedWrite = {
+    userId,
+    chatId,
+    title,
+    stored,
+    diff: diffMessages(stored?.rows ?? [], rows, stored?.firstOrder),
+    alsoWrite: beginTurn(context.tables, chatId, turn, { areNone: !stored?.hasTurnRows, replacing }),
+  };
+  const written = await guardedWrite(context, change);
+  if (written === writeConflict) return writeConflict;
+
+  const at = rows.findIndex(({ id }) => id === question.id);
+  const firstOrder = (stored?.firstOrder ?? 0) + at;
+  const following = rows.slice(at).map((row, index) => ({ ...row, order: firstOrder + index }));
+  return { chat: written.chat, turn, before, fromQuestion: { ...written, rows: following, firstOrder } };
+}
