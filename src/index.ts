@@ -1,6 +1,7 @@
 export { isRetryable } from "./database/is-retryable.ts";
 export {
   ChatConflictError,
+  type ChatConflictReason,
   ChatOwnershipError,
   ChatStoreError,
   type ChatStoreErrorCode,

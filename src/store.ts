@@ -62,8 +62,8 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
    *
    * @returns the chat as it is stored now.
    * @throws {ChatOwnershipError} the chat belongs to another user.
-   * @throws {ChatConflictError} `expectedVersion` was given, the stored chat has another version or none, and its
-   * content is not already what is being saved (so a retry after a lost answer succeeds).
+   * @throws {ChatConflictError} `expectedVersion` was given, and the stored chat has another version (reason `version`) or does not
+   * exist (`gone`), and its content is not already what is being saved (so a retry after a lost answer succeeds).
    * @throws {InvalidChatError} also if `after` is the id of no message in a chat of this user.
    */
   upsertChat(input: UpsertChatInput<M>): Promise<Chat<C>>;
@@ -99,7 +99,7 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
    * times. Neither its metadata nor its being archived are copied, and of a turn that is running only what is stored already.
    *
    * @returns the new chat, or `null` when there is no such chat of this user, or no such message in it.
-   * @throws {ChatConflictError} the user has a chat under the new id already.
+   * @throws {ChatConflictError} the user has a chat under the new id already (reason `id-taken`).
    * @throws {ChatOwnershipError} another user has.
    */
   forkChat(input: ForkChatInput): Promise<Chat<C> | null>;
@@ -184,8 +184,8 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
    * one supersedes it, and then it stores nothing. A turn that nobody finishes blocks nothing.
    *
    * @throws {ChatOwnershipError} the chat belongs to another user.
-   * @throws {ChatConflictError} the message answers tool calls on whose answers another turn has acted, or is acting. Of a
-   * turn that has died this is known after five minutes, or some twelve seconds if it is recorded.
+   * @throws {ChatConflictError} the message answers tool calls on whose answers another turn has acted, or is acting (reason
+   * `approval`). Of a turn that has died this is known after five minutes, or some twelve seconds if it is recorded.
    * @throws {InvalidChatError} the message is more than a browser may claim: a new id has the role `user`, a stored id
    * keeps its role, and of an assistant message, which must be the last, only pending tool calls can be answered. Also if
    * the store was made for a transaction, which would have ended when the answer is saved.

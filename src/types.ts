@@ -266,8 +266,8 @@ export interface Turn<M extends UIMessage = UIMessage, C = unknown> {
      * Saves the answer, once: a second call gives the first one's promise, or tries again if that has failed. An answer in
      * which nothing was said, because the provider failed or somebody stopped it, is not stored and replaces nothing.
      *
-     * @throws {ChatConflictError} a later change has superseded this turn: a newer turn of the same question, an edit of the question,
-     * the continuation of its answer, a deletion, `fail`. Nothing was changed.
+     * @throws {ChatConflictError} a later change has superseded this turn (reason `superseded`: a newer turn of the same question, an
+     * edit of the question, the continuation of its answer, `fail`), or has deleted its chat or its question (`gone`). Nothing was changed.
      */
     onEnd(event: { responseMessage: M }): Promise<void>;
     /** The same function, under the name it has in ai 5 and 6. */

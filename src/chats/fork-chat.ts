@@ -103,10 +103,10 @@ where m.chat_id = ${chatId}${throughMessageId === undefined ? sql`` : sql` and m
     });
     if (taken?.owned) {
       throw new ChatConflictError({
+        reason: "id-taken",
         chatId: newChatId,
         expectedVersion: null,
         actualVersion: taken.version,
-        isTaken: true,
       });
     }
     if (taken || settings.rowLevelSecurity) throw new ChatOwnershipError({ chatId: newChatId });

@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import { execute } from "../database/execute.ts";
-import { ChatConflictError } from "../errors.ts";
+import { versionConflict } from "../errors.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
 import { chatRow, parseChat, returnedChatRow } from "./chat-row.ts";
@@ -56,7 +56,7 @@ returning ${returnedChatRow(settings)} chat`,
   const chat = parseChat(found.before);
   if (!found.differs) return { chat, role };
   if (expectedVersion !== undefined && expectedVersion !== chat.version) {
-    throw new ChatConflictError({ chatId, expectedVersion, actualVersion: chat.version });
+    throw versionConflict({ chatId, expectedVersion, actualVersion: chat.version });
   }
   return undefined;
 }

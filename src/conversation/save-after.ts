@@ -1,5 +1,5 @@
 import { takeTurns } from "../conversation/take-turns.ts";
-import { ChatConflictError, InvalidChatError } from "../errors.ts";
+import { InvalidChatError, versionConflict } from "../errors.ts";
 import type { ChatTables } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
 import { difference } from "./difference.ts";
@@ -42,7 +42,7 @@ export function saveAfter(
     }
     const actualVersion = stored?.chat.version ?? null;
     if (expectedVersion !== undefined && expectedVersion !== actualVersion) {
-      throw new ChatConflictError({ chatId: ids.chatId, expectedVersion, actualVersion });
+      throw versionConflict({ chatId: ids.chatId, expectedVersion, actualVersion });
     }
     throw refusal(["after"], "is the id of no message of this chat; expected one that is stored. Load the chat again");
   });

@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import { execute, executeChange } from "../database/execute.ts";
-import { ChatConflictError, ChatOwnershipError } from "../errors.ts";
+import { ChatOwnershipError, versionConflict } from "../errors.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
 import type { Chat, ChatDatabase, StoreSettings } from "../types.ts";
 import { parseChat, returnedChatRow } from "./chat-row.ts";
@@ -39,7 +39,7 @@ export async function saveDifference(
   const sameTitle = title === undefined || title === stored?.title;
   if (stored && sameTitle && changes.isEmpty) throw new Unchanged(stored);
   if (expectedVersion !== undefined && expectedVersion !== (stored?.version ?? 0)) {
-    throw new ChatConflictError({ chatId, expectedVersion, actualVersion: stored?.version ?? null });
+    throw versionConflict({ chatId, expectedVersion, actualVersion: stored?.version ?? null });
   }
 
   for (const statement of differenceStatements(tables, chatId, changes)) await executeChange(tx, statement);

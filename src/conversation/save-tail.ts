@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import { execute } from "../database/execute.ts";
-import { ChatConflictError, ChatOwnershipError } from "../errors.ts";
+import { ChatOwnershipError, versionConflict } from "../errors.ts";
 import { type ChatTables, ownedBy } from "../schema.ts";
 import type { Chat, ChatDatabase } from "../types.ts";
 import { chatRow, parseChat } from "./chat-row.ts";
@@ -80,7 +80,7 @@ when c.version is distinct from coalesce($4, c.version) then 'conflict' end`,
   const chat = verdict?.chat ? parseChat(verdict.chat) : undefined;
   if (verdict?.outcome === "forbidden") throw new ChatOwnershipError({ chatId });
   if (verdict?.outcome === "conflict" && expectedVersion !== undefined) {
-    throw new ChatConflictError({ chatId, expectedVersion, actualVersion: chat?.version ?? null });
+    throw versionConflict({ chatId, expectedVersion, actualVersion: chat?.version ?? null });
   }
   return verdict?.outcome === "done" ? chat : undefined;
 }

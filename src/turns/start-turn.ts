@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
+import type { StoredChat } from "../conversation/load-chat.ts";
 import { lastOf, loadWindow } from "../conversation/load-window.ts";
 import { digestOf, type MessageRow, toMessage, toRow } from "../conversation/messages.ts";
 import { type Change, saveChange } from "../conversation/save-change.ts";
@@ -98,7 +99,10 @@ export async function startTurn<M extends UIMessage>(
     const stored = await loadRecovered(db, tables, ids, settings, { window, hadSecondLook });
     if (stored === undefined || stored === seemsDead) return stored;
     const placed = placeQuestion(stored, sent, { ...meaning, clientTools });
-    if (!placed) throw conflict(null, stored?.chat);
+    if (!placed) {
+      const actualVersion = stored?.chat.version ?? null;
+      throw new ChatConflictError({ reason: "approval", chatId, expectedVersion: null, actualVersion });
+    }
     const { rows, question, replaces, before } = placed;
     const answerId = question.role === "user" ? newAnswerId : question.id;
     const mark = { id, question: { ...question, digest: digestOf(question) }, answerId, replaces };
@@ -150,13 +154,13 @@ export async function startTurn<M extends UIMessage>(
         const current = hasFailed ? undefined : loaded?.turns.find((turn) => turn.id === id);
         if (loaded !== undefined && !current) {
           if (isStored(answer, present?.rows)) return present;
-          throw conflict(chat.version, present?.chat);
+          throw conflict(present);
         }
         known = undefined;
         const taken = loaded ? loaded.taken : isNew ? [] : idsBefore;
         const rows =
           present && placeAnswer(present.rows, { ...mark, ...current, question: mark.question }, answer, taken);
-        if (!rows) throw conflict(chat.version, present?.chat);
+        if (!rows) throw conflict(present);
         sent = { answer: rows === present.rows ? undefined : rows.find((row) => row.id === answer.id) };
         const also = endTurn(tables, chatId, { id, isRecorded: recording.hasBegun() });
         const saved = await saveChange(db, tables, { ...running, stored: present, rows, also }, settings);
@@ -177,8 +181,11 @@ export async function startTurn<M extends UIMessage>(
     return rows.some((row) => row.id === answer.id && digests.includes(digestOf(row)));
   }
 
-  function conflict(expectedVersion: number | null, present: Chat | undefined) {
-    return new ChatConflictError({ chatId, expectedVersion, actualVersion: present?.version ?? null });
+  function conflict(present: Pick<StoredChat, "chat" | "rows"> | null | undefined) {
+    const hasQuestion = present?.rows.some((row) => row.id === mark.question.id);
+    const reason = hasQuestion ? "superseded" : "gone";
+    const actualVersion = present?.chat.version ?? null;
+    return new ChatConflictError({ reason, chatId, expectedVersion: chat.version, actualVersion });
   }
 }
 
