@@ -121,8 +121,8 @@ export const searchChatsInput = object({
   userId,
   query: text({ min: 1, max: 255, hint: "what is looked for" }),
   limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many matches to return at most").optional(),
-  before: z
-    .string({ error: ({ input }) => `expected what the previous call gave as before, found ${describe(input)}` })
+  cursor: z
+    .string({ error: ({ input }) => `expected the cursor of the previous page, found ${describe(input)}` })
     .optional(),
 });
 

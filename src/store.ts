@@ -107,7 +107,7 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
   /**
    * Looks for a text in the titles of a user's chats, the archived ones too, and in the text parts of their messages: in upper and lower
    * case, in any script, as it is written. One call looks at 500 chats, 5,000 messages and 8 MB at most; where there are more, or more
-   * matches than `limit` or than 2 MB, it says `before`, from where the next one goes on.
+   * matches than `limit` or than 2 MB, it gives a `cursor` for the next call.
    *
    * Like `getChats`, it passes over a chat that is saved while somebody pages: that one is at the top by then.
    */

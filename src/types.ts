@@ -100,15 +100,17 @@ export interface SearchChatsInput {
   query: string;
   /** At most this many matches: a positive integer. Default 20. */
   limit?: number | undefined;
-  /** What the previous call gave: the search goes on from there. */
-  before?: string | undefined;
+  /** The cursor that the previous page gave: the search goes on from there. Left out, it begins with the newest activity. */
+  cursor?: string | undefined;
 }
 
 export interface ChatMatches<C = unknown> {
   /** Newest activity first; of one chat, its title first and then its newest messages. */
   matches: ChatMatch<C>[];
-  /** Where to go on: a text to pass back, also where nothing has been found yet. `null` when everything was looked at. */
-  before: string | null;
+  /**
+   * Pass it back for the next page, also if this one is empty. Opaque, and fit for a URL. `null` when the search has read everything.
+   */
+  cursor: string | null;
 }
 
 /** Where something was found: once for each title and each message. */

@@ -23,7 +23,7 @@ const most = {
 };
 
 /** How far a search has come: a chat of which everything from this `"order"` on has been looked at. */
-interface Place {
+interface Cursor {
   chatId: string;
   /** Milliseconds. */
   updatedAt: number;
@@ -42,8 +42,8 @@ export async function searchChats(
   input: SearchChatsInput,
   settings: StoreSettings,
 ): Promise<ChatMatches> {
-  const { userId, query, limit = 20, before } = parseInput(searchChatsInput, input);
-  const from = before === undefined ? undefined : parsePlace(before);
+  const { userId, query, limit = 20, cursor } = parseInput(searchChatsInput, input);
+  const from = cursor === undefined ? undefined : decodeCursor(cursor);
   const statement = walk(tables, userId, { pattern: patternOf(query), limit, from }, settings);
   const rows = await asUser(db, { userId }, settings, (db) => execute<Found>(db, statement));
 
@@ -60,7 +60,7 @@ export async function searchChats(
   });
   const next = rows.find(({ kind }) => kind === "next");
   const chat = next && chats.get(next.rank);
-  return { matches, before: chat ? placeAt(chat, next.order) : null };
+  return { matches, cursor: chat ? encodeCursor(chat, next.order) : null };
 }
 
 interface Found {
@@ -78,7 +78,7 @@ interface Found {
 function walk(
   { chats, messages }: ChatTables,
   userId: string,
-  { pattern, limit, from }: { pattern: SearchPattern; limit: number; from: Place | undefined },
+  { pattern, limit, from }: { pattern: SearchPattern; limit: number; from: Cursor | undefined },
   { portable }: StoreSettings,
 ) {
   const title = sql.raw(`${ofTitle}`);
@@ -171,11 +171,11 @@ function textsIn(parts: unknown): string[] {
 /** Others may have written anything. */
 const partsOf = (parts: unknown): Part[] => (Array.isArray(parts) ? parts : []);
 
-function placeAt({ id, updatedAt }: Chat, order: number): string {
+function encodeCursor({ id, updatedAt }: Chat, order: number): string {
   return Buffer.from(JSON.stringify([id, updatedAt.getTime(), order])).toString("base64url");
 }
 
-function parsePlace(text: string): Place {
+function decodeCursor(text: string): Cursor {
   try {
     const [chatId, updatedAt, order] = JSON.parse(Buffer.from(text, "base64url").toString());
     const isText = typeof chatId === "string" && chatId.isWellFormed() && !chatId.includes("\0");
@@ -185,7 +185,10 @@ function parsePlace(text: string): Place {
     // Not what any call has given.
   }
   throw new InvalidChatError([
-    { path: ["before"], message: "expected what the previous call gave as before, unchanged" },
+    {
+      path: ["cursor"],
+      message: "is no cursor; expected the one of the previous page, unchanged, or none for the first",
+    },
   ]);
 }
 
