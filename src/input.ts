@@ -113,7 +113,7 @@ export const deleteMessageInput = object({
 export const getMessagesInput = object({
   userId,
   chatId,
-  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many messages to return"),
+  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many messages to return at most"),
   before: text({ min: 1, max: 255, hint: "the id of the first message of the page after this one" }).optional(),
 });
 
@@ -172,7 +172,10 @@ export const startTurnInput = object({
     )
     .optional(),
   message,
-  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many messages to load; leave it out for all").optional(),
+  limit: positiveInteger(
+    Number.MAX_SAFE_INTEGER,
+    "how many messages to give the model; leave it out for all",
+  ).optional(),
   trigger: z
     .enum(["submit-message", "regenerate-message"], {
       error: ({ input }) =>

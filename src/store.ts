@@ -114,8 +114,8 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
   searchChats(input: SearchChatsInput): Promise<ChatMatches<C>>;
 
   /**
-   * The last messages of a chat, or the last before a message: a page of a conversation that is read from its end. It begins with a
-   * message of the user, if there is one among twice `limit`. Takes the same time however long the chat is.
+   * The last messages of a chat, or the last before a message: a page of a conversation that is read from its end. Takes the
+   * same time however long the chat is.
    *
    * To save what was loaded so, give `upsertChat` also `after`: as the whole conversation, it would delete the rest.
    *

@@ -78,7 +78,7 @@ export interface GetMessagesInput {
   /** Who asks. */
   userId: string;
   chatId: string;
-  /** How many: a positive integer. Up to twice as many are returned, for a page begins with a message of the user. */
+  /** At most this many messages: a positive integer. */
   limit: number;
   /** The id of the first message of the page that comes after this one. Left out, the last messages. */
   before?: string | undefined;
@@ -211,8 +211,8 @@ export interface StartTurnInput<M extends UIMessage = UIMessage> {
    */
   message: M;
   /**
-   * Load and give the model only so many messages, the question included, and those before them up to one of the user: twice as many at
-   * most. Nothing is cut from what is stored. Left out, all of them.
+   * Give the model at most this many messages, the question included: the last ones, from the first message of the user on if there is
+   * one among them. The chat keeps all of its messages. Left out, the model gets all of them.
    */
   limit?: number | undefined;
   /**
@@ -253,7 +253,7 @@ export interface StopTurnInput {
 export interface Turn<M extends UIMessage = UIMessage, C = unknown> {
   /** The chat as it is stored with the question. */
   chat: Chat<C>;
-  /** The conversation up to and including the question, or the last `limit` messages of that: what the model is to answer. */
+  /** The conversation up to and including the question, or the end of that, at most `limit` messages: what the model is to answer. */
   messages: M[];
   /**
    * Spread it into `toUIMessageStream({ ... })` (ai 7) or `result.toUIMessageStreamResponse({ ... })` (ai 5 and 6), and

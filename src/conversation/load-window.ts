@@ -7,7 +7,7 @@ import { loadedColumns, marksOfTurns, type StoredChat, type StoredMessage, turns
 
 /** Which messages of a chat are wanted. */
 export interface Window {
-  /** The last so many, and those before them up to one of the user: twice as many at most. */
+  /** The last so many. */
   limit: number;
   /** An id: only messages before this one. */
   before?: string | undefined;
@@ -41,24 +41,21 @@ export async function loadWindow(
   { limit, before, through, candidates = [], forTurn = false }: Window,
 ): Promise<ChatWindow | null> {
   const edge = before ?? through ?? null;
-  const inWindow = (order: ReturnType<typeof sql>) =>
+  const inWindow =
     before === undefined
-      ? sql`${order} <= coalesce((select o from edge), 2147483647)`
-      : sql`${order} < (select o from edge)`;
+      ? sql`m."order" <= coalesce((select o from edge), 2147483647)`
+      : sql`m."order" < (select o from edge)`;
 
   const loaded = await execute<StoredMessage & { kind: 0 | 1 | 2 | 3 | 4 }>(db, {
     with: {
       chat: sql`select ${chatRow} chat, chats.xmin::text v from ${chats} where chats.id = ${chatId} and ${ownedByAsker(chats, asker)}`,
       edge: sql`select m."order" o from ${messages} m where m.chat_id = ${chatId} and m.id = ${edge}::text and exists (table chat)`,
-      keys: sql`select m."order" o, m.role from ${messages} m where m.chat_id = ${chatId} and exists (table chat) and ${inWindow(sql`m."order"`)}
-order by m."order" desc limit ${2 * limit}::bigint`,
-      first: sql`select coalesce(max(o) filter (where n >= ${limit}::bigint and role = 'user'), min(o)) o
-from (select o, role, row_number() over (order by o desc) n from keys) numbered`,
+      shown: sql`select m.id, m.role, m.parts, m.metadata, m."order" from ${messages} m
+where m.chat_id = ${chatId} and exists (table chat) and ${inWindow} order by m."order" desc limit ${limit}::bigint`,
       loaded: sql`select 0 kind, case when exists (table edge) then '' end id, null role, chat parts, null metadata,
-(exists (select from ${messages} m where m.chat_id = ${chatId} and m."order" < (select o from first)))::int "order", v digest from chat
+(exists (select from ${messages} m where m.chat_id = ${chatId} and m."order" < (select min(shown."order") from shown)))::int "order", v digest from chat
 union all
-select 1, m.id, m.role, m.parts::text, m.metadata::text, m."order", ''
-from ${messages} m where m.chat_id = ${chatId} and m."order" >= (select o from first) and ${inWindow(sql`m."order"`)}${
+select 1, id, role, parts::text, metadata::text, "order", '' from shown${
         through === undefined
           ? sql``
           : sql`
@@ -91,9 +88,9 @@ and m.id in (select json_array_elements_text(${JSON.stringify(candidates)}::text
   };
 }
 
-/** Which of these rows are in the window of the last `limit`, by the same rule. */
+/** The last `limit` messages, from the first one of the user on if one is among them: not every model accepts another beginning. */
 export function lastOf<Row extends { role: string }>(rows: readonly Row[], limit: number): readonly Row[] {
-  const most = rows.slice(-2 * limit);
-  const start = most.findLastIndex(({ role }, index) => role === "user" && index <= most.length - limit);
-  return most.slice(Math.max(start, 0));
+  const last = rows.slice(-limit);
+  const start = last.findIndex(({ role }) => role === "user");
+  return last.slice(Math.max(start, 0));
 }
