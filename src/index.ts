@@ -1,5 +1,6 @@
 export {
   ChatConflictError,
+  type ChatConflictReason,
   ChatOwnershipError,
   ChatStoreError,
   type ChatStoreErrorCode,

@@ -112,7 +112,7 @@ export const deleteMessageInput = object({
 export const getMessagesInput = object({
   userId,
   chatId,
-  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many messages to return"),
+  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many messages to return at most"),
   before: text({ min: 1, max: 255, hint: "the id of the first message of the page after this one" }).optional(),
 });
 
@@ -121,7 +121,7 @@ export const searchChatsInput = object({
   query: text({ min: 1, max: 255, hint: "what is looked for" }),
   limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many matches to return at most").optional(),
   cursor: z
-    .string({ error: ({ input }) => `expected the cursor of the previous call, found ${describe(input)}` })
+    .string({ error: ({ input }) => `expected the cursor of the previous page, found ${describe(input)}` })
     .optional(),
 });
 
@@ -169,7 +169,10 @@ export const startTurnInput = object({
     )
     .optional(),
   message,
-  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many messages to load; leave it out for all").optional(),
+  limit: positiveInteger(
+    Number.MAX_SAFE_INTEGER,
+    "how many messages to give the model; leave it out for all",
+  ).optional(),
   trigger: z
     .enum(["submit-message", "regenerate-message"], {
       error: ({ input }) =>

@@ -80,7 +80,7 @@ export interface GetMessagesInput {
   /** Who asks. */
   userId: string;
   chatId: string;
-  /** How many: a positive integer. Up to twice as many are returned, for a page begins with a message of the user. */
+  /** At most this many messages: a positive integer. */
   limit: number;
   /** The id of the first message of the page that comes after this one. Left out, the last messages. */
   before?: string | undefined;
@@ -104,14 +104,14 @@ export interface SearchChatsInput {
   query: string;
   /** At most this many matches: a positive integer. Default 20. */
   limit?: number | undefined;
-  /** The cursor that the previous call returned: the search goes on from there. */
+  /** The cursor of the previous page: the search goes on from there. Left out, it begins with the newest activity. */
   cursor?: string | undefined;
 }
 
 export interface ChatMatches<C = unknown> {
   /** Newest activity first; of one chat, its title first and then its newest messages. */
   matches: ChatMatch<C>[];
-  /** Pass it to the next call, also if nothing was found yet. `null` when everything was searched. */
+  /** Pass it back for the next page, also if this one is empty. Opaque, and fit for a URL. `null` when the search has read everything. */
   cursor: string | null;
 }
 
@@ -213,8 +213,8 @@ export interface StartTurnInput<M extends UIMessage = UIMessage> {
    */
   message: M;
   /**
-   * Load and give the model only so many messages, the question included, and those before them up to one of the user: twice as many at
-   * most. Nothing is cut from what is stored. Left out, all of them.
+   * Give the model at most this many messages, the question included: the last ones, from the first message of the user on if there is
+   * one among them. The chat keeps all of its messages. Left out, the model gets all of them.
    */
   limit?: number | undefined;
   /**
@@ -255,7 +255,7 @@ export interface StopTurnInput {
 export interface Turn<M extends UIMessage = UIMessage, C = unknown> {
   /** The chat as it is stored with the question. */
   chat: Chat<C>;
-  /** The conversation up to and including the question, or the last `limit` messages of that: what the model is to answer. */
+  /** The conversation up to and including the question, or its end, at most `limit` messages: what the model is to answer. */
   messages: M[];
   /**
    * Spread it into `toUIMessageStream({ ... })` (ai 7) or `result.toUIMessageStreamResponse({ ... })` (ai 5 and 6), and
@@ -270,8 +270,8 @@ export interface Turn<M extends UIMessage = UIMessage, C = unknown> {
      * Saves the answer, once: a second call gives the first one's promise, or tries again if that has failed. An answer in
      * which nothing was said, because the provider failed or somebody stopped it, is not stored and replaces nothing.
      *
-     * @throws {ChatConflictError} a later change has superseded this turn: a newer turn of the same question, an edit of the question,
-     * the continuation of its answer, a deletion, `fail`. Nothing was changed.
+     * @throws {ChatConflictError} a later change has superseded this turn (reason `superseded`: a newer turn of the same question, an
+     * edit of the question, the continuation of its answer, `fail`), or has deleted its chat or its question (`gone`). Nothing was changed.
      */
     onEnd(event: { responseMessage: M }): Promise<void>;
     /** The same function, under the name it has in ai 5 and 6. */

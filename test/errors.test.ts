@@ -3,6 +3,7 @@ import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   ChatConflictError,
+  type ChatConflictReason,
   ChatOwnershipError,
   ChatStoreError,
   createChatStore,
@@ -22,7 +23,7 @@ const rootOf = (error: unknown): Error & Record<string, unknown> => {
 
 const errors = [
   new ChatOwnershipError({ chatId: "c" }),
-  new ChatConflictError({ chatId: "c", expectedVersion: 3, actualVersion: 4 }),
+  new ChatConflictError({ reason: "version", chatId: "c", expectedVersion: 3, actualVersion: 4 }),
   new InvalidChatError([{ path: ["messages", 3, "id"], message: "expected something else" }]),
   new MigrationError({ migration: "0000_chats", reason: "It failed." }),
 ];
@@ -56,15 +57,32 @@ describe("errors", () => {
     expect(errors.map((error) => error.message)).toMatchInlineSnapshot(`
       [
         "Chat "c" belongs to another user, so nothing was changed. Expected the userId that created it: check that userId is the signed-in user's, or use a new chatId.",
-        "Chat "c" is at version 4, expected version 3, so nothing was changed. Load it again with getChat, apply the change to what is stored now, and save with that version.",
+        "Chat "c" is at version 4, expected version 3, so nothing was changed. Load it again with getChat, apply your change to that, and save with its version.",
         "Nothing was changed, because the input is not valid.
       - messages[3].id: expected something else",
         "It failed. Nothing was changed.",
       ]
     `);
-    expect(new ChatConflictError({ chatId: "c", expectedVersion: 3, actualVersion: null }).message).toContain(
-      "does not exist",
-    );
+  });
+
+  test("the message of a conflict gives the advice that belongs to its reason", () => {
+    const messageOf = (reason: ChatConflictReason, expectedVersion: number | null, actualVersion: number | null) =>
+      new ChatConflictError({ reason, chatId: "c", expectedVersion, actualVersion }).message;
+    expect([
+      messageOf("superseded", 3, 4),
+      messageOf("gone", 3, null),
+      messageOf("gone", 3, 4),
+      messageOf("approval", null, 4),
+      messageOf("id-taken", null, 4),
+    ]).toMatchInlineSnapshot(`
+      [
+        "A later turn, a later change or turn.fail() superseded this turn of chat "c", so its answer was not stored. Expected the current turn of its question. Do not retry: load the chat again to show the newer state.",
+        "Chat "c" does not exist, expected version 3, so nothing was changed. It was deleted or never created. Do not retry: to create it, save it without expectedVersion.",
+        "The message that this turn answers or continues was deleted from chat "c", so the answer was not stored. Expected it in the chat. Do not retry: load the chat again to show what it holds now.",
+        "Another turn of chat "c" has acted, or is acting, on the same answers to tool calls, so nothing was changed. Expected calls that are still pending. Do not retry: load the chat again, or call resumeTurn, to show that turn's answer.",
+        "Chat "c" exists already, so nothing was changed. Expected an id that is new: use another one, or check with getChat whether an earlier attempt made this chat.",
+      ]
+    `);
   });
 });
 

@@ -659,7 +659,9 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
       };
       const refusal = {
         code: "QUERY_FAILED",
-        message: expect.stringMatching(/has deleted 246 of this user's chats\. The database refused to delete 4 others.* 23503/),
+        message: expect.stringMatching(
+          /has deleted 246 of this user's chats\. The database refused to delete 4 others.* 23503/,
+        ),
       };
       const leftOf = async (userId: string) =>
         (await database.query("select id from chat_store.chats where user_id = $1 order by id", [userId])).map(
@@ -671,7 +673,9 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
         await expect(store.deleteAllChats({ userId })).rejects.toMatchObject(refusal);
         expect(await leftOf(userId)).toEqual(kept);
         for (const chatId of kept) expect((await store.getChat({ userId, chatId }))?.messages).toHaveLength(2);
-        await expect(store.deleteAllChats({ userId })).rejects.toThrow("has deleted 0 of this user's chats. The database refused to delete 4");
+        await expect(store.deleteAllChats({ userId })).rejects.toThrow(
+          "has deleted 0 of this user's chats. The database refused to delete 4",
+        );
         await database.query(`delete from public.${table}`);
         expect(await store.deleteAllChats({ userId })).toBe(4);
       });

@@ -9,7 +9,7 @@ import {
   InvalidChatError,
   type UpsertChatInput,
 } from "../src/index.ts";
-import { conversation, say, windowOf } from "./support/conversations.ts";
+import { conversation, say } from "./support/conversations.ts";
 import type { TestDatabase } from "./support/databases.ts";
 import { kinds } from "./support/kinds.ts";
 
@@ -62,17 +62,18 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
       "aaaaaaaaa",
       "uuuuuuu",
       "uauauauauauauauauauaua",
-    ])("pages of any length begin with a user's message and together make up the chat (%s)", async (roles) => {
+    ])("pages have at most limit messages and together make up the chat (%s)", async (roles) => {
       const { ids, chat, messages } = await newChat(spoken(roles));
       for (const limit of [1, 2, 3, 5, 100, Number.MAX_SAFE_INTEGER]) {
         expect(await store.getMessages({ ...ids, limit })).toEqual({
           chat,
-          messages: windowOf(messages, limit),
-          hasMore: windowOf(messages, limit).length < messages.length,
+          messages: messages.slice(-limit),
+          hasMore: limit < messages.length,
         });
         const all = await pages({ ...ids, limit });
         expect(all.flat()).toEqual(messages);
-        for (const page of all) expect(page).toEqual(windowOf(page, limit));
+        // All but the first, which has what is left.
+        for (const page of all.slice(1)) expect(page).toHaveLength(limit);
       }
     });
 
@@ -117,6 +118,79 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
         expect(await store.getMessages({ ...ids, userId: "stranger", limit: 4, before })).toBeNull();
         expect(await store.getMessages({ ...ids, chatId: "none", limit: 4, before })).toBeNull();
       }
+    });
+  });
+
+  describe("a turn in a window", () => {
+    test.each([
+      // The stored roles, the limit, and what the model is given; "q" is the question.
+      ["", 1, ["q"]],
+      ["uaua", 1, ["q"]],
+      ["uaua", 2, ["q"]],
+      ["uaua", 3, ["m2", "m3", "q"]],
+      ["uaua", 4, ["m2", "m3", "q"]],
+      ["uaua", 5, ["m0", "m1", "m2", "m3", "q"]],
+      ["uaua", Number.MAX_SAFE_INTEGER, ["m0", "m1", "m2", "m3", "q"]],
+      ["uaaaaa", 4, ["q"]],
+      ["uuu", 2, ["m2", "q"]],
+      ["sua", 4, ["m1", "m2", "q"]],
+      ["aaau", 3, ["m3", "q"]],
+    ])("after %s, a turn with limit %i gives the model %j", async (roles, limit, shown) => {
+      const { ids, messages } = await newChat(spoken(roles));
+      const turn = await store.startTurn({ ...ids, message: say("user", "And?", "q"), limit });
+      expect(turn.messages.map(({ id }) => id)).toEqual(shown);
+      expect(turn.messages).toEqual([...messages, say("user", "And?", "q")].slice(-shown.length));
+      const answer = say("assistant", "So.", turn.persist.generateMessageId());
+      await turn.persist.onEnd({ responseMessage: answer });
+      expect((await store.getChat(ids))?.messages).toEqual([...messages, say("user", "And?", "q"), answer]);
+      expect((await stored(ids.chatId)).map(({ order }) => order)).toEqual(
+        Array.from({ length: messages.length + 2 }, (_, index) => index),
+      );
+      // Asked again, its answer is no part of the window.
+      const again = await store.startTurn({ ...ids, message: say("user", "And?", "q"), limit });
+      expect(again.messages.map(({ id }) => id)).toEqual(shown);
+    });
+
+    test.each([
+      ["m", 1, ["m2"]],
+      ["m", 3, ["m0", "m1", "m2"]],
+      ["e", 1, ["m2"]],
+      ["e", 2, ["m2"]],
+    ])(
+      "a window ends at an earlier question that is asked again or edited (%s, limit %i)",
+      async (kind, limit, shown) => {
+        const { ids, messages } = await newChat(conversation(8));
+        const question = kind === "m" ? (messages[2] as UIMessage) : say("user", "Edited", "m2");
+        const turn = await store.startTurn({ ...ids, message: question, limit });
+        expect(turn.messages.map(({ id }) => id)).toEqual(shown);
+        expect(turn.messages.at(-1)).toEqual(question);
+        const answer = say("assistant", "So.", turn.persist.generateMessageId());
+        await turn.persist.onEnd({ responseMessage: answer });
+        expect((await store.getChat(ids))?.messages).toEqual([...messages.slice(0, 2), question, answer]);
+      },
+    );
+
+    test.each([
+      ["uaua", 1, ["tool"]],
+      ["uaua", 2, ["m3", "tool"]],
+      ["uaua", 3, ["m2", "m3", "tool"]],
+      ["uaua", 4, ["m2", "m3", "tool"]],
+      ["uaua", 5, ["m0", "m1", "m2", "m3", "tool"]],
+      ["saaa", 3, ["m2", "m3", "tool"]],
+    ])("after %s, a turn with limit %i that continues an answer gives the model %j", async (roles, limit, shown) => {
+      const tool = (state: string, more: object = {}) =>
+        ({
+          id: "tool",
+          role: "assistant",
+          parts: [{ type: "tool-ask", toolCallId: "t", state, input: {}, ...more }],
+        }) as UIMessage;
+      const { ids, messages } = await newChat([...spoken(roles), tool("input-available")]);
+      const message = tool("output-available", { output: 1 });
+      const turn = await store.startTurn({ ...ids, message, limit, tools: { ask: {} } });
+      expect(turn.messages.map(({ id }) => id)).toEqual(shown);
+      const answer = { ...message, parts: [...message.parts, { type: "text" as const, text: "So." }] };
+      await turn.persist.onEnd({ responseMessage: answer });
+      expect((await store.getChat(ids))?.messages).toEqual([...messages.slice(0, -1), answer]);
     });
   });
 

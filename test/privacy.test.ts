@@ -122,7 +122,7 @@ const invalid: [string, Failure][] = [
   ["a wrong page", (store) => store.getChats({ userId, before: { id: `${secret}\0`, updatedAt: secret as never } })],
   ["a page before no message", (store) => store.getMessages({ ...ids, limit: 2, before: secret })],
   ["a search that cannot be", (store) => store.searchChats({ userId, query: `${secret}\0` })],
-  ["a search from nowhere", (store) => store.searchChats({ userId, query: secret, before: secret })],
+  ["a search from nowhere", (store) => store.searchChats({ userId, query: secret, cursor: secret })],
   ["a new title that cannot be", (store) => store.updateChat({ ...ids, title: `${secret}\0` })],
   ["two titles", (store) => store.updateChat({ ...ids, title: secret, titleIfEmpty: secret })],
   [

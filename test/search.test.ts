@@ -32,11 +32,11 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
   /** Everything that is found, however many calls it takes. */
   async function findAll(userId: string, query: string, limit?: number) {
     const found: ChatMatch[] = [];
-    for (let before: string | null | undefined; before !== null; ) {
-      const page = await store.searchChats({ userId, query, limit, before });
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const page = await store.searchChats({ userId, query, limit, cursor });
       expect(page.matches.length).toBeLessThanOrEqual(limit ?? 20);
       found.push(...page.matches);
-      before = page.before;
+      cursor = page.cursor;
     }
     return found;
   }
@@ -267,7 +267,7 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
         { chat, messageId: "m2", role: "user", excerpt: { before: "A ", match: "Tide", after: "" } },
         { chat, messageId: "m0", role: "user", excerpt: { before: "", match: "tide", after: ", tide" } },
       ],
-      before: null,
+      cursor: null,
     });
   });
 
@@ -345,10 +345,10 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
     await newChat(userId, [say("user", "the first tide")]);
     await newChat(userId, long);
     const pages: string[][] = [];
-    for (let before: string | null | undefined; before !== null; ) {
-      const page = await store.searchChats({ userId, query: "tide", before });
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const page = await store.searchChats({ userId, query: "tide", cursor });
       pages.push(page.matches.map(({ excerpt }) => excerpt.before + excerpt.match));
-      before = page.before;
+      cursor = page.cursor;
     }
     expect(pages).toEqual([[], ["low tide", "the first tide"]]);
   });
@@ -368,15 +368,15 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
     expect(first.matches.map(({ chat, messageId }) => chat.title + messageId)).toEqual(["3b", "3a", "2b"]);
     await store.deleteChat({ userId, chatId: chats[2]?.id ?? "" });
     await store.upsertChat({ userId, chatId: chats[1]?.id ?? "", messages: [say("user", "tide")] });
-    const { matches } = await store.searchChats({ userId, query: "tide", before: first.before ?? undefined });
+    const { matches } = await store.searchChats({ userId, query: "tide", cursor: first.cursor ?? undefined });
     expect(matches.map(({ chat, messageId }) => chat.title + messageId)).toEqual(["0b", "0a"]);
   });
 
   test.each([-62135596800000, 253402300799999])("searchChats goes on from the time %i", async (time) => {
-    const before = Buffer.from(JSON.stringify(["chat", time, 2 ** 31])).toString("base64url");
-    expect(await store.searchChats({ userId: newUser(), query: "tide", before })).toEqual({
+    const cursor = Buffer.from(JSON.stringify(["chat", time, 2 ** 31])).toString("base64url");
+    expect(await store.searchChats({ userId: newUser(), query: "tide", cursor })).toEqual({
       matches: [],
-      before: null,
+      cursor: null,
     });
   });
 
@@ -387,23 +387,23 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
     ["query", "x".repeat(256)],
     ["query", 7],
     ["limit", 0],
-    ["before", ""],
-    ["before", "tomorrow"],
-    ["before", Buffer.from('["chat",1e99,0]').toString("base64url")],
-    ["before", Buffer.from('["chat",-1e15,0]').toString("base64url")],
-    ["before", Buffer.from('["chat",1e15,0]').toString("base64url")],
+    ["cursor", ""],
+    ["cursor", "tomorrow"],
+    ["cursor", Buffer.from('["chat",1e99,0]').toString("base64url")],
+    ["cursor", Buffer.from('["chat",-1e15,0]').toString("base64url")],
+    ["cursor", Buffer.from('["chat",1e15,0]').toString("base64url")],
     // The years 0 and 10,000.
-    ["before", Buffer.from('["chat",-62135596800001,0]').toString("base64url")],
-    ["before", Buffer.from('["chat",253402300800000,0]').toString("base64url")],
-    ["before", Buffer.from('["chat","2020-01-01",0]').toString("base64url")],
-    ["before", Buffer.from('["chat",null,0]').toString("base64url")],
-    ["before", Buffer.from('["chat",1,-1]').toString("base64url")],
-    ["before", Buffer.from('["chat",1,0.5]').toString("base64url")],
-    ["before", Buffer.from('["chat",1,2147483649]').toString("base64url")],
-    ["before", Buffer.from('["chat\\u0000",1,0]').toString("base64url")],
-    ["before", Buffer.from('["chat\\ud83d",1,0]').toString("base64url")],
-    ["before", Buffer.from('["chat",1,"0"]').toString("base64url")],
-    ["before", 7],
+    ["cursor", Buffer.from('["chat",-62135596800001,0]').toString("base64url")],
+    ["cursor", Buffer.from('["chat",253402300800000,0]').toString("base64url")],
+    ["cursor", Buffer.from('["chat","2020-01-01",0]').toString("base64url")],
+    ["cursor", Buffer.from('["chat",null,0]').toString("base64url")],
+    ["cursor", Buffer.from('["chat",1,-1]').toString("base64url")],
+    ["cursor", Buffer.from('["chat",1,0.5]').toString("base64url")],
+    ["cursor", Buffer.from('["chat",1,2147483649]').toString("base64url")],
+    ["cursor", Buffer.from('["chat\\u0000",1,0]').toString("base64url")],
+    ["cursor", Buffer.from('["chat\\ud83d",1,0]').toString("base64url")],
+    ["cursor", Buffer.from('["chat",1,"0"]').toString("base64url")],
+    ["cursor", 7],
   ])("searchChats refuses the %s %j", async (name, value) => {
     const searching = store.searchChats({ userId: "u", query: "tide", [name]: value });
     await expect(searching).rejects.toThrow(InvalidChatError);

@@ -125,7 +125,7 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
   searches: (store) => store.searchChats({ userId: owner, query: "secret" }),
   "searches the next page": async (store) => {
     const first = await store.searchChats({ userId: owner, query: "secret", limit: 1 });
-    return store.searchChats({ userId: owner, query: "secret", before: first.before ?? expect.fail() });
+    return store.searchChats({ userId: owner, query: "secret", cursor: first.cursor ?? expect.fail() });
   },
   "lists all chats": (store) => store.getChats({ userId: owner }),
   "lists a page": async (store) => {

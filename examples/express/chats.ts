@@ -12,9 +12,10 @@ const metadata = z.record(z.string(), z.unknown());
 
 const listQuery = z.object({ archived: flag.optional(), limit: z.coerce.number().optional() });
 // The most is for the server's sake. All that is left out, the store checks.
-const page = { limit: z.coerce.number().max(200).default(30), before: z.string().optional() };
+const limit = z.coerce.number().max(200).default(30);
+const page = { limit, before: z.string().optional() };
 const pageQuery = z.object(page);
-const searchQuery = z.object({ ...page, query: z.string() });
+const searchQuery = z.object({ query: z.string(), limit, cursor: z.string().optional() });
 const deletionQuery = z.object({ following: flag.optional() });
 const changes = z.object({
   title: z.string().optional(),

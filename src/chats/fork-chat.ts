@@ -105,10 +105,10 @@ export async function forkChat(
     });
     if (taken?.owned) {
       throw new ChatConflictError({
+        reason: "id-taken",
         chatId: newChatId,
         expectedVersion: null,
         actualVersion: taken.version,
-        isTaken: true,
       });
     }
     // Policies hide the chats of other users, which still have their ids.

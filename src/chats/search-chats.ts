@@ -269,7 +269,12 @@ function decodeCursor(text: string): Cursor {
   } catch {
     // Not a cursor of ours.
   }
-  throw new InvalidChatError([{ path: ["cursor"], message: "expected the cursor of the previous call, unchanged" }]);
+  throw new InvalidChatError([
+    {
+      path: ["cursor"],
+      message: "is no cursor; expected the one of the previous page, unchanged, or none for the first",
+    },
+  ]);
 }
 
 /** Whether Postgres can read the date as toISOString writes it: its years begin with 1, and after 9999 they are written differently. */

@@ -3,7 +3,7 @@ import type { Context } from "../database/context.ts";
 import { query } from "../database/query.ts";
 import { type WriteConflict, writeConflict } from "../database/retry-on-conflict.ts";
 import { sql } from "../database/sql.ts";
-import { ChatConflictError } from "../errors/errors.ts";
+import { versionConflict } from "../errors/errors.ts";
 import { ownedBy } from "../schema.ts";
 import type { Chat } from "../types.ts";
 import { chatJson, parseChat, returnedChatJson } from "./chat-row.ts";
@@ -76,7 +76,7 @@ async function tryEdit(
   const chat = parseChat(found.before);
   if (!found.differs) return { chat, role };
   if (expectedVersion !== undefined && expectedVersion !== chat.version) {
-    throw new ChatConflictError({ chatId, expectedVersion, actualVersion: chat.version });
+    throw versionConflict({ chatId, expectedVersion, actualVersion: chat.version });
   }
   return writeConflict;
 }

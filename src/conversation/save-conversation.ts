@@ -1,6 +1,6 @@
 import type { Context } from "../database/context.ts";
 import { type WriteConflict, writeConflict } from "../database/retry-on-conflict.ts";
-import { ChatConflictError, ChatOwnershipError, InvalidChatError } from "../errors/errors.ts";
+import { ChatOwnershipError, InvalidChatError, versionConflict } from "../errors/errors.ts";
 import type { Chat } from "../types.ts";
 import { appendMessages } from "./append-messages.ts";
 import { findOwner, guardedWrite } from "./guarded-write.ts";
@@ -44,7 +44,7 @@ export function saveAfter(context: Context, { after, ...input }: ConversationInp
     if (!kept) {
       const actualVersion = stored?.chat.version ?? null;
       if (expectedVersion !== undefined && expectedVersion !== actualVersion) {
-        throw new ChatConflictError({ chatId, expectedVersion, actualVersion });
+        throw versionConflict({ chatId, expectedVersion, actualVersion });
       }
       throw invalid(
         ["after"],
@@ -73,7 +73,7 @@ async function writeDiff(
   // A retry after a lost confirmation finds everything saved, and is no conflict.
   if (stored && diff.isEmpty && newTitle === undefined) return stored.chat;
   if (stored && expectedVersion !== undefined && expectedVersion !== stored.chat.version) {
-    throw new ChatConflictError({ chatId, expectedVersion, actualVersion: stored.chat.version });
+    throw versionConflict({ chatId, expectedVersion, actualVersion: stored.chat.version });
   }
   const written = await guardedWrite(context, { userId, chatId, stored, diff, title, newTitle });
   return written === writeConflict ? writeConflict : written.chat;
@@ -92,7 +92,7 @@ async function refuseMissingChat(
   if (context.settings.rowLevelSecurity) {
     await guardedWrite(context, { userId, chatId, stored: null, diff: diffMessages([], []) });
   }
-  throw new ChatConflictError({ chatId, expectedVersion: expectedVersion ?? null, actualVersion: null });
+  throw versionConflict({ chatId, expectedVersion: expectedVersion ?? null, actualVersion: null });
 }
 
 function rowsUpTo({ rows }: ChatWindow, id: string): MessageRow[] | undefined {

@@ -69,9 +69,21 @@ export class ChatOwnershipError extends ChatStoreError {
   }
 }
 
-/** Somebody else came first: saved the chat since it was loaded, took over the turn, or acted on the same approval. Nothing was changed. */
+/**
+ * Why a call conflicts with another writer:
+ *
+ * - `"version"`: the chat is not at `expectedVersion`. Load it again with `getChat`, apply the change, save with that version.
+ * - `"superseded"`: a later turn, a later change or `turn.fail()` took this turn's place. Do not retry; reload to show the newer state.
+ * - `"gone"`: there is no such chat, or the message that the turn answers or continues was deleted. Do not retry.
+ * - `"approval"`: another turn has acted, or is acting, on the same answers to tool calls. Reload or resume to show its answer.
+ * - `"id-taken"`: the user has a chat under `forkChat`'s new id already.
+ */
+export type ChatConflictReason = "version" | "superseded" | "gone" | "approval" | "id-taken";
+
+/** Another writer came first: {@link reason} says how, and `message` what to do. Nothing was changed. */
 export class ChatConflictError extends ChatStoreError {
   override readonly name = "ChatConflictError";
+  readonly reason: ChatConflictReason;
   readonly chatId: string;
   /** `null` where none was expected. */
   readonly expectedVersion: number | null;
@@ -79,27 +91,13 @@ export class ChatConflictError extends ChatStoreError {
   readonly actualVersion: number | null;
 
   constructor(facts: {
+    reason: ChatConflictReason;
     chatId: string;
     expectedVersion: number | null;
     actualVersion: number | null;
-    /** It was to be made, under an id that this user has taken. */
-    isTaken?: boolean;
   }) {
-    const found = facts.actualVersion === null ? "does not exist" : `is at version ${facts.actualVersion}`;
-    const expected =
-      facts.expectedVersion === null
-        ? "where somebody else has come first"
-        : facts.expectedVersion === facts.actualVersion
-          ? "where a newer turn has come first"
-          : `expected version ${facts.expectedVersion}`;
-    super(
-      "CHAT_CONFLICT",
-      facts.isTaken
-        ? `Chat ${quote(facts.chatId)} exists already, so nothing was changed. Expected an id that is new: take another one, or see ` +
-            "with getChat whether an earlier try has made it."
-        : `Chat ${quote(facts.chatId)} ${found}, ${expected}, so nothing was changed. ` +
-            "Load it again with getChat, apply the change to what is stored now, and save with that version.",
-    );
+    super("CHAT_CONFLICT", conflictMessages[facts.reason](facts));
+    this.reason = facts.reason;
     this.chatId = facts.chatId;
     this.expectedVersion = facts.expectedVersion;
     this.actualVersion = facts.actualVersion;
@@ -109,6 +107,34 @@ export class ChatConflictError extends ChatStoreError {
     return ChatStoreError.isInstance(error) && error.code === "CHAT_CONFLICT";
   }
 }
+
+type ConflictFacts = Pick<ChatConflictError, "chatId" | "expectedVersion" | "actualVersion">;
+
+/** `expectedVersion` was given, and the chat has another version, or does not exist. */
+export const versionConflict = (facts: ConflictFacts): ChatConflictError =>
+  new ChatConflictError({ ...facts, reason: facts.actualVersion === null ? "gone" : "version" });
+
+/** What was found, what was expected, and what to do. */
+const conflictMessages: Record<ChatConflictReason, (facts: ConflictFacts) => string> = {
+  version: ({ chatId, expectedVersion, actualVersion }) =>
+    `Chat ${quote(chatId)} is at version ${actualVersion}, expected version ${expectedVersion}, so nothing was changed. ` +
+    "Load it again with getChat, apply your change to that, and save with its version.",
+  superseded: ({ chatId }) =>
+    `A later turn, a later change or turn.fail() superseded this turn of chat ${quote(chatId)}, so its answer was not stored. ` +
+    "Expected the current turn of its question. Do not retry: load the chat again to show the newer state.",
+  gone: ({ chatId, expectedVersion, actualVersion }) =>
+    actualVersion === null
+      ? `Chat ${quote(chatId)} does not exist, expected version ${expectedVersion}, so nothing was changed. ` +
+        "It was deleted or never created. Do not retry: to create it, save it without expectedVersion."
+      : `The message that this turn answers or continues was deleted from chat ${quote(chatId)}, so the answer was not stored. ` +
+        "Expected it in the chat. Do not retry: load the chat again to show what it holds now.",
+  approval: ({ chatId }) =>
+    `Another turn of chat ${quote(chatId)} has acted, or is acting, on the same answers to tool calls, so nothing was changed. ` +
+    "Expected calls that are still pending. Do not retry: load the chat again, or call resumeTurn, to show that turn's answer.",
+  "id-taken": ({ chatId }) =>
+    `Chat ${quote(chatId)} exists already, so nothing was changed. Expected an id that is new: use another one, or check ` +
+    "with getChat whether an earlier attempt made this chat.",
+};
 
 /** One thing that is wrong with an input: where it is, and what was found, expected and can be done. */
 export interface InvalidChatIssue {

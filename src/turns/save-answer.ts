@@ -1,4 +1,5 @@
 import { guardedWrite } from "../conversation/guarded-write.ts";
+import type { StoredChat } from "../conversation/load-chat.ts";
 import { loadWindow } from "../conversation/load-window.ts";
 import { diffMessages } from "../conversation/message-diff.ts";
 import { digestOf, type MessageRow } from "../conversation/message-row.ts";
@@ -7,7 +8,6 @@ import type { Context } from "../database/context.ts";
 import { type WriteConflict, writeConflict } from "../database/retry-on-conflict.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { ChatConflictError } from "../errors/errors.ts";
-import type { Chat } from "../types.ts";
 import { placeAnswer, saysNothing } from "./place-answer.ts";
 import type { AskedTurn } from "./save-question.ts";
 import type { ActorInChat } from "./turn-queries.ts";
@@ -63,7 +63,7 @@ export function createAnswerSaver(
       const current = hasFailed ? undefined : loaded?.turns.find(({ id }) => id === turn.id);
       if (loaded && current) return trySave(context, loaded, loaded.existingIds, current);
       if (isStored(answer, loaded?.rows)) return loaded;
-      throw conflict(loaded?.chat);
+      throw conflict(loaded);
     }
 
     async function trySave(
@@ -73,7 +73,7 @@ export function createAnswerSaver(
       current: object = {},
     ): Promise<unknown | WriteConflict> {
       const rows = placeAnswer(stored.rows, { ...turn, ...current, question: turn.question }, answer, otherIds);
-      if (!rows) throw conflict(stored.chat);
+      if (!rows) throw conflict(stored);
       attempt = { sent: rows === stored.rows ? undefined : rows.find(({ id }) => id === answer.id) };
       const written = await guardedWrite(context, {
         ...actor,
@@ -94,11 +94,13 @@ export function createAnswerSaver(
     return rows.some((row) => row.id === answer.id && digests.includes(digestOf(row)));
   }
 
-  function conflict(stored: Chat | undefined): ChatConflictError {
+  function conflict(stored: Pick<StoredChat, "chat" | "rows"> | null): ChatConflictError {
+    const hasQuestion = stored?.rows.some(({ id }) => id === turn.question.id);
     return new ChatConflictError({
+      reason: hasQuestion ? "superseded" : "gone",
       chatId,
       expectedVersion: chat.version,
-      actualVersion: stored?.version ?? null,
+      actualVersion: stored?.chat.version ?? null,
     });
   }
 }

@@ -60,7 +60,8 @@ async function trySave(
 
   const placed = placeQuestion(stored, message, request);
   if (!placed) {
-    throw new ChatConflictError({ chatId, expectedVersion: null, actualVersion: stored?.chat.version ?? null });
+    const actualVersion = stored?.chat.version ?? null;
+    throw new ChatConflictError({ reason: "approval", chatId, expectedVersion: null, actualVersion });
   }
   const { rows, question, replaces, before } = placed;
   const turn: TurnRow = {

@@ -39,8 +39,8 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
    *
    * @returns the chat as it is stored now.
    * @throws {ChatOwnershipError} the chat belongs to another user.
-   * @throws {ChatConflictError} `expectedVersion` was given, the stored chat has another version or none, and its
-   * content is not already what is being saved (so a retry after a lost answer succeeds).
+   * @throws {ChatConflictError} `expectedVersion` was given, and the stored chat has another version (reason `version`) or does not
+   * exist (`gone`), and its content is not already what is being saved (so a retry after a lost answer succeeds).
    * @throws {InvalidChatError} also if `after` is the id of no message in a chat of this user.
    */
   upsertChat(input: UpsertChatInput<M>): Promise<Chat<C>>;
@@ -76,7 +76,7 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
    * times. Neither its metadata nor its being archived are copied, and of a turn that is running only what is stored already.
    *
    * @returns the new chat, or `null` when there is no such chat of this user, or no such message in it.
-   * @throws {ChatConflictError} the user has a chat under the new id already.
+   * @throws {ChatConflictError} the user has a chat under the new id already (reason `id-taken`).
    * @throws {ChatOwnershipError} another user has.
    */
   forkChat(input: ForkChatInput): Promise<Chat<C> | null>;
@@ -84,15 +84,15 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
   /**
    * Looks for a text in the titles of a user's chats, the archived ones too, and in the text parts of their messages: in upper and lower
    * case, in any script, as it is written. One call looks at 500 chats, 5,000 messages and 8 MB at most; where there are more, or more
-   * matches than `limit` or than 2 MB, it says `before`, from where the next one goes on.
+   * matches than `limit` or than 2 MB, it gives a `cursor` for the next call.
    *
    * Like `getChats`, it passes over a chat that is saved while somebody pages: that one is at the top by then.
    */
   searchChats(input: SearchChatsInput): Promise<ChatMatches<C>>;
 
   /**
-   * The last messages of a chat, or the last before a message: a page of a conversation that is read from its end. It begins with a
-   * message of the user, if there is one among twice `limit`. Takes the same time however long the chat is.
+   * The last messages of a chat, or the last before a message: a page of a conversation that is read from its end. Takes the
+   * same time however long the chat is.
    *
    * To save what was loaded so, give `upsertChat` also `after`: as the whole conversation, it would delete the rest.
    *
@@ -161,8 +161,8 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
    * one supersedes it, and then it stores nothing. A turn that nobody finishes blocks nothing.
    *
    * @throws {ChatOwnershipError} the chat belongs to another user.
-   * @throws {ChatConflictError} the message answers tool calls on whose answers another turn has acted, or is acting. Of a
-   * turn that has died this is known after five minutes, or some twelve seconds if it is recorded.
+   * @throws {ChatConflictError} the message answers tool calls on whose answers another turn has acted, or is acting (reason
+   * `approval`). Of a turn that has died this is known after five minutes, or some twelve seconds if it is recorded.
    * @throws {InvalidChatError} the message is more than a browser may claim: a new id has the role `user`, a stored id
    * keeps its role, and of an assistant message, which must be the last, only pending tool calls can be answered. Also if
    * the store was made for a transaction, which would have ended when the answer is saved.

@@ -24,11 +24,11 @@ export async function measureSearch(raw: pg.Client) {
 
   const store = createChatStore(drizzle(raw));
   const times: number[] = [];
-  for (let before: string | null | undefined; before !== null; ) {
+  for (let cursor: string | null | undefined; cursor !== null; ) {
     const start = performance.now();
-    const page = await store.searchChats({ userId, query: "Nowhere 🌋", before });
+    const page = await store.searchChats({ userId, query: "Nowhere 🌋", cursor });
     times.push(performance.now() - start);
-    before = page.before;
+    cursor = page.cursor;
   }
   const sorted = times.toSorted((a, b) => a - b);
   return { ...searcher, calls: times.length, median: sorted[sorted.length >> 1] ?? 0, longest: sorted.at(-1) ?? 0 };

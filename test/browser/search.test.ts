@@ -119,16 +119,16 @@ describe("the search", () => {
     await searchBox(other).fill("4711");
     await expect.poll(() => searchStatus(other)).toBe("Nothing found.");
     const response = await stranger.request.get(`${server.url}/api/search?query=4711`);
-    expect(await response.json()).toEqual({ matches: [], before: null });
+    expect(await response.json()).toEqual({ matches: [], cursor: null });
     // Nor does going on from where another user's search has stopped.
     await chatsOf(
       user,
       Array.from({ length: 10 }, (_, index) => [`4711 ${index + 1}`]),
     );
     const own = await (await user.request.get(`${server.url}/api/search?query=4711`)).json();
-    expect(own.before).toEqual(expect.any(String));
-    const theirs = await stranger.request.get(`${server.url}/api/search?query=4711&before=${own.before}`);
-    expect(await theirs.json()).toEqual({ matches: [], before: null });
+    expect(own.cursor).toEqual(expect.any(String));
+    const theirs = await stranger.request.get(`${server.url}/api/search?query=4711&cursor=${own.cursor}`);
+    expect(await theirs.json()).toEqual({ matches: [], cursor: null });
   });
 });
 

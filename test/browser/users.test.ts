@@ -207,7 +207,7 @@ describe("requests that do not come from the page", () => {
     ["GET", "/../../search", ""],
     ["GET", "/../../search?query=", ""],
     ["GET", `/../../search?query=${"x".repeat(256)}`, ""],
-    ["GET", "/../../search?query=x&before=x", ""],
+    ["GET", "/../../search?query=x&cursor=x", ""],
   ])("the server refuses a request that cannot be meant: %s %s %#", async (method, path, data) => {
     const headers = { "content-type": "application/json" };
     const response = await user.request.fetch(`${server.url}/api/chat/x${path}`, {

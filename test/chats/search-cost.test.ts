@@ -40,7 +40,7 @@ describe("What one search reads", () => {
   }
 
   async function search(query: string, from?: string) {
-    const search = () => createChatStore(database.db).searchChats({ userId, query, before: from });
+    const search = () => createChatStore(database.db).searchChats({ userId, query, cursor: from });
     const { statements, bytesReceived, outcome } = await database.capture(search);
     expect(statements).toHaveLength(1);
     const found = outcome as Awaited<ReturnType<typeof search>>;
@@ -75,12 +75,12 @@ describe("What one search reads", () => {
       await fill(lengths);
       let count = 0;
       for (let from: string | undefined; ; count++) {
-        const { before, matches, plan } = await search("needle", from);
+        const { cursor, matches, plan } = await search("needle", from);
         expect(matches).toEqual([]);
         expect(rowsRead(plan, "messages")).toBeLessThanOrEqual(5_000 + Math.min(500, lengths.length));
         expect(rowsRead(plan, "chats")).toBeLessThanOrEqual(500);
-        if (before === null) break;
-        from = before;
+        if (cursor === null) break;
+        from = cursor;
       }
       expect(count + 1).toBe(calls);
     },
@@ -109,11 +109,11 @@ describe("What one search reads", () => {
     await fill([20], { text });
     const ids: (string | null)[] = [];
     for (let from: string | undefined; ; ) {
-      const { before, matches, bytesReceived } = await search("NEEDLE", from);
+      const { cursor, matches, bytesReceived } = await search("NEEDLE", from);
       expect(bytesReceived).toBeLessThan(3_000_000);
       ids.push(...matches.map(({ messageId }) => messageId));
-      if (before === null) break;
-      from = before;
+      if (cursor === null) break;
+      from = cursor;
     }
     expect(ids).toEqual(Array.from({ length: 20 }, (_, index) => `m${19 - index}`));
   });

@@ -71,7 +71,7 @@ test.each(isLong ? [{}, { prepare: true }, { portable: true }] : [{}])(
     const shown = await onReplica.getChat(ids);
     expect(shown).toMatchObject({ title: "Old", version: 1, messages: conversation(2) });
     expect(await onReplica.getChats({ userId: "ada" })).toMatchObject([{ title: "Old" }]);
-    expect(await onReplica.getMessages({ ...ids, limit: 1 })).toMatchObject({ messages: conversation(2) });
+    expect(await onReplica.getMessages({ ...ids, limit: 1 })).toMatchObject({ messages: conversation(2).slice(-1) });
     expect((await onReplica.searchChats({ userId: "ada", query: "old" })).matches).toHaveLength(1);
     const exported = [];
     for await (const chat of onReplica.exportChats({ userId: "ada" })) exported.push(chat);

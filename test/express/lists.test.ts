@@ -60,21 +60,21 @@ test("A user finds a chat by its title and by its messages, and no other user fi
   await (await server.send("POST", "/api/chat", userId, asked)).text();
   type Found = {
     matches: { chat: Chat; messageId: string | null; excerpt: { match: string } }[];
-    before: string | null;
+    cursor: string | null;
   };
   const search = (query: string, more = "", who = userId) =>
     server.getJson<Found>(`/api/search?query=${encodeURIComponent(query)}${more}`, who);
 
-  const { matches, before } = await search(words.toUpperCase());
+  const { matches, cursor } = await search(words.toUpperCase());
   expect(matches.map(({ messageId }) => messageId)).toEqual([null, expect.any(String), "q"]);
   expect(matches.map(({ excerpt }) => excerpt.match)).toEqual([words, words, words]);
-  expect(before).toBeNull();
+  expect(cursor).toBeNull();
   const one = await search(words, "&limit=1");
   expect(one.matches).toEqual(matches.slice(0, 1));
-  const rest = await search(words, `&before=${one.before}`);
+  const rest = await search(words, `&cursor=${one.cursor}`);
   expect(rest.matches).toEqual(matches.slice(1));
-  expect(await search(words, "", newUser())).toEqual({ matches: [], before: null });
-  for (const query of ["", "query=", "query=tea&limit=0", "query=tea&before=x", "query=%00"]) {
+  expect(await search(words, "", newUser())).toEqual({ matches: [], cursor: null });
+  for (const query of ["", "query=", "query=tea&limit=0", "query=tea&cursor=x", "query=%00"]) {
     await expectError(await server.send("GET", `/api/search?${query}`, userId), 400);
   }
 });

@@ -18,9 +18,9 @@ export const conversation = (count: number, size = 20): UIMessage[] =>
     say(index % 2 === 0 ? "user" : "assistant", `message ${index} `.padEnd(size, "abc "), `m${index}`),
   );
 
-/** The last `limit` messages, and those before them up to one of the user: twice as many at most. */
+/** What the model is given with `limit`: the last messages, without those before the first one of the user among them. */
 export function windowOf<M extends { role: string }>(messages: M[], limit: number): M[] {
-  let length = Math.min(limit, messages.length);
-  while (length < Math.min(2 * limit, messages.length) && messages.at(-length)?.role !== "user") length++;
-  return messages.slice(messages.length - length);
+  const last = messages.slice(Math.max(messages.length - limit, 0));
+  while (last.some(({ role }) => role === "user") && last[0]?.role !== "user") last.shift();
+  return last;
 }

@@ -255,7 +255,7 @@ describe.each([...inModes(databases.slice(0, 2)), ...underRowLevelSecurity.slice
           const toldBefore = turn.messages.slice(0, -1).map((message) => approvalOf(seen(message)));
           expect(toldBefore.filter((approval) => approval === approved || approval === denied)).toEqual([]);
 
-          const read = readsAll ? before : windowOf(isNew ? before : all, limit ?? all.length);
+          const read = readsAll ? before : (isNew ? before : all).slice(-(limit ?? all.length));
           const readBefore = idsOf(read).filter((id) => id !== askedId);
           const mine = expected.begin(asked, turn.persist.generateMessageId(), replaces, readBefore);
           begun.push({ turn, expected: mine });

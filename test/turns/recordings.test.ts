@@ -169,7 +169,13 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
     const [turn] = await database.query<{ id: string }>("select id::text from chat_store.turns where chat_id = $1", [
       ids.chatId,
     ]);
-    await heartbeat(contextOf(database.db), ids, turn?.id ?? expect.fail(), 0, eventOf({ type: "start" }) + eventOf(progress));
+    await heartbeat(
+      contextOf(database.db),
+      ids,
+      turn?.id ?? expect.fail(),
+      0,
+      eventOf({ type: "start" }) + eventOf(progress),
+    );
     for (const each of [asked.ids, ids]) {
       await silence(each.chatId);
       await store.resumeTurn(each);
@@ -243,7 +249,13 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
     await store.startTurn({ ...ids, message: say("user", "Why?", "q1"), trigger: "regenerate-message" });
     const newest = "select id::text from chat_store.turns where chat_id = $1 and not superseded";
     const [newer] = await database.query<{ id: string }>(newest, [ids.chatId]);
-    await heartbeat(contextOf(database.db), ids, newer?.id ?? expect.fail(), 0, eventOf({ type: "start", messageId: "anew" }));
+    await heartbeat(
+      contextOf(database.db),
+      ids,
+      newer?.id ?? expect.fail(),
+      0,
+      eventOf({ type: "start", messageId: "anew" }),
+    );
     expect(new TextDecoder().decode((await reader.read()).value)).toContain("anew");
     await reader.cancel();
   });

@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test, vi } from "vitest";
 import { chunksIn, eventOf, hasEnd } from "../../src/turns/events.ts";
-import { recordTurn } from "../../src/turns/turn-recorder.ts";
 import type { HeartbeatResult } from "../../src/turns/turn-queries.ts";
+import { recordTurn } from "../../src/turns/turn-recorder.ts";
 
 const fine: HeartbeatResult = { owned: 1, exists: 1, running: 1, stop: 0, superseded: 0 };
 const start = { type: "start", messageId: "a1" };

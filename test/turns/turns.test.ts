@@ -212,7 +212,7 @@ describe.each(kinds)("A turn on $name, limit $limit", ({ open, limit }) => {
     const body = JSON.stringify({ id: chat.id, message: chat.lastMessage });
     const post = async () => (await fetch(server.url, { method: "POST", headers: { "x-user-id": "u" }, body })).text();
     await post();
-    expect(await post()).toContain("somebody else has come first");
+    expect(await post()).toContain("has acted, or is acting, on the same answers to tool calls");
     expect(textsOf((await storedAt(4, chat))?.messages)).toEqual(["Does it rain?", "Then it rains."]);
   });
 

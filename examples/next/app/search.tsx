@@ -16,7 +16,7 @@ interface SearchProps {
 export function Search({ query, onQuery, onOpen }: SearchProps) {
   const wanted = query.trim();
   const { found, searchOn } = useMatches(wanted);
-  const { matches, before } = found;
+  const { matches, cursor } = found;
   const isDone = found.query === wanted;
   const input = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLUListElement>(null);
@@ -28,8 +28,8 @@ export function Search({ query, onQuery, onOpen }: SearchProps) {
     if (next.current === undefined || matches.length < next.current) return;
     const link = list.current?.children[next.current]?.querySelector("a");
     next.current = undefined;
-    (link ?? (before === null ? input.current : null))?.focus();
-  }, [matches, before]);
+    (link ?? (cursor === null ? input.current : null))?.focus();
+  }, [matches, cursor]);
 
   function clear(event: KeyboardEvent) {
     // With nothing to clear, it closes the list on a phone.
@@ -73,7 +73,7 @@ export function Search({ query, onQuery, onOpen }: SearchProps) {
               ))}
             </ul>
           )}
-          {isDone && before !== null && (
+          {isDone && cursor !== null && (
             <button
               type="button"
               className="search-on"
@@ -116,15 +116,15 @@ interface Found extends Matches {
 }
 
 function useMatches(query: string) {
-  const [found, setFound] = useState<Found>({ query: "", matches: [], before: null, hasFailed: false });
+  const [found, setFound] = useState<Found>({ query: "", matches: [], cursor: null, hasFailed: false });
 
   useEffect(() => {
     const controller = new AbortController();
     const timer = setTimeout(
       async () => {
-        const matches = query === "" ? { matches: [], before: null } : await find(query, null, controller.signal);
+        const matches = query === "" ? { matches: [], cursor: null } : await find(query, null, controller.signal);
         if (controller.signal.aborted) return;
-        setFound({ query, ...(matches ?? { matches: [], before: null }), hasFailed: !matches });
+        setFound({ query, ...(matches ?? { matches: [], cursor: null }), hasFailed: !matches });
       },
       query === "" ? 0 : pause,
     );
@@ -136,10 +136,10 @@ function useMatches(query: string) {
 
   /** From where the last search has stopped. */
   async function searchOn() {
-    const more = await find(found.query, found.before);
+    const more = await find(found.query, found.cursor);
     setFound((now) => {
       // Meanwhile it was asked for something else, or twice.
-      if (now.query !== found.query || now.before !== found.before) return now;
+      if (now.query !== found.query || now.cursor !== found.cursor) return now;
       return more ? { ...now, ...more, matches: [...now.matches, ...more.matches] } : { ...now, hasFailed: true };
     });
   }
@@ -148,8 +148,8 @@ function useMatches(query: string) {
 }
 
 /** Undefined if it failed. */
-async function find(query: string, before: string | null, signal?: AbortSignal): Promise<Matches | undefined> {
-  const wanted = new URLSearchParams({ query, ...(before === null ? {} : { before }) });
+async function find(query: string, cursor: string | null, signal?: AbortSignal): Promise<Matches | undefined> {
+  const wanted = new URLSearchParams({ query, ...(cursor === null ? {} : { cursor }) });
   try {
     const response = await fetch(`/api/search?${wanted}`, { signal: signal ?? null });
     return response.ok ? await response.json() : undefined;
@@ -158,7 +158,7 @@ async function find(query: string, before: string | null, signal?: AbortSignal):
   }
 }
 
-function sayHowMany({ matches, before }: Found): string {
-  const soFar = before === null ? "" : " so far";
+function sayHowMany({ matches, cursor }: Found): string {
+  const soFar = cursor === null ? "" : " so far";
   return matches.length === 0 ? `Nothing found${soFar}.` : `${matches.length} found${soFar}.`;
 }

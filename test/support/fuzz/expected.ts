@@ -160,7 +160,7 @@ export const readPage = (input: unknown) =>
     return { ...page, before: before === undefined ? undefined : text(before, 1, 255) };
   });
 
-/** Without `before`, which only the store can have made. */
+/** Without `cursor`, which only the store can have made. */
 export const readSearch = (input: unknown) =>
   reading(() => {
     check(isObject(input));

@@ -10,22 +10,22 @@ export type Match = Pick<ChatMatch, "messageId" | "excerpt"> & { chatId: string;
 
 export interface Matches {
   matches: Match[];
-  /** Where to search on, or `null`. */
-  before: string | null;
+  /** For the next page, or `null`. */
+  cursor: string | null;
 }
 
-const wanted = z.object({ query: z.string(), before: z.string().optional() });
+const wanted = z.object({ query: z.string(), cursor: z.string().optional() });
 
 /** Where a text is found in the titles and messages of all chats. */
 export async function GET(request: NextRequest) {
   try {
-    const { query, before } = wanted.parse(Object.fromEntries(request.nextUrl.searchParams));
+    const { query, cursor } = wanted.parse(Object.fromEntries(request.nextUrl.searchParams));
     const [store, userId] = await Promise.all([getStore(), currentUserId()]);
-    const found = await store.searchChats({ userId, query, before });
+    const found = await store.searchChats({ userId, query, cursor });
     const matches = found.matches.map(({ chat, messageId, excerpt }) => {
       return { chatId: chat.id, title: chat.title, messageId, excerpt };
     });
-    return Response.json({ matches, before: found.before } satisfies Matches);
+    return Response.json({ matches, cursor: found.cursor } satisfies Matches);
   } catch (error) {
     return refusal(error);
   }
