@@ -193,7 +193,7 @@ const comparesOwner = ({ text, values }: Statement, userId: string) =>
   [
     ...text.matchAll(/"user_id" = \$(\d+)/g),
     ...text.matchAll(
-      /^(?:with touched as \(\n)?insert into "chat_store"\."chats" \(id, user_id, title\) values \(\$1, \$(2), .* do nothing/g,
+      /^(?:with written_chat as \()?insert into "chat_store"\."chats" \(id, user_id, title\) values \(\$1, \$(2), .* do nothing/g,
     ),
   ].some(([, number]) => values[Number(number) - 1] === userId);
 

@@ -320,17 +320,17 @@ const retryable: Failure[] = [
       await save(drizzlePg(admin), chatId);
       const db = drizzlePg(openPool({ application_name: "overtaken" }));
       const rival = await openPool().connect();
-      // Each statement of the store finds the chat locked, and then changed.
+      // Each statement of the store finds the chat locked, or as it was before the change.
       const overtaken: ChatDatabase = Object.create(db, {
         transaction: { value: () => Promise.reject(new Error("No transactions support in this driver")) },
         execute: {
           value: async (statement: SQL) => {
             await rival.query("begin");
             await rival.query("update chat_store.chats set version = version + 1 where id = $1", [chatId]);
-            const [result] = await Promise.all([
-              db.execute(statement),
-              isWaiting("overtaken").then(() => rival.query("commit")),
-            ]);
+            // A statement that reads does not wait.
+            const result = db.execute(statement);
+            await Promise.race([result, isWaiting("overtaken")]);
+            await rival.query("commit");
             return result;
           },
         },
