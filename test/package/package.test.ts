@@ -52,7 +52,8 @@ describe("The tarball", () => {
     expect(files.filter((file) => !shared.test(file)).sort()).toEqual(
       [
         ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
-        ...["dist/cli.js", "dist/index.d.ts", "dist/index.js", "dist/schema.d.ts", "dist/schema.js"],
+        ...["dist/cli.js", "dist/index.d.ts", "dist/index.js"],
+        ...["dist/schema.cjs", "dist/schema.d.cts", "dist/schema.d.ts", "dist/schema.js"],
         ...migrations.map((name) => `migrations/${name}`),
         ...(await readdir(join(root, "docs"))).map((name) => `docs/${name}`),
       ].sort(),
