@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { type Name, type SQL, sql } from "drizzle-orm";
-import { PgDialect } from "drizzle-orm/pg-core";
+import { type PgDatabase, PgDialect, type PgQueryResultHKT } from "drizzle-orm/pg-core";
 import type { ChatDatabase } from "../types.ts";
 import { type Statement, textOf } from "./statement.ts";
 
@@ -27,7 +27,7 @@ export function preparingStatements(db: ChatDatabase): ChatDatabase {
   const statements = statementsOf.get(primary) ?? new Map();
   statementsOf.set(primary, statements);
   const transaction: ChatDatabase["transaction"] = (work, config) =>
-    primary.transaction((tx) => work(preparingStatements(tx) as typeof tx), config);
+    primary.transaction((tx) => work(preparingStatements(tx)), config);
   const database: ChatDatabase = Object.create(primary, { transaction: { value: transaction } });
   preparing.set(database, statements);
   return database;
@@ -68,14 +68,15 @@ function prepare<Row>(db: ChatDatabase, { with: parts = {}, select, from }: Stat
     const [first = "", ...others] = template.sqlToQuery(piece).sql.split("\0");
     return sql.join([sql.raw(first), ...others.flatMap((text) => [sql.placeholder(`${count++}`), sql.raw(text)])]);
   };
+  const builder = db as PgDatabase<PgQueryResultHKT>;
   // In the order of the text.
-  const tables = Object.entries(parts).map(([name, part]) => db.$with(name, {}).as(withPlaceholders(part)));
+  const tables = Object.entries(parts).map(([name, part]) => builder.$with(name, {}).as(withPlaceholders(part)));
   const selected = Object.fromEntries(
     Object.entries<SQL | Name>(select).map(([name, column]) => [name, withPlaceholders(sql`${column}`)]),
   );
   const name = `chat_store_${createHash("sha256").update(text).digest("hex").slice(0, 32)}`;
   return (
-    db
+    builder
       .with(...tables)
       .select(selected)
       .from(withPlaceholders(from))
