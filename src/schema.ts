@@ -142,7 +142,14 @@ export function chatTables<const Name extends string>(schemaName: Name) {
 
 export type ChatTables = ReturnType<typeof chatTables<string>>;
 
-export const { schema: chatStoreSchema, chats, messages, turns, turnChunks } = chatTables(defaultSchema);
+// With their types named, or the declarations would spell out each column of each table twice.
+type DefaultTables = ReturnType<typeof chatTables<typeof defaultSchema>>;
+const defaultTables = chatTables(defaultSchema);
+export const chatStoreSchema: DefaultTables["schema"] = defaultTables.schema;
+export const chats: DefaultTables["chats"] = defaultTables.chats;
+export const messages: DefaultTables["messages"] = defaultTables.messages;
+export const turns: DefaultTables["turns"] = defaultTables.turns;
+export const turnChunks: DefaultTables["turnChunks"] = defaultTables.turnChunks;
 
 /** The one place that compares the owner. Every statement of the store has it in its `where`, or follows one that locked the chat with it. */
 export const ownedBy = (chats: ChatTables["chats"], userId: string | SQL): SQL => eq(chats.userId, userId);

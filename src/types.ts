@@ -1,15 +1,25 @@
 import type { UIMessage } from "ai";
-import type * as PgCore from "drizzle-orm/pg-core";
 
 export type { ChatStore, ChatStoreOptions } from "./types/chat-store.ts";
 
 /**
  * Any Drizzle Postgres database, of any driver and with any schema of your own, or a transaction of one.
  * The store opens no connection itself.
+ *
+ * It lists what the store calls, so that a database also fits from CommonJS or from another copy of drizzle-orm: Drizzle's
+ * own class is another type in each.
  */
-// The class is called PgDatabase up to Drizzle 0.45 and PgAsyncDatabase from 1.0 on. By its prototype, because its own
-// defaults reject a database that was given a schema.
-export type ChatDatabase = (typeof PgCore)[keyof typeof PgCore & ("PgDatabase" | "PgAsyncDatabase")]["prototype"];
+export interface ChatDatabase {
+  // The dialect refuses a MySQL database, which has these methods, too.
+  execute(query: string | { getSQL(): unknown }): Promise<unknown> & { readonly _: { readonly dialect: "pg" } };
+  transaction<T>(
+    work: (tx: ChatDatabase) => Promise<T>,
+    config?: { isolationLevel?: "read committed" | "repeatable read"; accessMode?: "read only" },
+  ): Promise<T>;
+  /** For the option `prepare`, as `with` is. */
+  $with(name: string, selection: object): unknown;
+  with(...queries: never[]): unknown;
+}
 
 /**
  * A chat without its messages.

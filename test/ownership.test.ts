@@ -422,7 +422,9 @@ describe.each(modes)("the statements of the store, $mode", ({ storeOn }) => {
     if (kind === "creates" || kind === "changes") {
       // That an id is taken cannot be hidden from who creates a chat under it: what is asked is the same until it shows.
       // Only when creating it has been refused, is it asked whose it is.
-      const untilRefused = foreign.texts.filter((text) => text !== "rollback" && !text.endsWith('as "owned" from "chat_store"."chats" where chats.id = $2'));
+      const untilRefused = foreign.texts.filter(
+        (text) => text !== "rollback" && !text.endsWith('as "owned" from "chat_store"."chats" where chats.id = $2'),
+      );
       expect(missing.texts.slice(0, untilRefused.length)).toEqual(untilRefused);
     } else expect(missing).toEqual(foreign);
   });

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { SQL } from "drizzle-orm";
-import { PgDialect } from "drizzle-orm/pg-core";
+import { type PgDatabase, PgDialect, type PgQueryResultHKT } from "drizzle-orm/pg-core";
 import type { ChatDatabase } from "../types.ts";
 import { expressionsOf, type PreparableQuery, toSql } from "./preparable-query.ts";
 import { sql } from "./sql.ts";
@@ -28,7 +28,7 @@ export function withPreparedStatements(db: ChatDatabase): ChatDatabase {
   const known = databases.get(primary);
   if (known) return known;
   const transaction: ChatDatabase["transaction"] = (work, config) =>
-    primary.transaction((tx) => work(withPreparedStatements(tx) as typeof tx), config);
+    primary.transaction((tx) => work(withPreparedStatements(tx)), config);
   const database: ChatDatabase = Object.create(primary, { transaction: { value: transaction } });
   databases.set(primary, database);
   preparedQueries.set(database, new Map());
@@ -69,14 +69,15 @@ function prepare<Row>(db: ChatDatabase, query: PreparableQuery<Row>, text: strin
     const [first = "", ...others] = template.sqlToQuery(piece).sql.split("\0");
     return sql.join([sql.raw(first), ...others.flatMap((text) => [sql.placeholder(`${count++}`), sql.raw(text)])]);
   };
+  const builder = db as PgDatabase<PgQueryResultHKT>;
   // The placeholders are numbered in the order of the text: CTEs, columns, from.
-  const ctes = Object.entries(query.ctes ?? {}).map(([name, cte]) => db.$with(name, {}).as(withPlaceholders(cte)));
+  const ctes = Object.entries(query.ctes ?? {}).map(([name, cte]) => builder.$with(name, {}).as(withPlaceholders(cte)));
   const columns = Object.fromEntries(
     expressionsOf(query).map(([name, expression]) => [name, withPlaceholders(sql`${expression}`)]),
   );
   const name = `chat_store_${createHash("sha256").update(text).digest("hex").slice(0, 32)}`;
   return (
-    db
+    builder
       .with(...ctes)
       .select(columns)
       .from(withPlaceholders(query.from))

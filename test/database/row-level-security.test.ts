@@ -80,7 +80,7 @@ describe.each(underRowLevelSecurity)("a store $mode, on $name", ({ open, storeOn
       ]);
       expect(rowsOf(await tx.execute("delete from chat_store.messages returning chat_id"))).toHaveLength(3);
       expect(rowsOf(await tx.execute("delete from chat_store.chats returning id"))).toEqual([{ id: mine.chatId }]);
-      tx.rollback();
+      throw new TransactionRollbackError();
     });
     await expect(attempt).rejects.toThrow(TransactionRollbackError);
     // Outside of the store's transactions a connection is nobody's, also one that was somebody's before.

@@ -125,9 +125,9 @@ describe.each(databases)("migrate on $name", (kind) => {
     const before = await catalog(database);
     const rolledBack = database.db.transaction(async (tx) => {
       await migrate(tx);
-      tx.rollback();
+      throw new Error("for the transaction to roll back");
     });
-    await expect(rolledBack).rejects.toThrow();
+    await expect(rolledBack).rejects.toThrow("for the transaction to roll back");
     expect(await catalog(database)).toEqual(before);
   });
 

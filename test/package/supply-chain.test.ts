@@ -41,14 +41,14 @@ test("npm runs no install script of the package or its peers, though scripts are
 });
 
 test("the package's code imports its peers and node:crypto, and its types only its peers", async () => {
-  expect((await reachedFrom("index.js", "schema.js")).imports).toEqual([
+  expect((await reachedFrom("index.js", "schema.js", "schema.cjs")).imports).toEqual([
     "ai",
     "drizzle-orm",
     "drizzle-orm/pg-core",
     "node:crypto",
     "zod/v4",
   ]);
-  expect((await reachedFrom("index.d.ts", "schema.d.ts")).imports).toEqual([
+  expect((await reachedFrom("index.d.ts", "schema.d.ts", "schema.d.cts")).imports).toEqual([
     "ai",
     "drizzle-orm",
     "drizzle-orm/pg-core",
@@ -67,18 +67,26 @@ test("the command line imports four more modules of Node, and no other package",
 });
 
 test("the package's code names no way to the network, files, the environment or eval", async () => {
+  const ways = ["fetch", "WebSocket", "XMLHttpRequest", "process", "require", "eval", "Function", "globalThis"];
+  const { files } = await reachedFrom("index.js", "schema.js");
+  const names = await namesIn(...files);
+  expect(ways.filter((way) => names.has(way))).toEqual([]);
+  expect(names).toContain("createChatStore");
+  const namesInCommonJs = await namesIn("schema.cjs");
+  expect(ways.filter((way) => namesInCommonJs.has(way))).toEqual(["require"]);
+});
+
+async function namesIn(...files: string[]): Promise<Set<string>> {
   const names = new Set<string>();
-  for (const file of (await reachedFrom("index.js", "schema.js")).files) {
+  for (const file of files) {
     const visit = (node: ts.Node): void => {
       if (ts.isIdentifier(node)) names.add(node.text);
       ts.forEachChild(node, visit);
     };
     visit(ts.createSourceFile(file, await readFile(installed("dist", file), "utf8"), ts.ScriptTarget.Latest));
   }
-  const ways = ["fetch", "WebSocket", "XMLHttpRequest", "process", "require", "eval", "Function", "globalThis"];
-  expect(ways.filter((way) => names.has(way))).toEqual([]);
-  expect(names).toContain("createChatStore");
-});
+  return names;
+}
 
 test("the package weighs less than 140 kB to download and 520 kB on the disk, its docs included", async () => {
   expect((await stat(tarball)).size).toBeLessThan(140_000);

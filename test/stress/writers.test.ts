@@ -103,7 +103,7 @@ async function write({ db, storeOn, history, owners, counts, attempts, saved: sa
         : await db.transaction(async (tx) => {
             const saved = [await save(tx, expectedVersion)];
             if (chance(0.5)) saved.push(await save(tx));
-            if (chance(0.3)) tx.rollback();
+            if (chance(0.3)) throw new TransactionRollbackError();
             return saved;
           });
       for (const acknowledge of saved) acknowledge();

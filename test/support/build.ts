@@ -9,7 +9,9 @@ export default function setup() {
   const sources = ["src", "migrations", "package.json", "tsconfig.json", "tsup.config.ts"];
   const changed = Math.max(...sources.flatMap(filesIn).map(modified));
   const built = Math.min(
-    ...["index.js", "schema.js", "cli.js", "index.d.ts", "schema.d.ts"].map((name) => modified(join("dist", name))),
+    ...["index.js", "schema.js", "schema.cjs", "cli.js", "index.d.ts", "schema.d.ts", "schema.d.cts"].map((name) =>
+      modified(join("dist", name)),
+    ),
   );
   if (built < changed) execFileSync("npx", ["tsup", "--silent"], { cwd: root, stdio: "inherit" });
 }

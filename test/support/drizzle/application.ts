@@ -4,15 +4,23 @@ import { Pool as NeonPool, neon } from "@neondatabase/serverless";
 import { createChatStore, migrate } from "drizzle-chat-store";
 import { chats, chatTables, messages } from "drizzle-chat-store/schema";
 import { eq } from "drizzle-orm";
+import type { AwsDataApiPgDatabase } from "drizzle-orm/aws-data-api/pg";
+import type { MySqlRemoteDatabase } from "drizzle-orm/mysql-proxy";
 import { drizzle as drizzleNeonHttp } from "drizzle-orm/neon-http";
 import { drizzle as drizzleNeonServerless } from "drizzle-orm/neon-serverless";
 import { drizzle as drizzlePg } from "drizzle-orm/node-postgres";
-import { pgTable, text } from "drizzle-orm/pg-core";
+import { pgTable, text, withReplicas } from "drizzle-orm/pg-core";
 import { drizzle as drizzleProxy } from "drizzle-orm/pg-proxy";
 import { drizzle as drizzlePglite } from "drizzle-orm/pglite";
 import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
+import type { SqliteRemoteDatabase } from "drizzle-orm/sqlite-proxy";
+import type { VercelPgDatabase } from "drizzle-orm/vercel-postgres";
+import type { XataHttpDatabase } from "drizzle-orm/xata-http";
 import pg from "pg";
 import postgres from "postgres";
+
+declare const [aws, vercel, xata]: [AwsDataApiPgDatabase, VercelPgDatabase, XataHttpDatabase];
+declare const [mySql, sqlite]: [MySqlRemoteDatabase, SqliteRemoteDatabase];
 
 export async function everyDriver() {
   for (const db of [
@@ -22,16 +30,27 @@ export async function everyDriver() {
     drizzleNeonServerless({ client: new NeonPool() }),
     drizzleNeonHttp({ client: neon("") }),
     drizzleProxy(async () => ({ rows: [] })),
+    withReplicas(drizzlePg(""), [drizzlePg("")]),
+    ...[aws, vercel, xata],
   ]) {
     await migrate(db);
     createChatStore(db);
   }
-  await drizzlePg("").transaction(async (tx) => createChatStore(tx).getChats({ userId: "u" }));
+  await drizzlePg("").transaction(async (tx) => {
+    await tx.transaction(async (savepoint) => createChatStore(savepoint).getChats({ userId: "u" }));
+    return createChatStore(tx).getChats({ userId: "u" });
+  });
 }
 
 export function mustNotCompile() {
   // @ts-expect-error not a database
   createChatStore({ connectionString: "postgres://" });
+  // @ts-expect-error a pool, and no database of Drizzle's
+  createChatStore(new pg.Pool());
+  // @ts-expect-error Drizzle on MySQL
+  createChatStore(mySql);
+  // @ts-expect-error Drizzle on SQLite
+  createChatStore(sqlite);
   // @ts-expect-error a column the table does not have
   return messages.text;
 }
