@@ -27,8 +27,8 @@ import { stopTurn } from "./turns/stop-turn.ts";
 import type { ChatDatabase, ChatStore, ChatStoreOptions } from "./types.ts";
 
 /**
- * Binds the store to a Drizzle database, or to a transaction, in which it then takes part. The store has no state and no connection of
- * its own, so you can create one wherever you need it. Run {@link migrate} once before.
+ * Binds the store to a Drizzle database, or to a transaction, in which it then takes part. The store has no state and
+ * no connection of its own, so you can create one wherever you need it. Run {@link migrate} once before.
  *
  * @throws {InvalidChatError} an option is not valid.
  * @typeParam M - your application's `UIMessage`. Messages are stored as M and returned as M, without validation.

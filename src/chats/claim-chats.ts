@@ -12,8 +12,8 @@ import type { claimChatsInput, Parsed } from "../input.ts";
 import { ownedBy, turnToken } from "../schema.ts";
 
 /**
- * Each chat keeps tokens of the turns that run in it, which let them store their answers for the new owner. The statements run as the user
- * who gives the chats away: the policies allow a chat to go from its owner to the claimant.
+ * Each chat keeps tokens of the turns that run in it, which let them store their answers for the new owner. The
+ * statements run as the user who gives the chats away: the policies allow a chat to go from its owner to the claimant.
  */
 export async function claimChats(
   context: Context,
@@ -36,16 +36,16 @@ export async function claimChats(
     if (!rowLevelSecurity || sqlStateOf(cause) !== sqlState.insufficientPrivilege) throw cause;
     throw new ChatStoreError(
       "QUERY_FAILED",
-      "claimChats was refused by row-level security, so nothing was changed. Expected the policies that let chats be claimed, " +
-        "which drizzle-chat-store has since 0.2: run what `npx drizzle-chat-store sql --rls` prints as the tables' owner. " +
-        "Policies of your own have to let a chat go from its owner to the claimant.",
+      "claimChats was refused by row-level security, so nothing was changed. Expected the policies that let chats be " +
+        "claimed, which drizzle-chat-store has since 0.2: run what `npx drizzle-chat-store sql --rls` prints as the " +
+        "tables' owner. Policies of your own have to let a chat go from its owner to the claimant.",
       { cause },
     );
   }
 
   /**
-   * Claims a chat only in the row version of the statement's snapshot. While the statement waits for one chat, a turn may start in
-   * another, and the snapshot does not see that turn: the next attempt claims such a chat.
+   * Claims a chat only in the row version of the statement's snapshot. While the statement waits for one chat, a turn
+   * may start in another, and the snapshot does not see that turn: the next attempt claims such a chat.
    */
   async function claimInOneStatement(context: Context): Promise<Claim> {
     const [claim = { found: 0, claimed: 0 }] = await query<Claim>(context, {
@@ -101,7 +101,9 @@ export async function claimChats(
     });
   }
 
-  /** The chat's tokens and those of the turns that run in it. A turn that an earlier owner began has its token already. */
+  /**
+   * The chat's tokens and those of the turns that run in it. A turn that an earlier owner began has its token already.
+   */
   function tokensOf(chatId: SQL): SQL {
     return sql`(
       select coalesce(chats.claimed_from || ' ', '') || tokens

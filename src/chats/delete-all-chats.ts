@@ -11,15 +11,22 @@ import { sqlStateOf } from "../errors/sqlstate.ts";
 import type { Parsed, userInput } from "../input.ts";
 import { ownedBy } from "../schema.ts";
 
-/** Chats that are deleted at once. Small, so that no writer waits long, and so that an interrupted call has deleted some. */
+/**
+ * Chats that are deleted at once. Small, so that no writer waits long, and so that an interrupted call has deleted
+ * some.
+ */
 const batchSize = 100;
 
-/** After so many rounds that found chats and deleted none, no other writer deletes them either: a trigger keeps them, for example. */
+/**
+ * After so many rounds that found chats and deleted none, no other writer deletes them either: a trigger keeps them,
+ * for example.
+ */
 const maxIdleRounds = 50;
 
 /**
- * Goes in rounds over all chats of the user until a round finds none, because other writers may create chats meanwhile. If the database
- * refuses to delete a chat, as for a foreign key of the application's, the other chats are deleted all the same.
+ * Goes in rounds over all chats of the user until a round finds none, because other writers may create chats meanwhile.
+ * If the database refuses to delete a chat, as for a foreign key of the application's, the other chats are deleted all
+ * the same.
  *
  * @throws {ChatStoreError} some chats could not be deleted.
  */
@@ -43,12 +50,15 @@ export async function deleteAllChats(context: Context, { userId }: Parsed<typeof
   throw new ChatStoreError(
     "QUERY_FAILED",
     `deleteAllChats has deleted ${total} of this user's chats. The database refused to delete ${left} others` +
-      `${state ? `, the last of them with SQLSTATE ${state}` : ""}. The cause names the constraint, if one refused: let rows that refer to a chat ` +
-      "go with it (`on delete cascade` or `set null`), and call deleteAllChats again.",
+      `${state ? `, the last of them with SQLSTATE ${state}` : ""}. The cause names the constraint, if one refused: ` +
+      "let rows that refer to a chat go with it (`on delete cascade` or `set null`), and call deleteAllChats again.",
     { cause: refusal },
   );
 
-  /** Deletes from the oldest chat on, batch by batch. A batch that is refused is halved, down to the chat that is the reason. */
+  /**
+   * Deletes from the oldest chat on, batch by batch. A batch that is refused is halved, down to the chat that is the
+   * reason.
+   */
   async function deleteRound(): Promise<{ found: number; deleted: number }> {
     const round = { found: 0, deleted: 0 };
     const refusedIds = new Set<string>();
@@ -84,14 +94,18 @@ export async function deleteAllChats(context: Context, { userId }: Parsed<typeof
     }
   }
 
-  /** A batch is a transaction or, in a transaction of the caller's, a savepoint, so that a refusal does not abort that. */
+  /**
+   * A batch is a transaction or, in a transaction of the caller's, a savepoint, so that a refusal does not abort that.
+   */
   function asOwner<T>(work: (context: Context) => Promise<T>): Promise<T> {
     return isTransaction(context) && !context.settings.rowLevelSecurity
       ? inTransaction(context, work, () => work(context))
       : asUser(context, { userId }, work);
   }
 
-  /** Uses the index that lists a user's chats. In the order of ids, Postgres would walk through the chats of all users. */
+  /**
+   * Uses the index that lists a user's chats. In the order of ids, Postgres would walk through the chats of all users.
+   */
   function batchAfter(cursor: Cursor | undefined, size: number): SQL {
     const andAfter = cursor
       ? sql`and (chats.updated_at, chats.id) > (${cursor.updatedAt}::timestamptz, ${cursor.id}::text)`
@@ -107,8 +121,8 @@ export async function deleteAllChats(context: Context, { userId }: Parsed<typeof
     const [outcome] = await query<{ found: number; deleted: number; last: string | null }>(context, {
       ctes: {
         batch: sql`select chats.id, chats.updated_at from ${batch}`,
-        // Locks in the order of ids, as claimChats does, too: otherwise two calls could deadlock. Arrays make Postgres look up each id;
-        // for a join it might read all chats of the user.
+        // Locks in the order of ids, as claimChats does, too: otherwise two calls could deadlock. Arrays make Postgres
+        // look up each id; for a join it might read all chats of the user.
         deleted_chats: sql`
           delete from ${chats}
           where chats.id = any(array(

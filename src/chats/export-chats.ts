@@ -14,7 +14,10 @@ import type { ChatWithMessages } from "../types.ts";
 /** Ids that are read at once. */
 const pageLength = 1_000;
 
-/** Reads the chats in the order of their ids, which never change. In the order of activity it would skip a chat that is saved meanwhile. */
+/**
+ * Reads the chats in the order of their ids, which never change. In the order of activity it would skip a chat that is
+ * saved meanwhile.
+ */
 export async function* exportChats<M extends UIMessage>(
   context: Context,
   input: unknown,

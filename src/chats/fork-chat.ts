@@ -47,7 +47,9 @@ export async function forkChat(
     return writeConflict;
   });
 
-  /** From the second attempt on, locks the chat before it is read: on a busy chat the one statement would lose again. */
+  /**
+   * From the second attempt on, locks the chat before it is read: on a busy chat the one statement would lose again.
+   */
   function fork(attempt: number): Promise<Fork> {
     // A policy does not see a chat that the same statement creates, and refuses its messages.
     if (settings.portable || settings.rowLevelSecurity) return inTransaction(context, forkInStatements);
@@ -56,8 +58,8 @@ export async function forkChat(
   }
 
   /**
-   * `copied_messages` sees the messages of the statement's snapshot, even if `locked_chat` had to wait for another writer. So
-   * `locked_chat` matches only the row version of that snapshot: every writer of messages changes it.
+   * `copied_messages` sees the messages of the statement's snapshot, even if `locked_chat` had to wait for another
+   * writer. So `locked_chat` matches only the row version of that snapshot: every writer of messages changes it.
    */
   async function forkInOneStatement(): Promise<Fork> {
     const [outcome] = await query<Fork>(context, {

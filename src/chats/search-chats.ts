@@ -13,8 +13,8 @@ import { finderOf } from "./finder.ts";
 import { needlessEscape, patternOf, type SearchPattern } from "./search-pattern.ts";
 
 /**
- * How much one call scans: chats, messages, and bytes of their JSON. `sentBytes` is how much of it the call sends to JavaScript, which
- * does nothing else while it searches. The last message may exceed the number of bytes.
+ * How much one call scans: chats, messages, and bytes of their JSON. `sentBytes` is how much of it the call sends to
+ * JavaScript, which does nothing else while it searches. The last message may exceed the number of bytes.
  */
 const limits = {
   chats: sql.raw("500"),
@@ -23,7 +23,10 @@ const limits = {
   sentBytes: sql.raw("2000000"),
 };
 
-/** How far a search has come: it has scanned all chats before this one, and of this one everything from this `"order"` on. */
+/**
+ * How far a search has come: it has scanned all chats before this one, and of this one everything from this `"order"`
+ * on.
+ */
 interface Cursor {
   chatId: string;
   /** Milliseconds. */
@@ -34,8 +37,9 @@ interface Cursor {
 const titleOrder = 2 ** 31;
 
 /**
- * Scans the user's chats in the order of the list, and their messages from the end, until it has scanned enough. It uses no text index,
- * because one user has few chats, and no second copy of the texts, which could differ from the messages.
+ * Scans the user's chats in the order of the list, and their messages from the end, until it has scanned enough. It
+ * uses no text index, because one user has few chats, and no second copy of the texts, which could differ from the
+ * messages.
  */
 export async function searchChats(
   context: Context,
@@ -73,7 +77,10 @@ interface FoundRow {
   parts: string;
 }
 
-/** The statement works in five phases: it picks chats, picks messages, measures them, matches them, and says where it stopped. */
+/**
+ * The statement works in five phases: it picks chats, picks messages, measures them, matches them, and says where it
+ * stopped.
+ */
 function scan(
   { tables: { chats, messages }, settings: { portable } }: Context,
   userId: string,
@@ -82,7 +89,8 @@ function scan(
   const title = sql.raw(`${titleOrder}`);
   const andFromStart = start
     ? sql`
-      and (chats.updated_at, chats.id) <= (${new Date(start.updatedAt).toISOString()}::timestamptz, ${start.chatId}::text)`
+      and (chats.updated_at, chats.id) <=
+        (${new Date(start.updatedAt).toISOString()}::timestamptz, ${start.chatId}::text)`
     : sql``;
   // Everything in a chat whose order is below its `top` has yet to be scanned.
   const top = start
@@ -216,7 +224,10 @@ const measure = (messages: Context["tables"]["messages"]) => ({
     from scanned_messages`),
 });
 
-/** The same without a limit in a lateral join, which shards do not have. Reads the content only of messages that are scanned. */
+/**
+ * The same without a limit in a lateral join, which shards do not have. Reads the content only of messages that are
+ * scanned.
+ */
 const measureOnShards = (messages: Context["tables"]["messages"]) => ({
   message_keys: sql`
     select c.rank, m.chat_id, m.id, m."order" as position, m.role, pg_column_size(m.parts) as compressed
@@ -245,8 +256,8 @@ const measureOnShards = (messages: Context["tables"]["messages"]) => ({
 type Part = { type?: unknown; text?: unknown; parts?: unknown } | null;
 
 /**
- * The texts of text parts, also of those in messages that a user sent while the model was answering. Reasoning, and the input and output of
- * tools, are not searched.
+ * The texts of text parts, also of those in messages that a user sent while the model was answering. Reasoning, and the
+ * input and output of tools, are not searched.
  */
 function textsIn(parts: unknown): string[] {
   const all = partsOf(parts).flatMap((part) => (part?.type === "steering-message" ? partsOf(part.parts) : [part]));
@@ -277,7 +288,10 @@ function decodeCursor(text: string): Cursor {
   ]);
 }
 
-/** Whether Postgres can read the date as toISOString writes it: its years begin with 1, and after 9999 they are written differently. */
+/**
+ * Whether Postgres can read the date as toISOString writes it: its years begin with 1, and after 9999 they are written
+ * differently.
+ */
 function isDateOfPostgres(milliseconds: unknown): boolean {
   if (!Number.isInteger(milliseconds)) return false;
   const year = new Date(Number(milliseconds)).getUTCFullYear();

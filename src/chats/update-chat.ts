@@ -10,8 +10,8 @@ import { ownedBy } from "../schema.ts";
 import type { Chat } from "../types.ts";
 
 /**
- * Touches neither the version nor `updated_at`, so that it conflicts with no save. The row gets another `xmin` all the same: a save that
- * runs meanwhile reads again, and finds its own columns unchanged.
+ * Touches neither the version nor `updated_at`, so that it conflicts with no save. The row gets another `xmin` all the
+ * same: a save that runs meanwhile reads again, and finds its own columns unchanged.
  */
 export async function updateChat(
   context: Context,
@@ -74,7 +74,8 @@ function columnsOf({
   if (archived !== undefined) {
     columns.push({
       name: "archived_at",
-      // `least` ignores nulls, so that an archived chat keeps its time. Citus refuses `coalesce` with a function like `now()`.
+      // `least` ignores nulls, so that an archived chat keeps its time. Citus refuses `coalesce` with a function like
+      // `now()`.
       value: archived ? sql`least(chats.archived_at, now())` : sql`null`,
       differs: archived ? sql`chats.archived_at is null` : sql`chats.archived_at is not null`,
     });

@@ -9,15 +9,17 @@ import { type ChatDigests, digestsOf, parseDigests } from "./load-digests.ts";
 import { type ConversationInput, type MessageRow, prefixDigests } from "./message-row.ts";
 
 /**
- * Tries the most frequent save in one statement: appends the messages that the chat lacks. It sends the last messages, as many as
- * `guessTailLength` says, and a digest of everything before each of them. It writes only if the stored messages are one of these
- * beginnings, and creates the chat if it sends all messages. If it cannot append, it returns what a diff needs.
+ * Tries the most frequent save in one statement: appends the messages that the chat lacks. It sends the last messages,
+ * as many as `guessTailLength` says, and a digest of everything before each of them. It writes only if the stored
+ * messages are one of these beginnings, and creates the chat if it sends all messages. If it cannot append, it returns
+ * what a diff needs.
  *
- * It is safe beside other writers because every writer of messages updates the chat's row in the same transaction, and because all
- * parts of a statement see the snapshot of its beginning. `updated_chat` matches only if the row still has the row version (`xmin`) of
- * that snapshot. If it matches, the messages of the snapshot are the current ones, and its lock keeps other writers away until the
- * commit. `created_chat` inserts a row or does nothing, and a chat that it has inserted has no messages. Comparing `version` would not
- * do: a chat that is deleted and created again while this statement waits can have the same version.
+ * It is safe beside other writers because every writer of messages updates the chat's row in the same transaction, and
+ * because all parts of a statement see the snapshot of its beginning. `updated_chat` matches only if the row still has
+ * the row version (`xmin`) of that snapshot. If it matches, the messages of the snapshot are the current ones, and its
+ * lock keeps other writers away until the commit. `created_chat` inserts a row or does nothing, and a chat that it has
+ * inserted has no messages. Comparing `version` would not do: a chat that is deleted and created again while this
+ * statement waits can have the same version.
  *
  * @returns the chat if it has all messages now, or else its digests. Both are null if the user has no such chat.
  */
@@ -107,8 +109,8 @@ interface AppendResult {
 }
 
 /**
- * How many messages to send: the last one, and those before it that together cost next to nothing. Often that is the question to the
- * last answer.
+ * How many messages to send: the last one, and those before it that together cost next to nothing. Often that is the
+ * question to the last answer.
  */
 function guessTailLength(rows: readonly MessageRow[]): number {
   let budget = 1_200;

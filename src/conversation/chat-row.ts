@@ -10,11 +10,12 @@ const immutableMilliseconds = (column: string) => `extract(epoch from chats.${co
 const dates = ["created_at", "updated_at", "archived_at"];
 
 /**
- * A row of `chats` as one JSON text, for statements that name the table without an alias. Lists its columns, because applications may
- * add their own: those must not be sent, and must not clash with the store's.
+ * A row of `chats` as one JSON text, for statements that name the table without an alias. Lists its columns, because
+ * applications may add their own: those must not be sent, and must not clash with the store's.
  */
 export const chatJson = sql.raw(
-  `json_build_array(chats.id,chats.user_id,chats.title,chats.version,${dates.map(milliseconds)},chats.metadata::text)::text`,
+  "json_build_array(chats.id,chats.user_id,chats.title,chats.version," +
+    `${dates.map(milliseconds)},chats.metadata::text)::text`,
 ) as SQL<string>;
 
 const immutableChatJson = sql.raw(
@@ -23,8 +24,8 @@ const immutableChatJson = sql.raw(
 ) as SQL<string>;
 
 /**
- * The row that a change returns. Citus allows only immutable expressions there, which take a little longer. Its refusal of the other
- * expression, before it has changed anything, is how a store finds out that it needs portable mode.
+ * The row that a change returns. Citus allows only immutable expressions there, which take a little longer. Its refusal
+ * of the other expression, before it has changed anything, is how a store finds out that it needs portable mode.
  */
 export const returnedChatJson = ({ portable }: StoreSettings): SQL<string> => (portable ? immutableChatJson : chatJson);
 

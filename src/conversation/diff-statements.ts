@@ -48,12 +48,16 @@ export function diffStatements(
   return statements;
 }
 
-/** More rows than this are sent as one JSON parameter: a statement takes at most 65,535 parameters, and a row needs five. */
+/**
+ * More rows than this are sent as one JSON parameter: a statement takes at most 65,535 parameters, and a row needs
+ * five.
+ */
 const maxRowsAsParameters = 10_000;
 
 /**
- * The columns `id, "order", role, parts, metadata` of messages to insert and, for several messages, their `source`: a single message is
- * planned faster without one. JSON is sent as text, because a driver that knows the type json serialises the text once more.
+ * The columns `id, "order", role, parts, metadata` of messages to insert and, for several messages, their `source`: a
+ * single message is planned faster without one. JSON is sent as text, because a driver that knows the type json
+ * serialises the text once more.
  */
 export function insertable(rows: readonly PlacedRow[]): { columns: SQL; source?: SQL } {
   const [row, ...others] = rows;

@@ -18,15 +18,15 @@ export interface MessageEdit {
   /** Whether there is anything to change: a condition on the stored message `m`. */
   differs: SQL;
   /**
-   * The statements of the change. They can read the message's `"order"` and `role` from the CTE `message`, and must include `when`, which
-   * is true only if the chat is unchanged.
+   * The statements of the change. They can read the message's `"order"` and `role` from the CTE `message`, and must
+   * include `when`, which is true only if the chat is unchanged.
    */
   changes(when: SQL): SQL[];
 }
 
 /**
- * Edits a message in one statement: `updated_chat` matches only the row version of the statement's snapshot. Why that is safe,
- * `appendMessages` says.
+ * Edits a message in one statement: `updated_chat` matches only the row version of the statement's snapshot. Why that
+ * is safe, `appendMessages` says.
  *
  * @returns the chat and the message's role; null if the user has no such message.
  * @throws {ChatConflictError}

@@ -29,9 +29,9 @@ export async function loadChat(
   { forTurn = false } = {},
 ): Promise<StoredChat | null> {
   const { chats, messages, turns } = context.tables;
-  // One statement sees one snapshot: two could combine a title with the messages of another version. The chat is a row of its own,
-  // because repeating it with each message costs more. JSON is read as text: drivers parse JSON null and SQL NULL to the same null, and
-  // an application may have given its driver another parser.
+  // One statement sees one snapshot: two could combine a title with the messages of another version. The chat is a row
+  // of its own, because repeating it with each message costs more. JSON is read as text: drivers parse JSON null and
+  // SQL NULL to the same null, and an application may have given its driver another parser.
   const loaded = await query<LoadedRow>(context, {
     ctes: {
       current_chat: sql`

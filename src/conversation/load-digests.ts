@@ -7,7 +7,10 @@ import type { Chat } from "../types.ts";
 import { chatJson, parseChat } from "./chat-row.ts";
 import type { StoredDigest } from "./message-diff.ts";
 
-/** A chat with the digests of its messages: enough to compute a diff, and to write it if the chat is still in this version. */
+/**
+ * A chat with the digests of its messages: enough to compute a diff, and to write it if the chat is still in this
+ * version.
+ */
 export interface ChatDigests {
   chat: Chat;
   /** The row's `xmin`, which changes with every update of the row, and when the chat is deleted and created again. */

@@ -14,8 +14,8 @@ export interface Window {
   /** The id of a message: load only messages before it. */
   before?: string | undefined;
   /**
-   * The id of a message: load messages up to and including it, and of later messages only id, role, order and digest. If the chat has no
-   * such message, load its last messages.
+   * The id of a message: load messages up to and including it, and of later messages only id, role, order and digest.
+   * If the chat has no such message, load its last messages.
    */
   upTo?: string | undefined;
   /** Find out which of these ids messages up to and including `upTo` have. */
@@ -36,8 +36,8 @@ export interface ChatWindow extends StoredChat {
 }
 
 /**
- * Loads the end of a chat, or what comes before or up to one of its messages, if the actor has access to it. The cost does not depend on
- * the length of the chat: the index on the order of messages finds them, and only they are read.
+ * Loads the end of a chat, or what comes before or up to one of its messages, if the actor has access to it. The cost
+ * does not depend on the length of the chat: the index on the order of messages finds them, and only they are read.
  */
 export async function loadWindow(
   context: Context,

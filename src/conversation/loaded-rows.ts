@@ -5,11 +5,14 @@ export interface StoredMessage extends MessageRow {
 }
 
 /**
- * A row of a statement that loads a chat. The statement is a union, so that all kinds of rows have the columns of a message: other kinds
- * leave most of them null.
+ * A row of a statement that loads a chat. The statement is a union, so that all kinds of rows have the columns of a
+ * message: other kinds leave most of them null.
  */
 export interface LoadedRow extends StoredMessage {
-  /** A `later message` comes without its content, but with its digest. An `existing id` is the id of a message and nothing else. */
+  /**
+   * A `later message` comes without its content, but with its digest. An `existing id` is the id of a message and
+   * nothing else.
+   */
   kind: "chat" | "message" | "later message" | "existing id" | "turn";
   /** A JSON array for a chat and a turn. For a message of a window: when it was first stored, in milliseconds. */
   data: string;

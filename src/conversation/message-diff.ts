@@ -21,8 +21,8 @@ export interface MessageDiff {
 }
 
 /**
- * Compares the stored messages with `rows`. `firstOrder` is the order of the first of `rows`. Leading rows that are the same objects
- * are skipped, so they cost nothing.
+ * Compares the stored messages with `rows`. `firstOrder` is the order of the first of `rows`. Leading rows that are the
+ * same objects are skipped, so they cost nothing.
  */
 export function diffMessages(stored: readonly StoredRow[], rows: readonly MessageRow[], firstOrder = 0): MessageDiff {
   let start = 0;

@@ -10,7 +10,9 @@ export interface MessageEnvelope {
   metadata?: unknown;
 }
 
-/** A message as it is stored. `parts` and `metadata` are JSON texts; no metadata is null, metadata of null is "null". */
+/**
+ * A message as it is stored. `parts` and `metadata` are JSON texts; no metadata is null, metadata of null is "null".
+ */
 export interface MessageRow {
   id: string;
   role: string;
@@ -29,7 +31,9 @@ export interface ConversationInput {
   rows: readonly MessageRow[];
 }
 
-/** Serialises a message. This happens once: all else works on these texts. `path` is the message's path in the input. */
+/**
+ * Serialises a message. This happens once: all else works on these texts. `path` is the message's path in the input.
+ */
 export function toRow(message: MessageEnvelope, path: InvalidChatIssue["path"]): MessageRow {
   const { id, role } = message;
   const parts = serialise(message.parts, [...path, "parts"], "[");
@@ -51,15 +55,18 @@ function computeDigest({ id, role, parts, metadata }: Omit<MessageRow, "digest">
   return sha256(`${withLength(id)}${withLength(role)}${withLength(metadata ?? "")}${parts}`).slice(0, 32);
 }
 
-/** Uses the faster `hash` where it exists. Not by a named import, because a runtime without `hash` could not load this file. */
+/**
+ * Uses the faster `hash` where it exists. Not by a named import, because a runtime without `hash` could not load this
+ * file.
+ */
 const sha256 = (text: string): string =>
   crypto.hash ? crypto.hash("sha256", text, "hex") : createHash("sha256").update(text).digest("hex");
 
 const withLength = (text: string) => `${Buffer.byteLength(text)}:${text}`;
 
 /**
- * The digests in hex of the beginnings of a conversation: of the first `start` messages, of one more, and so on, and of all. A
- * statement computes the same in SQL, from the order and digest of each stored message.
+ * The digests in hex of the beginnings of a conversation: of the first `start` messages, of one more, and so on, and of
+ * all. A statement computes the same in SQL, from the order and digest of each stored message.
  */
 export function prefixDigests(rows: readonly MessageRow[], start: number): string[] {
   const bytes = Buffer.alloc(rows.length * 20);
@@ -77,7 +84,8 @@ export function prefixDigests(rows: readonly MessageRow[], start: number): strin
 }
 
 export function toMessage<M extends UIMessage>({ id, role, parts, metadata }: Omit<MessageRow, "digest">): M {
-  // Messages are stored as M and returned as M, without validation: one message of an older shape must not hide a whole chat.
+  // Messages are stored as M and returned as M, without validation: one message of an older shape must not hide a whole
+  // chat.
   return {
     id,
     role,
@@ -112,8 +120,9 @@ const reasonOf = (cause: unknown) =>
       "a number or plain data before saving";
 
 /**
- * The path of the BigInt or cycle at which JSON.stringify failed; empty for a getter or toJSON that throws. A second walk finds it, and
- * keeps only the path to where it is: an attacker could otherwise choose a body whose paths fill the memory.
+ * The path of the BigInt or cycle at which JSON.stringify failed; empty for a getter or toJSON that throws. A second
+ * walk finds it, and keeps only the path to where it is: an attacker could otherwise choose a body whose paths fill the
+ * memory.
  */
 function pathOfFailure(root: unknown): (string | number)[] {
   const way: { key: string | number; value: unknown }[] = [];

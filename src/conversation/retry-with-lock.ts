@@ -6,9 +6,10 @@ import { inTransaction } from "../database/transaction.ts";
 import { type Actor, accessibleTo } from "../schema.ts";
 
 /**
- * Runs `work` optimistically. If another writer changes the chat between its read and its write, runs it again in a transaction that
- * locks the chat first, so that it cannot lose twice: on a busy chat, an optimistic retry would lose again and again. There are more
- * attempts only where nothing can be locked: without transactions, or while the chat is being created.
+ * Runs `work` optimistically. If another writer changes the chat between its read and its write, runs it again in a
+ * transaction that locks the chat first, so that it cannot lose twice: on a busy chat, an optimistic retry would lose
+ * again and again. There are more attempts only where nothing can be locked: without transactions, or while the chat is
+ * being created.
  */
 export function retryWithLock<T>(
   context: Context,

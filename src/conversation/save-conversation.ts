@@ -11,8 +11,9 @@ import type { ConversationInput, MessageRow } from "./message-row.ts";
 import { retryWithLock } from "./retry-with-lock.ts";
 
 /**
- * Replaces the stored conversation with `rows`. The first statement appends the missing messages, which is all that most saves need.
- * If it cannot, a second one writes the diff. The cost is proportional to the change, not to the length of the chat.
+ * Replaces the stored conversation with `rows`. The first statement appends the missing messages, which is all that
+ * most saves need. If it cannot, a second one writes the diff. The cost is proportional to the change, not to the
+ * length of the chat.
  *
  * @throws {ChatOwnershipError}
  * @throws {ChatConflictError}
@@ -29,8 +30,8 @@ export function saveConversation(context: Context, input: ConversationInput): Pr
 }
 
 /**
- * Replaces the messages that follow `after` with `rows`. Neither reads nor touches those before it, so that a client that has loaded
- * only the end of a chat can save it.
+ * Replaces the messages that follow `after` with `rows`. Neither reads nor touches those before it, so that a client
+ * that has loaded only the end of a chat can save it.
  *
  * @throws {ChatConflictError}
  * @throws {InvalidChatError} the user's chat has no message `after`, or one of `rows` stands before it.

@@ -1,6 +1,7 @@
 import { sql } from "../database/sql.ts";
 
-// When a turn is running, stale, interrupted or expired. All durations of turns are decided here; `t` is a row of `turns`.
+// When a turn is running, stale, interrupted or expired. All durations of turns are decided here; `t` is a row of
+// `turns`.
 
 /** Milliseconds between the heartbeats of a recorded turn. */
 export const heartbeatInterval = 1_000;
@@ -9,19 +10,24 @@ export const heartbeatInterval = 1_000;
 const staleAfter = "10 seconds";
 
 /**
- * A turn that is not recorded, or not yet, sends no heartbeat. It counts as dead after the longest time that a route may take, because
- * declaring it dead too early would run an approved tool twice.
+ * A turn that is not recorded, or not yet, sends no heartbeat. It counts as dead after the longest time that a route
+ * may take, because declaring it dead too early would run an approved tool twice.
  */
 const unrecordedTimeout = "5 minutes";
 
 /** A turn that starts sends its first heartbeat when its stream begins. Its route may look things up before. */
 export const firstHeartbeatWithin = sql.raw("interval '20 seconds'");
 
-/** How long the row of a turn that ended is kept, for readers that are behind, and in milliseconds when it is deleted. */
+/**
+ * How long the row of a turn that ended is kept, for readers that are behind, and in milliseconds when it is deleted.
+ */
 const keptAfterEnd = "60 seconds";
 export const deletedAfterEnd = 61_000;
 
-/** A turn without a heartbeat for this long, which is longer than an outage of the database, does not keep its chat from being purged. */
+/**
+ * A turn without a heartbeat for this long, which is longer than an outage of the database, does not keep its chat from
+ * being purged.
+ */
 const goneAfter = "10 minutes";
 
 /** A turn that was declared dead and lives may take this long to end. */

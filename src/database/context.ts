@@ -1,7 +1,10 @@
 import type { ChatTables } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
 
-/** What the statements of a store need. A function that begins a transaction passes its work a context of that transaction. */
+/**
+ * What the statements of a store need. A function that begins a transaction passes its work a context of that
+ * transaction.
+ */
 export interface Context {
   db: ChatDatabase;
   tables: ChatTables;
@@ -9,7 +12,9 @@ export interface Context {
 }
 
 export interface StoreSettings {
-  /** Save with several statements in a transaction that locks the chat: the engine's statements do not see one snapshot. */
+  /**
+   * Save with several statements in a transaction that locks the chat: the engine's statements do not see one snapshot.
+   */
   portable: boolean;
   /** The tables have policies, so that each transaction has to name the user that it works for. */
   rowLevelSecurity: boolean;

@@ -7,8 +7,8 @@ import { isTransaction } from "./transaction.ts";
 const needPortable = new WeakSet<ChatDatabase>();
 
 /**
- * Runs a call. If the database rejects a statement as not supported, as Citus does, runs the call again in portable mode, and uses that
- * mode for this database from then on.
+ * Runs a call. If the database rejects a statement as not supported, as Citus does, runs the call again in portable
+ * mode, and uses that mode for this database from then on.
  */
 export async function withPortableFallback<T>(context: Context, work: (context: Context) => Promise<T>): Promise<T> {
   const portable = { ...context, settings: { ...context.settings, portable: true } };

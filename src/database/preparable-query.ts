@@ -6,8 +6,8 @@ export interface PreparableQuery<Row> {
   /** Common table expressions by name, in order. They may write. */
   ctes?: Record<string, SQL> | undefined;
   /**
-   * The selected columns: names of `from`'s columns, or expressions by the name that they get. Only text and int, because drivers
-   * parse other types differently.
+   * The selected columns: names of `from`'s columns, or expressions by the name that they get. Only text and int,
+   * because drivers parse other types differently.
    */
   columns: readonly (keyof Row & string)[] | { [Column in keyof Row]: SQL | Name };
   /** Everything after the word `from`: also conditions, an order and a limit. */

@@ -6,8 +6,8 @@ import { expressionsOf, type PreparableQuery, toSql } from "./preparable-query.t
 import { sql } from "./sql.ts";
 
 /**
- * Statements with more parameters are not prepared. Their text differs with each number of messages, and a connection keeps every
- * statement that it has prepared.
+ * Statements with more parameters are not prepared. Their text differs with each number of messages, and a connection
+ * keeps every statement that it has prepared.
  */
 const maxPreparedParameters = 60;
 
@@ -60,8 +60,9 @@ class Template extends PgDialect {
 const template = new Template();
 
 /**
- * Uses Drizzle's query builder, the only public way to a prepared statement with a name, and puts placeholders in the place of values.
- * The name is a hash of the text, so no other schema, version of this package or statement of the application can have it.
+ * Uses Drizzle's query builder, the only public way to a prepared statement with a name, and puts placeholders in the
+ * place of values. The name is a hash of the text, so no other schema, version of this package or statement of the
+ * application can have it.
  */
 function prepare<Row>(db: ChatDatabase, query: PreparableQuery<Row>, text: string): PreparedQuery {
   let count = 0;

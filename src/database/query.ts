@@ -26,8 +26,8 @@ export async function write<Row extends object>(
 }
 
 /**
- * Runs one statement that is never prepared. `db.execute` returns what the driver returns: an array with postgres.js, an object with
- * an array in it with all others.
+ * Runs one statement that is never prepared. `db.execute` returns what the driver returns: an array with postgres.js,
+ * an object with an array in it with all others.
  */
 export async function queryUnprepared<Row>(db: ChatDatabase, statement: SQL): Promise<Row[]> {
   const result: unknown = await db.execute(statement);
@@ -35,7 +35,7 @@ export async function queryUnprepared<Row>(db: ChatDatabase, statement: SQL): Pr
 }
 
 /**
- * After a result that broke off, postgres.js 3.4 begins the next result on that connection with as many empty slots as it had read rows
- * (porsager/postgres#1181). Drizzle passes them on.
+ * After a result that broke off, postgres.js 3.4 begins the next result on that connection with as many empty slots as
+ * it had read rows (porsager/postgres#1181). Drizzle passes them on.
  */
 const dropHoles = <Row>(rows: Row[]): Row[] => rows.filter(() => true);

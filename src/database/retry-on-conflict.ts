@@ -4,8 +4,8 @@ import type { Context } from "./context.ts";
 import { isTransaction } from "./transaction.ts";
 
 /**
- * The outcome of a write that changed nothing, because another writer changed the chat's row after it was read. The caller reads and
- * writes again.
+ * The outcome of a write that changed nothing, because another writer changed the chat's row after it was read. The
+ * caller reads and writes again.
  */
 export const writeConflict = Symbol("write conflict");
 export type WriteConflict = typeof writeConflict;
@@ -14,8 +14,8 @@ export type WriteConflict = typeof writeConflict;
 const maxAttempts = 50;
 
 /**
- * Runs `work` until its outcome is something else than a write conflict. Above read committed Postgres reports conflicts and deadlocks
- * as errors: those are retried, too, unless they have aborted a transaction of the caller's.
+ * Runs `work` until its outcome is something else than a write conflict. Above read committed Postgres reports
+ * conflicts and deadlocks as errors: those are retried, too, unless they have aborted a transaction of the caller's.
  */
 export async function retryOnConflict<T>(
   context: Context,
@@ -41,6 +41,7 @@ function isConflict(error: unknown): boolean {
 const tooManyConflicts = () =>
   new ChatStoreError(
     "QUERY_FAILED",
-    `Gave up after ${maxAttempts} attempts, because other writers kept changing this chat. Nothing was changed: retry the call.`,
+    `Gave up after ${maxAttempts} attempts, because other writers kept changing this chat. ` +
+      "Nothing was changed: retry the call.",
     { cause: Object.assign(new Error("Every attempt met a write conflict."), { code: sqlState.serializationFailure }) },
   );

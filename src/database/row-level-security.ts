@@ -21,9 +21,9 @@ interface Identity extends Actor {
 }
 
 /**
- * Runs `work` with the settings that the policies below check, if the store was created with `rowLevelSecurity`. It needs a
- * transaction, because the settings must end before the connection goes back to its pool. In a transaction of the caller's, the
- * settings get their previous values afterwards; if `work` throws, the savepoint restores them.
+ * Runs `work` with the settings that the policies below check, if the store was created with `rowLevelSecurity`. It
+ * needs a transaction, because the settings must end before the connection goes back to its pool. In a transaction of
+ * the caller's, the settings get their previous values afterwards; if `work` throws, the savepoint restores them.
  */
 export async function asUser<T>(
   context: Context,
@@ -77,11 +77,12 @@ const set = (userId: SQL, turnToken: SQL, claimantId: SQL) => ({
 });
 
 /**
- * The policies as SQL, for a schema named by a quoted identifier. They do not apply to the tables' owner, superusers and roles with
- * BYPASSRLS. Without the settings no chat is visible, because no value equals null.
+ * The policies as SQL, for a schema named by a quoted identifier. They do not apply to the tables' owner, superusers
+ * and roles with BYPASSRLS. Without the settings no chat is visible, because no value equals null.
  */
 export const policies = (schema: string): string[] => {
-  // After a transaction that had a setting, the connection keeps it as "". The subquery is evaluated once, not for each row.
+  // After a transaction that had a setting, the connection keeps it as "". The subquery is evaluated once, not for each
+  // row.
   const value = (name: string) => `(select nullif(current_setting('${name}', true), ''))`;
   const isAccessible = (table: string) =>
     `${table}.user_id = ${value(setting.userId)} or strpos(${table}.claimed_from, ${value(setting.turnToken)}) > 0`;

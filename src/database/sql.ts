@@ -1,8 +1,9 @@
 import { sql as drizzleSql, type SQL } from "drizzle-orm";
 
 /**
- * Drizzle's `sql` for statements that are laid out to be read: it removes `--` comments, line breaks and indentation, because an
- * unnamed statement is sent and parsed with every call. Do not use it for string literals that contain `--` or a line break.
+ * Drizzle's `sql` for statements that are laid out to be read: it removes `--` comments, line breaks and indentation,
+ * because an unnamed statement is sent and parsed with every call. Do not use it for string literals that contain `--`
+ * or a line break.
  */
 export const sql = Object.assign(
   (strings: TemplateStringsArray, ...values: unknown[]): SQL =>

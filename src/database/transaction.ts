@@ -11,11 +11,11 @@ export function refuseTransaction(context: Context, why: string): void {
 }
 
 /**
- * Runs `work` in a transaction or, within one, in a savepoint. Runs `fallback` if the driver has no transactions, as drivers over HTTP.
- * (If it was the connection that failed, the statements of `fallback` fail, too.)
+ * Runs `work` in a transaction or, within one, in a savepoint. Runs `fallback` if the driver has no transactions, as
+ * drivers over HTTP. (If it was the connection that failed, the statements of `fallback` fail, too.)
  *
- * At read committed, whatever the database defaults to: at the higher levels, a statement that has waited for a lock may not read what
- * was committed in the meantime, and fails. A transaction of the caller's keeps its own level.
+ * At read committed, whatever the database defaults to: at the higher levels, a statement that has waited for a lock
+ * may not read what was committed in the meantime, and fails. A transaction of the caller's keeps its own level.
  */
 export async function inTransaction<T>(
   context: Context,

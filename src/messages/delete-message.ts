@@ -28,7 +28,8 @@ export async function deleteMessage(
       set superseded = true, stop = true
       from ${messages} m, message
       where ${isOfDeleted} and t.ended_at is null and ${when}`,
-    // An ended turn's recording holds deleted content. A turn that was declared dead and comes back stores nothing any more.
+    // An ended turn's recording holds deleted content. A turn that was declared dead and comes back stores nothing any
+    // more.
     sql`
       delete from ${turns} t
       using ${messages} m, message

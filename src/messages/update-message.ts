@@ -24,8 +24,8 @@ export async function updateMessage(
         update ${messages} m
         set parts = ${parts}::text::json, metadata = ${metadata}::text::json
         where m.chat_id = ${chatId} and m.id = ${id} and ${when}`,
-      // Supersedes a turn that answers the old question, and one whose recording became this answer. A turn that continues an answer
-      // goes on: its answer is merged with the edit.
+      // Supersedes a turn that answers the old question, and one whose recording became this answer. A turn that
+      // continues an answer goes on: its answer is merged with the edit.
       sql`
         update ${turns} t
         set superseded = true, stop = true
@@ -38,7 +38,8 @@ export async function updateMessage(
             or t.answer_id = ${id} and t.recovered_digest is not null
           )
           and ${when}`,
-      // An ended turn's recording holds the old content. A turn that was declared dead and comes back stores nothing any more.
+      // An ended turn's recording holds the old content. A turn that was declared dead and comes back stores nothing
+      // any more.
       sql`
         delete from ${turns} t
         where t.chat_id = ${chatId} and ${id} in (t.question_id, t.answer_id) and t.ended_at is not null and ${when}`,
