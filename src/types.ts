@@ -89,6 +89,11 @@ export interface MessagePage<M extends UIMessage = UIMessage, C = unknown> {
   chat: Chat<C>;
   /** Not the whole conversation: to save with `upsertChat` what was loaded so, give it `after`. */
   messages: M[];
+  /**
+   * `sentAt[i]` is when `messages[i]` was first stored, by the database's clock: a question when its turn started, an answer when it
+   * ended. An edit keeps it, and so does a fork.
+   */
+  sentAt: Date[];
   /** Whether there are messages before these. */
   hasMore: boolean;
 }

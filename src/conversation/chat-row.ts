@@ -2,7 +2,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type { Chat, StoreSettings } from "../types.ts";
 
 /** Dates as milliseconds, because how a session writes dates is a setting. */
-const milliseconds = (column: string) => `extract(epoch from chats.${column})*1000`;
+export const milliseconds = (column: string, table = "chats") => `extract(epoch from ${table}.${column})*1000`;
 /** The same of an interval, which no setting concerns, so that it is immutable. */
 const immutableMilliseconds = (column: string) => `extract(epoch from chats.${column} - timestamptz 'epoch') * 1000`;
 const dates = ["created_at", "updated_at", "archived_at"];
@@ -12,7 +12,7 @@ const dates = ["created_at", "updated_at", "archived_at"];
  * have added some of its own, under any name, and they shall neither travel nor meet ours.
  */
 export const chatRow: SQL<string> = sql.raw(
-  `json_build_array(chats.id,chats.user_id,chats.title,chats.version,${dates.map(milliseconds)},chats.metadata::text)::text`,
+  `json_build_array(chats.id,chats.user_id,chats.title,chats.version,${dates.map((column) => milliseconds(column))},chats.metadata::text)::text`,
 ) as SQL<string>;
 
 const immutableChatRow: SQL<string> = sql.raw(

@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import { execute } from "../database/execute.ts";
 import { type Asker, type ChatTables, ownedByAsker } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
-import { chatRow, parseChat } from "./chat-row.ts";
+import { chatRow, milliseconds, parseChat } from "./chat-row.ts";
 import { loadedColumns, marksOfTurns, type StoredChat, type StoredMessage, turnsIn } from "./load-chat.ts";
 
 /** Which messages of a chat are wanted. */
@@ -19,6 +19,8 @@ export interface Window {
   /** Which of these ids are those of messages up to and including `through`? */
   candidates?: readonly string[] | undefined;
   forTurn?: boolean | undefined;
+  /** Whether to say of each message when it was first stored. */
+  withTimes?: boolean | undefined;
 }
 
 export interface ChatWindow extends StoredChat {
@@ -28,6 +30,8 @@ export interface ChatWindow extends StoredChat {
   isFound: boolean;
   /** Those of the `candidates` that are. */
   taken: string[];
+  /** Of each of the rows, `withTimes`. */
+  sentAt: Date[];
 }
 
 /**
@@ -38,7 +42,7 @@ export async function loadWindow(
   db: ChatDatabase,
   { chats, messages, turns }: ChatTables,
   { chatId, ...asker }: Asker & { chatId: string },
-  { limit, before, through, candidates = [], forTurn = false }: Window,
+  { limit, before, through, candidates = [], forTurn = false, withTimes = false }: Window,
 ): Promise<ChatWindow | null> {
   const edge = before ?? through ?? null;
   const inWindow =
@@ -46,11 +50,11 @@ export async function loadWindow(
       ? sql`m."order" <= coalesce((select o from edge), 2147483647)`
       : sql`m."order" < (select o from edge)`;
 
-  const loaded = await execute<StoredMessage & { kind: 0 | 1 | 2 | 3 | 4 }>(db, {
+  const loaded = await execute<StoredMessage & { kind: 0 | 1 | 2 | 3 | 4; sentAt?: string }>(db, {
     with: {
       chat: sql`select ${chatRow} chat, chats.xmin::text v from ${chats} where chats.id = ${chatId} and ${ownedByAsker(chats, asker)}`,
       edge: sql`select m."order" o from ${messages} m where m.chat_id = ${chatId} and m.id = ${edge}::text and exists (table chat)`,
-      shown: sql`select m.id, m.role, m.parts, m.metadata, m."order" from ${messages} m
+      shown: sql`select m.id, m.role, m.parts, m.metadata, m."order"${withTimes ? sql`, m.created_at` : sql``} from ${messages} m
 where m.chat_id = ${chatId} and exists (table chat) and ${inWindow} order by m."order" desc limit ${limit}::bigint`,
       loaded: sql`select 0 kind, case when exists (table edge) then '' end id, null role, chat parts, null metadata,
 (exists (select from ${messages} m where m.chat_id = ${chatId} and m."order" < (select min(shown."order") from shown)))::int "order", v digest from chat
@@ -70,8 +74,13 @@ select 4, m.id, null, null, null, 0, null from ${messages} m where m.chat_id = $
 and m.id in (select json_array_elements_text(${JSON.stringify(candidates)}::text::json))`
       }${forTurn ? marksOfTurns(turns, chatId) : sql``}`,
     },
-    select: loadedColumns,
-    from: sql`loaded`,
+    select: {
+      ...loadedColumns,
+      ...(withTimes && { sentAt: sql`(${sql.raw(milliseconds("created_at", "times"))})::text` }),
+    },
+    from: withTimes
+      ? sql`loaded left join (select id message_id, created_at from shown) times on kind = 1 and message_id = id`
+      : sql`loaded`,
   });
   const [chat] = loaded.filter(({ kind }) => kind === 0);
   if (!chat) return null;
@@ -85,6 +94,7 @@ and m.id in (select json_array_elements_text(${JSON.stringify(candidates)}::text
     hasMore: chat.order === 1,
     isFound: chat.id !== null,
     taken: loaded.filter(({ kind }) => kind === 4).map(({ id }) => id),
+    sentAt: withTimes ? rows.map(({ sentAt }) => new Date(Number(sentAt))) : [],
   };
 }
 

@@ -14,12 +14,14 @@ export async function getMessages<M extends UIMessage>(
   settings: StoreSettings,
 ): Promise<MessagePage<M> | null> {
   const { limit, before, ...ids } = parseInput(getMessagesInput, input);
-  const stored = await asUser(db, ids, settings, (db) => loadWindow(db, tables, ids, { limit, before }));
+  const stored = await asUser(db, ids, settings, (db) =>
+    loadWindow(db, tables, ids, { limit, before, withTimes: true }),
+  );
   if (stored && before !== undefined && !stored.isFound) {
     const message = "is the id of no message of this chat any more; load the last messages again, without before";
     throw new InvalidChatError([{ path: ["before"], message }]);
   }
-  return (
-    stored && { chat: stored.chat, messages: stored.rows.map((row) => toMessage<M>(row)), hasMore: stored.hasMore }
-  );
+  if (!stored) return null;
+  const { chat, rows, sentAt, hasMore } = stored;
+  return { chat, messages: rows.map((row) => toMessage<M>(row)), sentAt, hasMore };
 }
