@@ -74,14 +74,18 @@ export const updateChatInput = object({
   chatId,
   title,
   titleIfEmpty: title,
+  expectedTitle: text({ min: 0, max: 1_000, hint: "the title that is to be replaced" }).optional(),
   archived: flag,
   metadata: z.unknown().optional(),
-}).superRefine(({ title, titleIfEmpty, archived, metadata }, context) => {
+}).superRefine(({ title, titleIfEmpty, expectedTitle, archived, metadata }, context) => {
   if (title !== undefined && titleIfEmpty !== undefined) {
     const message = "is given beside title, expected one of the two: titleIfEmpty leaves a title alone that is there";
     context.addIssue({ code: "custom", path: ["titleIfEmpty"], message });
   }
-  if ([title, titleIfEmpty, archived, metadata].every((value) => value === undefined)) {
+  if (title === undefined && expectedTitle !== undefined) {
+    const message = "is given without title, expected title as well: the one that replaces it";
+    context.addIssue({ code: "custom", path: ["expectedTitle"], message });
+  } else if ([title, titleIfEmpty, archived, metadata].every((value) => value === undefined)) {
     const message = "says nothing about the chat, expected title, titleIfEmpty, archived or metadata";
     context.addIssue({ code: "custom", path: [], message });
   }

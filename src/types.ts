@@ -101,7 +101,10 @@ export interface MessagePage<M extends UIMessage = UIMessage, C = unknown> {
   chat: Chat<C>;
   /** Not the whole conversation: to save with `upsertChat` what was loaded so, give it `after`. */
   messages: M[];
-  /** When each of `messages` was first stored. */
+  /**
+   * `sentAt[i]` is when `messages[i]` was first stored, by the database's clock: a question when its turn started, an answer when it
+   * ended. An edit keeps it, and so does a fork.
+   */
   sentAt: Date[];
   /** Whether there are messages before these. */
   hasMore: boolean;
@@ -136,13 +139,18 @@ export interface ChatMatch<C = unknown> {
   excerpt: { before: string; match: string; after: string };
 }
 
-/** At least one of the four that are optional; `title` and `titleIfEmpty` exclude each other. */
+/** At least one of `title`, `titleIfEmpty`, `archived` and `metadata`; `title` and `titleIfEmpty` exclude each other. */
 export interface UpdateChatInput<C = unknown> {
   /** Whose chat. */
   userId: string;
   chatId: string;
   /** At most 1,000 characters. */
   title?: string | undefined;
+  /**
+   * Set `title` only while the chat has this title, which may be `""`: for one that a model makes in place of another. If the chat has
+   * another one, it keeps that, and the rest of the call still takes effect. Only with `title`.
+   */
+  expectedTitle?: string | undefined;
   /** A title that is set only while the chat has none: for one that a model makes up, while a person may be typing another. */
   titleIfEmpty?: string | undefined;
   /** Whether it shows in the archive instead of the list. */

@@ -86,6 +86,10 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
         { archived: true },
         { metadata: { a: 1 } },
         { title: "Tides", archived: true, metadata: { a: 1 } },
+        { title: "Tides", expectedTitle: "Tides" },
+        { title: "Moon", expectedTitle: "tides" },
+        { title: "Moon", expectedTitle: "" },
+        { title: "Moon", expectedTitle: "Tides ", archived: true, metadata: { a: 1 } },
       ]) {
         expect(await store.updateChat({ ...ids, ...same })).toEqual(chat);
       }
@@ -105,6 +109,28 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
         title: "Again",
         metadata: { a: 2 },
       });
+    });
+
+    test("expectedTitle lets a title be set only in place of that one, and updateChat still sets the other fields", async () => {
+      const { ids, chat } = await newChat();
+      const [replaced, kept] = [
+        { title: "Moon", expectedTitle: "Tides" },
+        { title: "Sun", expectedTitle: "Tides" },
+      ];
+      expect(await store.updateChat({ ...ids, ...replaced })).toEqual({ ...chat, title: "Moon" });
+      expect(await store.updateChat({ ...ids, ...kept })).toEqual({ ...chat, title: "Moon" });
+      expect(await store.updateChat({ ...ids, ...kept, archived: true, metadata: { a: 1 } })).toEqual({
+        ...chat,
+        title: "Moon",
+        archivedAt: expect.any(Date),
+        metadata: { a: 1 },
+      });
+      const both = { title: "", expectedTitle: "Moon", archived: false, metadata: null };
+      expect(await store.updateChat({ ...ids, ...both })).toStrictEqual({ ...chat, title: "" });
+      const odd = `'"\\ %_ 🌊 ${"x".repeat(980)}`;
+      expect(await store.updateChat({ ...ids, title: odd, expectedTitle: "" })).toEqual({ ...chat, title: odd });
+      expect(await store.updateChat({ ...ids, title: "Tides", expectedTitle: odd })).toEqual(chat);
+      await expectNothingFor(store.updateChat({ ...strangerTo(ids), ...replaced }), null, ids, await stored(ids));
     });
 
     test.each([null, new Date(Number.NaN), { toJSON: () => null }])(
@@ -140,6 +166,12 @@ describe.each([...kinds, ...embedded])("the life of a chat on $name, $mode", ({ 
     test.each<[string, Record<string, unknown>, (string | number)[]]>([
       ["nothing to change", {}, []],
       ["title and titleIfEmpty", { title: "a", titleIfEmpty: "b" }, ["titleIfEmpty"]],
+      ["expectedTitle without title", { expectedTitle: "a" }, ["expectedTitle"]],
+      ["expectedTitle with other fields alone", { expectedTitle: "", archived: true }, ["expectedTitle"]],
+      ["expectedTitle with titleIfEmpty", { titleIfEmpty: "a", expectedTitle: "b" }, ["expectedTitle"]],
+      ["an expectedTitle too long", { title: "a", expectedTitle: "x".repeat(1_001) }, ["expectedTitle"]],
+      ["an expectedTitle with a NUL", { title: "a", expectedTitle: "\0" }, ["expectedTitle"]],
+      ["an expectedTitle that is null", { title: "a", expectedTitle: null }, ["expectedTitle"]],
       ["a title too long", { title: "x".repeat(1_001) }, ["title"]],
       ["a title with a NUL", { titleIfEmpty: "\0" }, ["titleIfEmpty"]],
       ["archived that is no boolean", { archived: "yes" }, ["archived"]],

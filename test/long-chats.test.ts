@@ -68,6 +68,7 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
         expect(await store.getMessages({ ...ids, limit })).toEqual({
           chat,
           messages: messages.slice(-limit),
+          sentAt: messages.slice(-limit).map(() => expect.any(Date)),
           hasMore: limit < messages.length,
         });
         const all = await pages({ ...ids, limit });
@@ -87,6 +88,34 @@ describe.each(kinds)("long chats on $name, $mode", ({ open, storeOn }) => {
       const { ids } = await newChat([...conversation(4), odd]);
       const { messages = [] } = (await store.getChat(ids)) ?? {};
       expect((await store.getMessages({ ...ids, limit: 1 }))?.messages).toStrictEqual(messages.slice(-1));
+    });
+
+    test("a page gives the time at which each of its messages was first stored", async () => {
+      const { ids, messages } = await newChat(conversation(9));
+      const times = messages.map((_, index) => Date.parse("2026-02-03T04:05:06.789Z") - index * 86_400_001);
+      for (const [index, { id }] of messages.entries()) {
+        await database.query(
+          "update chat_store.messages set created_at = timestamptz 'epoch' + $3::float8 * interval '1 ms' where chat_id = $1 and id = $2",
+          [ids.chatId, id, times[index]],
+        );
+      }
+      const timesOf = async (chatId: string, before?: string) =>
+        (await store.getMessages({ ...ids, chatId, limit: 4, before }))?.sentAt.map((date) => date.getTime());
+      expect(await timesOf(ids.chatId)).toEqual(times.slice(5));
+      expect(await timesOf(ids.chatId, "m5")).toEqual(times.slice(1, 5));
+      expect(await timesOf(ids.chatId, "m1")).toEqual(times.slice(0, 1));
+      expect(await timesOf(ids.chatId, "m0")).toEqual([]);
+      // As it was first stored: whatever changes a message keeps its time, and a fork takes it along.
+      await store.updateMessage({ ...ids, message: say("user", "edited", "m6") });
+      await store.upsertChat({ ...ids, messages: messages.with(7, say("assistant", "edited", "m7")) });
+      await store.upsertChat({ ...ids, after: "m7", messages: [say("user", "edited", "m8")] });
+      expect(await timesOf(ids.chatId)).toEqual(times.slice(5));
+      await store.startTurn({ ...ids, message: say("user", "edited again", "m8") });
+      expect(await timesOf(ids.chatId)).toEqual(times.slice(5));
+      const newChatId = `chat ${randomUUID()}`;
+      await store.forkChat({ ...ids, newChatId });
+      expect(await timesOf(newChatId)).toEqual(times.slice(5));
+      expect(await store.getChat(ids)).not.toHaveProperty("sentAt");
     });
 
     test("a page keeps its messages while the chat grows, and lacks a deleted message", async () => {

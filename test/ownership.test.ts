@@ -147,6 +147,7 @@ const matrix: Record<keyof ChatStore, Call[]> = {
   updateChat: [
     updates("its title", { title: "the owner's title" }),
     updates("its title, if it has none", { titleIfEmpty: "forged" }),
+    updates("its title, in place of that one", { title: "forged", expectedTitle: "the owner's title" }),
     updates("its archiving", { archived: true }),
     updates("its metadata", { metadata: { forged: true } }),
     updates("nothing new", { archived: false }),

@@ -124,6 +124,7 @@ const invalid: [string, Failure][] = [
   ["a search that cannot be", (store) => store.searchChats({ userId, query: `${secret}\0` })],
   ["a search from nowhere", (store) => store.searchChats({ userId, query: secret, cursor: secret })],
   ["a new title that cannot be", (store) => store.updateChat({ ...ids, title: `${secret}\0` })],
+  ["no title in place of another", (store) => store.updateChat({ ...ids, expectedTitle: secret })],
   ["two titles", (store) => store.updateChat({ ...ids, title: secret, titleIfEmpty: secret })],
   [
     "metadata of a chat that JSON cannot carry",

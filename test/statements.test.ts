@@ -138,6 +138,7 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
   },
   "updates its title and metadata": (store) => store.updateChat({ ...chat, title: "New", metadata: { a: 1 } }),
   "gives it a title if it has none": (store) => store.updateChat({ ...chat, titleIfEmpty: "New" }),
+  "replaces the title that it expects": (store) => store.updateChat({ ...chat, title: "New", expectedTitle: "Old" }),
   "updates nothing": (store) => store.updateChat({ ...chat, archived: false }),
   "deletes it": (store) => store.deleteChat(chat),
   "forks it": (store) => store.forkChat({ ...chat, newChatId: "new" }),

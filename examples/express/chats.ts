@@ -20,6 +20,7 @@ const deletionQuery = z.object({ following: flag.optional() });
 const changes = z.object({
   title: z.string().optional(),
   titleIfEmpty: z.string().optional(),
+  expectedTitle: z.string().optional(),
   archived: z.boolean().optional(),
   metadata: metadata.nullable().optional(),
 });

@@ -54,21 +54,19 @@ interface Column {
   differs: SQL;
 }
 
-function columnsOf({
-  title,
-  titleIfEmpty,
-  archived,
-  metadata,
-}: Omit<Parsed<typeof updateChatInput>, "userId" | "chatId">): Column[] {
+function columnsOf(given: Omit<Parsed<typeof updateChatInput>, "userId" | "chatId">): Column[] {
+  const { titleIfEmpty, archived, metadata } = given;
+  const { title, expectedTitle } = titleIfEmpty === undefined ? given : { title: titleIfEmpty, expectedTitle: "" };
   const columns: Column[] = [];
-  if (title !== undefined) {
+  if (title !== undefined && expectedTitle === undefined) {
     columns.push({ name: "title", value: sql`${title}::text`, differs: sql`chats.title <> ${title}` });
-  }
-  if (titleIfEmpty !== undefined) {
+  } else if (title !== undefined) {
+    const isExpected = sql`chats.title = ${expectedTitle}::text`;
     columns.push({
       name: "title",
-      value: sql`case when chats.title = '' then ${titleIfEmpty}::text else chats.title end`,
-      differs: sql`(chats.title = '' and ${titleIfEmpty} <> '')`,
+      // Another column may be what differs.
+      value: sql`case when ${isExpected} then ${title}::text else chats.title end`,
+      differs: sql`(${isExpected} and chats.title <> ${title})`,
     });
   }
   if (archived !== undefined) {

@@ -99,20 +99,27 @@ const steps: fc.Arbitrary<Step>[] = [
     .record({
       ids: fc.record({ userId, chatId }),
       title: maybe(title),
-      onlyIfEmpty: fc.boolean(),
+      onlyIf: fc.constantFrom("always", "empty", "expected"),
+      expectedTitle: title,
       archived: maybe(fc.boolean()),
       metadata: fc.constantFrom(undefined, null, { a: 1 }, ["\u0000"], false),
     })
     .map(
-      ({ ids, title, onlyIfEmpty, archived, metadata }): Step =>
+      ({ ids, title, onlyIf, expectedTitle, archived, metadata }): Step =>
         (store, model) => {
-          const given = { ...(onlyIfEmpty ? { titleIfEmpty: title } : { title }), archived, metadata };
+          const isExpected = onlyIf === "expected" && title !== undefined;
+          const titles = {
+            ...(onlyIf === "empty" ? { titleIfEmpty: title } : { title }),
+            ...(isExpected && { expectedTitle }),
+          };
+          const given = { ...titles, archived, metadata };
           const chat = owned(model, ids.userId, ids.chatId);
           const expected = (): Expected => {
             if (Object.values(given).every((value) => value === undefined)) return { outcome: "INVALID_CHAT", model };
             if (!chat) return { outcome: null, model };
             const next = { ...chat, archived: archived ?? chat.archived };
-            if (title !== undefined && (!onlyIfEmpty || chat.title === "")) next.title = title;
+            const wanted = onlyIf === "empty" ? "" : isExpected ? expectedTitle : chat.title;
+            if (title !== undefined && chat.title === wanted) next.title = title;
             if (metadata === null) delete next.metadata;
             else if (metadata !== undefined) next.metadata = metadata;
             return { outcome: chat.version, model: withChat(model, ids.chatId, next) };

@@ -21,7 +21,9 @@ test("A new title and metadata leave a chat's place in the list and its version 
   expect((await server.getChats(userId)).map(({ id }) => id)).toEqual([newer.id, older.id]);
 
   expect(await (await server.send("PATCH", path, userId, { titleIfEmpty: "Made up" })).json()).toEqual(chat);
-  expect((await server.send("PATCH", path, userId, { title: "" })).status).toBe(200);
+  const late = { title: "Coffee", expectedTitle: "Made up" };
+  expect(await (await server.send("PATCH", path, userId, late)).json()).toEqual(chat);
+  expect((await server.send("PATCH", path, userId, { title: "", expectedTitle: "Tea" })).status).toBe(200);
   expect(await (await server.send("PATCH", path, userId, { titleIfEmpty: "Made up" })).json()).toMatchObject({
     title: "Made up",
     metadata: { pinned: true },

@@ -126,7 +126,14 @@ test("The server answers 400 to an impossible change, and changes nothing", asyn
   const ofPart = (part: unknown) => ({ role: "user", parts: [part] });
   const bad: [string, string, ...unknown[]][] = [
     ["PATCH", path, {}, { userId: "u" }, { title: null }, { title: 1 }, { title: "x".repeat(1_001) }, { title: "\0" }],
-    ["PATCH", path, { title: "a", titleIfEmpty: "b" }, { archived: "true" }, { archived: null }],
+    [
+      "PATCH",
+      path,
+      { title: "a", titleIfEmpty: "b" },
+      { expectedTitle: "a" },
+      { archived: "true" },
+      { archived: null },
+    ],
     ["PATCH", path, { metadata: 1 }, { metadata: [] }, `{"metadata":{"deep":${deep}}}`],
     ["POST", `${path}/fork`, {}, { id: 1 }, { id: "" }, { id: "x".repeat(256) }, { id: "\0" }],
     ["POST", `${path}/fork`, { id: "y", throughMessageId: "" }, { id: "y", title: "x".repeat(1_001) }],

@@ -21,22 +21,34 @@ test("The list holds the user's own chats, the newest activity first, and at mos
 
 test("A client reads a chat in pages from its end", async ({ server }) => {
   const page = (path: string, userId: string) =>
-    server.getJson<{ chat: Chat; messages: UIMessage[]; hasMore: boolean }>(path, userId);
+    server.getJson<{ chat: Chat; messages: UIMessage[]; sentAt: string[]; hasMore: boolean }>(path, userId);
   const userId = newUser();
   const { path, first, second } = await askTwice(server, userId);
   const { messages, ...chat } = await server.getJson<Chat & { messages: UIMessage[] }>(path, userId);
-  expect(await page(`${path}/messages`, userId)).toEqual({ chat, messages, hasMore: false });
+  expect(await page(`${path}/messages`, userId)).toEqual({
+    chat,
+    messages,
+    sentAt: messages.map(() => expect.stringMatching(/^\d{4}-.*Z$/)),
+    hasMore: false,
+  });
   expect(await page(`${path}/messages?limit=1`, userId)).toEqual({
     chat,
-    messages: messages.slice(2),
+    messages: messages.slice(-1),
+    sentAt: [expect.any(String)],
     hasMore: true,
   });
   expect(await page(`${path}/messages?limit=2&before=${second}`, userId)).toEqual({
     chat,
     messages: messages.slice(0, 2),
+    sentAt: [expect.any(String), expect.any(String)],
     hasMore: false,
   });
-  expect(await page(`${path}/messages?before=${first}`, userId)).toEqual({ chat, messages: [], hasMore: false });
+  expect(await page(`${path}/messages?before=${first}`, userId)).toEqual({
+    chat,
+    messages: [],
+    sentAt: [],
+    hasMore: false,
+  });
 });
 
 test("The server answers 400 to an impossible page, and 404 to a page of no chat or of another user's", async ({

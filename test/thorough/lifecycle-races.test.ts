@@ -43,6 +43,20 @@ describe.each(inModes(servers))("Concurrent changes on $name, $mode", ({ open, s
     }
   });
 
+  test("of 20 concurrent renames that expect the same title one takes effect, and all return it", async () => {
+    for (let round = 0; round < 10; round++) {
+      const { ids } = await newChat();
+      await store.updateChat({ ...ids, title: "Old" });
+      const rename = (number: number) =>
+        store.updateChat({ ...ids, title: `Title ${number}`, expectedTitle: "Old", metadata: { number } });
+      const renamed = await Promise.all(Array.from({ length: 20 }, (_, number) => rename(number)));
+      const title = (await store.getChat(ids))?.title;
+      expect(title).toMatch(/^Title /);
+      expect(renamed.map((chat) => chat?.title)).toEqual(Array(20).fill(title));
+      expect(renamed.map((chat) => chat?.metadata)).toEqual(renamed.map((_, number) => ({ number })));
+    }
+  });
+
   test("each of 20 concurrent renames returns its own title", async () => {
     const { ids } = await newChat();
     const titles = Array.from({ length: 20 }, (_, number) => `Title ${number}`);

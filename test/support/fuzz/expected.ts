@@ -257,13 +257,15 @@ export function afterUpdateChat(chats: Expected, input: unknown): Changed {
   const update = reading(() => {
     check(isObject(input));
     const ids = idsIn(input);
-    const { title, titleIfEmpty, archived, metadata } = input;
+    const { title, titleIfEmpty, expectedTitle, archived, metadata } = input;
     const given = {
       title: optionalTitle(title),
       titleIfEmpty: optionalTitle(titleIfEmpty),
+      expectedTitle: optionalTitle(expectedTitle),
       archived: optionalFlag(archived),
     };
     check(title === undefined || titleIfEmpty === undefined);
+    check(title !== undefined || expectedTitle === undefined);
     check([title, titleIfEmpty, archived, metadata].some((value) => value !== undefined));
     if (metadata === undefined) return { ...ids, ...given, json: undefined };
     const json = metadata === null ? "null" : JSON.stringify(metadata);
@@ -274,8 +276,8 @@ export function afterUpdateChat(chats: Expected, input: unknown): Changed {
   const chat = ownedChat(chats, update);
   if (!chat) return { stored: chats, gives: null };
   const next = { ...chat, archived: update.archived ?? chat.archived };
-  next.title = update.title ?? ((chat.title === "" ? update.titleIfEmpty : undefined) || chat.title);
-  if (update.title === "") next.title = "";
+  if (update.title !== undefined && [undefined, chat.title].includes(update.expectedTitle)) next.title = update.title;
+  if (chat.title === "") next.title = update.titleIfEmpty ?? next.title;
   if (update.json !== undefined) next.metadata = update.json === "null" ? null : update.json;
   return { stored: new Map(chats).set(update.chatId, next), gives: update.chatId };
 }

@@ -452,6 +452,7 @@ const flag = optional(
 export const updateChatInput = mostly(
   fc.oneof(
     record({ userId, chatId: text(10, fc.constantFrom("c", "d", "e")), title, titleIfEmpty: title, archived: flag }),
+    record({ userId, chatId, title, expectedTitle: title, archived: flag }),
     record({ userId, chatId, title, metadata: anything }),
     record({ userId, chatId, titleIfEmpty: title, archived: flag, metadata: optional(anything) }),
   ),
