@@ -138,7 +138,7 @@ test("every block and table row of docs/llms.txt is printed on another page, too
 });
 
 test("docs/turns.md has the same table of requests as startTurn's comment", () => {
-  const rows = [...readFileSync("src/store.ts", "utf8").matchAll(/^ +\* (\| (?:user|assistant),.*)$/gm)];
+  const rows = [...readFileSync("src/types/store.ts", "utf8").matchAll(/^ +\* (\| (?:user|assistant),.*)$/gm)];
   expect(rows).toHaveLength(6);
   const page = readFileSync("docs/turns.md", "utf8");
   expect(rows.map(([, row = ""]) => row).filter((row) => !page.includes(row))).toEqual([]);

@@ -103,7 +103,7 @@ describe.each(databases)("a failing database on $name", ({ open }) => {
     for (const attempt of attempts) {
       await expect(attempt()).rejects.toMatchObject({
         code: "NOT_MIGRATED",
-        message: expect.stringMatching(/await migrate\(db\).*If that has been done, `npx drizzle-chat-store doctor`/),
+        message: expect.stringMatching(/await migrate\(db\).*If you have done that, `npx drizzle-chat-store doctor`/),
       });
     }
   });
