@@ -35,18 +35,18 @@ export function diffStatements(
   for (const batch of batches) {
     if (batch.length === 0) continue;
     const { columns, source } = insertable(batch);
-    const onConflict = batch.some(({ isStored }) => isStored)
-      ? sql`
-        on conflict (chat_id, id) do update
-        set "order" = excluded."order", role = excluded.role, parts = excluded.parts, metadata = excluded.metadata`
-      : sql``;
     statements.push(sql`
       insert into ${messages} (chat_id, id, "order", role, parts, metadata)
       select ${chatId}, ${columns} ${source && sql`from ${source}`}
-      where ${when} ${onConflict}`);
+      where ${when} ${batch.some(({ isStored }) => isStored) ? onConflictUpdate : sql``}`);
   }
   return statements;
 }
+
+/** The end of an insert of messages some of which are stored already. */
+export const onConflictUpdate = sql`
+  on conflict (chat_id, id) do update
+  set "order" = excluded."order", role = excluded.role, parts = excluded.parts, metadata = excluded.metadata`;
 
 /**
  * More rows than this are sent as one JSON parameter: a statement takes at most 65,535 parameters, and a row needs
@@ -66,7 +66,7 @@ export function insertable(rows: readonly PlacedRow[]): { columns: SQL; source?:
     return { columns: sql`${id}, ${order}::int, ${role}, ${parts}::text::json, ${metadata}::text::json` };
   }
   return {
-    columns: sql.raw("incoming.id, incoming.position, incoming.role, incoming.parts::json, incoming.metadata::json"),
+    columns: sql.raw("id, position, role, parts::json, metadata::json"),
     source: rows.length > maxRowsAsParameters ? jsonSource(rows) : valuesSource(rows),
   };
 }

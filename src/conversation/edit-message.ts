@@ -26,7 +26,7 @@ export interface MessageEdit {
 
 /**
  * Edits a message in one statement: `updated_chat` matches only the row version of the statement's snapshot. Why that
- * is safe, `appendMessages` says.
+ * is safe, `writeTail` says.
  *
  * @returns the chat and the message's role; null if the user has no such message.
  * @throws {ChatConflictError}

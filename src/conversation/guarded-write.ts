@@ -33,7 +33,7 @@ export interface WrittenChat {
 
 /**
  * Writes a diff in one statement, without reading or comparing the messages that stay: it changes something only if the
- * chat's row still has the row version that was read. Why that is safe, `appendMessages` says. It updates the chat's
+ * chat's row still has the row version that was read. Why that is safe, `writeTail` says. It updates the chat's
  * row also if no message changes, so that other writers who have read the chat notice.
  *
  * @throws {ChatOwnershipError}

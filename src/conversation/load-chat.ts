@@ -40,13 +40,13 @@ export async function loadChat(
         where chats.id = ${chatId} and ${accessibleTo(chats, actor)}`,
       loaded: sql`
         select
-          'chat' as kind, json_build_array(chat, row_version)::text as data,
-          null as id, null as role, null as parts, null as metadata, 0 as "order", null as digest
-        from current_chat
-        union all
-        select 'message', null, m.id, m.role, m.parts::text, m.metadata::text, m."order", ''
+          'message' as kind, null as data,
+          m.id, m.role, m.parts::text, m.metadata::text, m."order", '' as digest
         from ${messages} m
         where m.chat_id = ${chatId} and exists (table current_chat)
+        union all
+        select 'chat', json_build_array(chat, row_version)::text, null, null, null, null, 0, null
+        from current_chat
         ${forTurn ? unionTurns(turns, chatId) : sql``}`,
     },
     columns: loadedColumns,

@@ -1,8 +1,7 @@
-import type { SQL } from "drizzle-orm";
 import type { Context } from "../database/context.ts";
 import { query } from "../database/query.ts";
 import { sql } from "../database/sql.ts";
-import { type ChatTables, ownedBy } from "../schema.ts";
+import { ownedBy } from "../schema.ts";
 import type { Chat } from "../types.ts";
 import { chatJson, parseChat } from "./chat-row.ts";
 import type { StoredDigest } from "./message-diff.ts";
@@ -19,37 +18,29 @@ export interface ChatDigests {
   firstOrder: 0;
 }
 
-/** The chat of this user with the digests of its messages, from one snapshot. */
+/** Loads the chat of this user with the digests of its messages, from one snapshot. */
 export async function loadDigests(
   context: Context,
   { userId, chatId }: { userId: string; chatId: string },
 ): Promise<ChatDigests | null> {
   const { chats, messages } = context.tables;
-  const [loaded] = await query<LoadedDigests>(context, {
-    columns: { chat: chatJson, rowVersion: sql`chats.xmin::text`, digests: digestsOf(messages, chatId) },
+  const [loaded] = await query<{ chat: string; rowVersion: string; digests: string }>(context, {
+    columns: {
+      chat: chatJson,
+      rowVersion: sql`chats.xmin::text`,
+      digests: sql`(
+        select coalesce(json_agg(json_build_array(m.id, m."order", encode(m.digest, 'hex'))), '[]')::text
+        from ${messages} m
+        where m.chat_id = ${chatId}
+      )`,
+    },
     from: sql`${chats} where chats.id = ${chatId} and ${ownedBy(chats, userId)}`,
   });
-  return loaded ? parseDigests(loaded) : null;
-}
-
-export interface LoadedDigests {
-  chat: string;
-  rowVersion: string;
-  digests: string | null;
-}
-
-/** A scalar subquery: the id, order and digest of each message of a chat, as one JSON text. Null if it has none. */
-export const digestsOf = (messages: ChatTables["messages"], chatId: string): SQL => sql`(
-  select json_agg(json_build_array(m.id, m."order", encode(m.digest, 'hex')))::text
-  from ${messages} m
-  where m.chat_id = ${chatId}
-)`;
-
-export function parseDigests({ chat, rowVersion, digests }: LoadedDigests): ChatDigests {
-  const rows: [string, number, string][] = JSON.parse(digests ?? "[]");
+  if (!loaded) return null;
+  const rows: [id: string, order: number, digest: string][] = JSON.parse(loaded.digests);
   return {
-    chat: parseChat(chat),
-    rowVersion,
+    chat: parseChat(loaded.chat),
+    rowVersion: loaded.rowVersion,
     rows: rows.map(([id, order, digest]) => ({ id, order, digest })),
     firstOrder: 0,
   };

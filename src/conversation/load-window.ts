@@ -87,16 +87,15 @@ export async function loadWindow(
         ) last_messages`,
       loaded: sql`
         select
-          'chat' as kind,
-          json_build_array(chat, row_version, ${hasMore}, exists (table anchor))::text as data,
-          null as id, null as role, null as parts, null as metadata, 0 as "order", null as digest
-        from current_chat
-        union all
-        select
-          'message', (extract(epoch from m.created_at) * 1000)::text,
-          m.id, m.role, m.parts::text, m.metadata::text, m."order", ''
+          'message' as kind, (extract(epoch from m.created_at) * 1000)::text as data,
+          m.id, m.role, m.parts::text, m.metadata::text, m."order", '' as digest
         from ${messages} m
         where m.chat_id = ${chatId} and m."order" >= (select position from window_start) and ${inRange}
+        union all
+        select
+          'chat', json_build_array(chat, row_version, ${hasMore}, exists (table anchor))::text,
+          null, null, null, null, 0, null
+        from current_chat
         ${upTo === undefined ? sql`` : unionLaterMessages}
         ${idsToCheck.length === 0 ? sql`` : unionExistingIds}
         ${forTurn ? unionTurns(turns, chatId) : sql``}`,

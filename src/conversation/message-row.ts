@@ -64,25 +64,6 @@ const sha256 = (text: string): string =>
 
 const withLength = (text: string) => `${Buffer.byteLength(text)}:${text}`;
 
-/**
- * The digests in hex of the beginnings of a conversation: of the first `start` messages, of one more, and so on, and of
- * all. A statement computes the same in SQL, from the order and digest of each stored message.
- */
-export function prefixDigests(rows: readonly MessageRow[], start: number): string[] {
-  const bytes = Buffer.alloc(rows.length * 20);
-  rows.forEach((row, order) => {
-    bytes.writeInt32BE(order, order * 20);
-    bytes.write(row.digest, order * 20 + 4, "hex");
-  });
-  const running = createHash("sha256").update(bytes.subarray(0, start * 20));
-  const digests = [running.copy().digest("hex")];
-  for (let order = start; order < rows.length; order++) {
-    running.update(bytes.subarray(order * 20, order * 20 + 20));
-    digests.push(running.copy().digest("hex"));
-  }
-  return digests;
-}
-
 export function toMessage<M extends UIMessage>({ id, role, parts, metadata }: Omit<MessageRow, "digest">): M {
   // Messages are stored as M and returned as M, without validation: one message of an older shape must not hide a whole
   // chat.

@@ -2,30 +2,34 @@ import type { Context } from "../database/context.ts";
 import { type WriteConflict, writeConflict } from "../database/retry-on-conflict.ts";
 import { ChatOwnershipError, InvalidChatError, versionConflict } from "../errors/errors.ts";
 import type { Chat } from "../types.ts";
-import { appendMessages } from "./append-messages.ts";
 import { findOwner, guardedWrite } from "./guarded-write.ts";
 import { type ChatDigests, loadDigests } from "./load-digests.ts";
 import { type ChatWindow, loadWindow } from "./load-window.ts";
 import { diffMessages, type MessageDiff } from "./message-diff.ts";
 import type { ConversationInput, MessageRow } from "./message-row.ts";
 import { retryWithLock } from "./retry-with-lock.ts";
+import { appendMessages, replaceTail } from "./write-tail.ts";
 
 /**
- * Replaces the stored conversation with `rows`. The first statement appends the missing messages, which is all that
- * most saves need. If it cannot, a second one writes the diff. The cost is proportional to the change, not to the
- * length of the chat.
+ * Replaces the stored conversation with `rows`. Tries three ways in order: to append the missing messages, in one
+ * statement; to replace the end of the chat, in one more; and to load the digests of all messages and write the diff.
+ * The cost is proportional to the change, not to the length of the chat.
  *
  * @throws {ChatOwnershipError}
  * @throws {ChatConflictError}
  */
 export function saveConversation(context: Context, input: ConversationInput): Promise<Chat> {
   return retryWithLock(context, input, async (context) => {
-    const { chat, stored } = context.settings.portable
-      ? { chat: null, stored: await loadDigests(context, input) }
-      : await appendMessages(context, input);
-    if (chat) return chat;
-    if (!stored && input.expectedVersion !== undefined) return refuseMissingChat(context, input);
-    return writeDiff(context, input, stored, diffMessages(stored?.rows ?? [], input.rows));
+    if (!context.settings.portable) {
+      const appended = await appendMessages(context, input);
+      if (appended.chat) return appended.chat;
+      if (!appended.stored) return createChat(context, input);
+      const replaced = await replaceTail(context, input, appended.stored);
+      if (replaced) return replaced;
+    }
+    const stored = await loadDigests(context, input);
+    if (!stored) return createChat(context, input);
+    return writeDiff(context, input, stored, diffMessages(stored.rows, input.rows));
   });
 }
 
@@ -67,33 +71,37 @@ export function saveAfter(context: Context, { after, ...input }: ConversationInp
 async function writeDiff(
   context: Context,
   { userId, chatId, title, expectedVersion }: ConversationInput,
-  stored: ChatDigests | ChatWindow | null,
+  stored: ChatDigests | ChatWindow,
   diff: MessageDiff,
 ): Promise<Chat | WriteConflict> {
-  const newTitle = title === stored?.chat.title ? undefined : title;
+  const newTitle = title === stored.chat.title ? undefined : title;
   // A retry after a lost confirmation finds everything saved, and is no conflict.
-  if (stored && diff.isEmpty && newTitle === undefined) return stored.chat;
-  if (stored && expectedVersion !== undefined && expectedVersion !== stored.chat.version) {
+  if (diff.isEmpty && newTitle === undefined) return stored.chat;
+  if (expectedVersion !== undefined && expectedVersion !== stored.chat.version) {
     throw versionConflict({ chatId, expectedVersion, actualVersion: stored.chat.version });
   }
-  const written = await guardedWrite(context, { userId, chatId, stored, diff, title, newTitle });
+  const written = await guardedWrite(context, { userId, chatId, stored, diff, newTitle });
   return written === writeConflict ? writeConflict : written.chat;
 }
 
-/** A save with `expectedVersion` to a chat that this user does not have: it is another user's, or there is none. */
-async function refuseMissingChat(
+async function createChat(
   context: Context,
-  { userId, chatId, expectedVersion }: ConversationInput,
-): Promise<WriteConflict> {
+  { userId, chatId, title, expectedVersion, rows }: ConversationInput,
+): Promise<Chat | WriteConflict> {
+  const create = (rows: readonly MessageRow[]) =>
+    guardedWrite(context, { userId, chatId, title, stored: null, diff: diffMessages([], rows) });
+  if (expectedVersion === undefined) {
+    const written = await create(rows);
+    return written === writeConflict ? writeConflict : written.chat;
+  }
+  // This user has no chat of that version: it is another user's, or there is none.
   const owner = await findOwner(context, { userId, chatId });
   // It was created since it was read.
   if (owner === "this user") return writeConflict;
   if (owner === "another user") throw new ChatOwnershipError({ chatId });
   // With policies only an insert tells whether a chat is hidden or missing. The error below rolls it back.
-  if (context.settings.rowLevelSecurity) {
-    await guardedWrite(context, { userId, chatId, stored: null, diff: diffMessages([], []) });
-  }
-  throw versionConflict({ chatId, expectedVersion: expectedVersion ?? null, actualVersion: null });
+  if (context.settings.rowLevelSecurity) await create([]);
+  throw versionConflict({ chatId, expectedVersion, actualVersion: null });
 }
 
 function rowsUpTo({ rows }: ChatWindow, id: string): MessageRow[] | undefined {
