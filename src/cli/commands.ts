@@ -41,10 +41,10 @@ export const commands: Record<string, (settings: Settings) => Answer | Promise<A
     const since = applied.length > 0 ? "now" : "already";
     const newest =
       version > migrations.length
-        ? `newer than version ${migrations.length}, the last one that this drizzle-chat-store knows, and compatible with it`
-        : "the newest";
+        ? `. This drizzle-chat-store knows the migrations up to version ${migrations.length}, and works with the newer ones.`
+        : ", the newest.";
     return {
-      text: `Schema ${quoteIdentifier(schemaName)} is ${since} at version ${version}, ${newest}.`,
+      text: `Schema ${quoteIdentifier(schemaName)} is ${since} at version ${version}${newest}`,
       json: { schema: schemaName, version, applied },
       isFine: true,
     };

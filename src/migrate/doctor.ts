@@ -2,7 +2,13 @@ import expectedCatalog from "../../migrations/catalog.json" with { type: "json" 
 import type { ChatDatabase } from "../types.ts";
 import { type Catalog, readCatalog } from "./catalog.ts";
 import { expectedDistribution, readDistribution } from "./citus.ts";
-import { type AppliedMigration, expectedEncoding, expectedLedger, inspect, newerThan } from "./ledger.ts";
+import {
+  type AppliedMigration,
+  expectedEncoding,
+  expectedLedger,
+  newerMigrations,
+  readInstallation,
+} from "./ledger.ts";
 import { type Limit, readLimits } from "./limits.ts";
 import { type Migration, migrations, quoteIdentifier } from "./migrations.ts";
 import { countOrphans, type Orphans } from "./orphans.ts";
@@ -29,7 +35,7 @@ interface Difference {
 export async function diagnose(db: ChatDatabase, schemaName: string, known = migrations): Promise<Diagnosis> {
   return db.transaction(
     async (tx) => {
-      const { encoding, replicationRole, applied, missingColumns } = await inspect(tx, schemaName);
+      const { encoding, replicationRole, applied, missingColumns } = await readInstallation(tx, schemaName);
       const found = await readCatalog(tx, schemaName);
       const distribution = compareDistribution(await readDistribution(tx, schemaName));
       // Rows on several shards can be compared only if those of a chat are on one.
@@ -168,7 +174,7 @@ const primaryKeys: Record<string, string[]> = {
 
 function compareLedger(applied: readonly AppliedMigration[] | null, known: readonly Migration[]): Comparison {
   if (!applied) return { differences: [], additions: [] };
-  const compatible = newerThan(known, applied).filter(({ breaking }) => !breaking);
+  const compatible = newerMigrations(known, applied).filter(({ breaking }) => !breaking);
   const asCatalog = (list: readonly { version: number; name: string }[]): Catalog =>
     Object.fromEntries(list.map(({ version, name }) => [`migration ${version}`, name]));
   const advice = {

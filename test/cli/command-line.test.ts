@@ -159,7 +159,9 @@ missing     index chats.chats_user_idx
       exitCode: 3,
       error: {
         code: "MIGRATION_FAILED",
-        message: expect.stringMatching(/^The tables .* 0005_from_the_future, breaking .* Nothing was changed\.$/),
+        message: expect.stringMatching(
+          /^A newer version .* breaking migrations 0005_from_the_future in .* Nothing was changed\.$/,
+        ),
       },
     });
   });
@@ -280,7 +282,7 @@ describe("migrate", () => {
       stdout: "Applying 0000_chats",
       stderr:
         'Migration 0000_chats failed in Postgres schema "chat_store" with SQLSTATE 42P07. The driver\'s error is the cause of this one. ' +
-        "A table of that name is there already: if your own migrations create the tables, do not call migrate. Nothing was changed.\n" +
+        "A table of that name exists already: if your own migrations create the tables, do not call migrate. Nothing was changed.\n" +
         'Postgres says: relation "messages" already exists (42P07)',
     });
   });
@@ -358,7 +360,7 @@ describe("status", () => {
     expect(await run(["status"], { databaseUrl })).toEqual({
       exitCode: 0,
       stdout: `\
-Schema "chat_store" is at version 5, newer than version 4, the last one that this drizzle-chat-store knows, and compatible with it.
+Schema "chat_store" is at version 5. This drizzle-chat-store knows the migrations up to version 4, and works with the newer ones.
   applied    1  0000_chats  <time>
   applied    2  0001_lifecycle  <time>
   applied    3  0002_pages  <time>
@@ -369,14 +371,14 @@ Schema "chat_store" is at version 5, newer than version 4, the last one that thi
     expect(await run(["migrate"], { databaseUrl })).toEqual({
       exitCode: 0,
       stdout:
-        'Schema "chat_store" is already at version 5, newer than version 4, the last one that this drizzle-chat-store knows, and compatible with it.',
+        'Schema "chat_store" is already at version 5. This drizzle-chat-store knows the migrations up to version 4, and works with the newer ones.',
       stderr: "",
     });
     await query("insert into chat_store.migrations values (6, '0005_dropped', true)");
     expect(await run(["status"], { databaseUrl })).toEqual({
       exitCode: 1,
       stdout: `\
-Schema "chat_store" is at version 6, newer than version 4, the last one that this drizzle-chat-store knows, and breaking for it: update the package.
+Schema "chat_store" is at version 6. This drizzle-chat-store knows the migrations up to version 4, and does not work with the newer ones: update the package.
   applied    1  0000_chats  <time>
   applied    2  0001_lifecycle  <time>
   applied    3  0002_pages  <time>
@@ -394,8 +396,8 @@ Schema "chat_store" is at version 6, newer than version 4, the last one that thi
     expect(await run(["status"], { databaseUrl })).toEqual({
       exitCode: 0,
       stdout:
-        'Schema "chat_store" has the tables but no ledger, so they were not made by migrate. ' +
-        "If your own migrations make them, all is well: doctor compares the tables.",
+        'Schema "chat_store" has the tables but no ledger, so migrate did not create them. ' +
+        "If your own migrations create them, all is well: doctor compares the tables.",
       stderr: "",
     });
   });
