@@ -5,8 +5,8 @@ import { tableNames } from "./migrations.ts";
 import { relations } from "./relations.ts";
 
 /**
- * The objects that belong to the store's tables, such as `column chats.title`, with their definitions, such as `text not null`.
- * Equal on every supported Postgres, whatever the name of the Postgres schema.
+ * The objects that belong to the store's tables, such as `column chats.title`, with their definitions, such as `text
+ * not null`. Equal on every supported Postgres, whatever the name of the Postgres schema.
  */
 export type Catalog = Record<string, string>;
 
@@ -20,8 +20,8 @@ const settings = Object.entries({
 });
 
 /**
- * Reads the store's tables and everything that belongs to them, including additions of the application. Needs a transaction, because it
- * sets the search path and other settings until the transaction ends.
+ * Reads the store's tables and everything that belongs to them, including additions of the application. Needs a
+ * transaction, because it sets the search path and other settings until the transaction ends.
  */
 export async function readCatalog(tx: ChatDatabase, schemaName: string, names = tableNames): Promise<Catalog> {
   // Postgres leaves the schema's name out of definitions when the schema is the search path.

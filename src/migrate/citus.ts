@@ -13,8 +13,8 @@ export const expectedDistribution: Record<string, string> = Object.fromEntries(
 );
 
 /**
- * The statements that distribute the tables, for the coordinator of a Citus cluster. They skip tables that are distributed already and
- * tables of later migrations, so that they fit a database at any version.
+ * The statements that distribute the tables, for the coordinator of a Citus cluster. They skip tables that are
+ * distributed already and tables of later migrations, so that they fit a database at any version.
  */
 export const distributeStatements = (schemaName: string): string[] => {
   const nameOf = (table: string) => `'${qualified(schemaName, table).replaceAll("'", "''")}'`;
@@ -26,7 +26,10 @@ where found is not null and not exists (select from pg_catalog.pg_dist_partition
   });
 };
 
-/** How the existing tables are distributed, by their names; null if `chats` is not distributed, as everywhere without Citus. */
+/**
+ * How the existing tables are distributed, by their names; null if `chats` is not distributed, as everywhere without
+ * Citus.
+ */
 export async function readDistribution(db: ChatDatabase, schemaName: string): Promise<Record<string, string> | null> {
   const catalog = await queryUnprepared<{ name: string | null }>(
     db,

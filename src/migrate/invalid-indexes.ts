@@ -5,8 +5,8 @@ import { type Migration, qualified } from "./migrations.ts";
 import { relations } from "./relations.ts";
 
 /**
- * A concurrent build that fails leaves an invalid index behind. It has the index's name, so that `create index if not exists` would skip
- * building the index. Therefore a migration drops the invalid ones of its indexes first.
+ * A concurrent build that fails leaves an invalid index behind. It has the index's name, so that `create index if not
+ * exists` would skip building the index. Therefore a migration drops the invalid ones of its indexes first.
  */
 const createIndex = /^CREATE INDEX IF NOT EXISTS "(\w+)"/;
 

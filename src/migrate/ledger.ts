@@ -52,7 +52,9 @@ export async function readInstallation(db: ChatDatabase, schemaName: string): Pr
   };
 }
 
-/** Reads the rows as JSON: the query then fails for no missing column, and every session writes a date in the same way. */
+/**
+ * Reads the rows as JSON: the query then fails for no missing column, and every session writes a date in the same way.
+ */
 async function readLedger(db: ChatDatabase, schemaName: string) {
   const rows = await queryUnprepared<{ json: string }>(
     db,
@@ -82,9 +84,9 @@ export function requireLedgerColumns({ missingColumns }: Installation, schemaNam
   throw new MigrationError({
     migration: null,
     reason:
-      `The ledger ${qualified(schemaName, "migrations")} lacks ${missingColumns.join(" and ")}, so it cannot tell which ` +
-      `migrations have been applied. Expected the columns ${ledgerColumns.join(", ")}: add the missing ones as ` +
-      "`npx drizzle-chat-store doctor` shows them.",
+      `The ledger ${qualified(schemaName, "migrations")} lacks ${missingColumns.join(" and ")}, ` +
+      `so it cannot tell which migrations have been applied. Expected the columns ${ledgerColumns.join(", ")}: ` +
+      "add the missing ones as `npx drizzle-chat-store doctor` shows them.",
   });
 }
 
@@ -119,8 +121,9 @@ export const onlyBuildsIndexes = ({ statements }: Migration) =>
   statements.every((statement) => /^CREATE (UNIQUE )?INDEX /.test(statement));
 
 /**
- * Locks the tables that the `applied` migrations have created until the end of the transaction, in the order in which saves lock them. If a
- * migration locked one after the other as it altered them, it could deadlock with a save. With `allowReads`, only writers have to wait.
+ * Locks the tables that the `applied` migrations have created until the end of the transaction, in the order in which
+ * saves lock them. If a migration locked one after the other as it altered them, it could deadlock with a save. With
+ * `allowReads`, only writers have to wait.
  */
 export const lockStatement = (
   schemaName: string,
@@ -139,8 +142,8 @@ export const lockStatement = (
 export const lockName = (schemaName: string) => `drizzle-chat-store ${schemaName}`;
 
 /**
- * The ledger that `ledgerStatements` creates. The store has one of its own, because the application's migrations share Drizzle's, which
- * skips the older one of two migrations.
+ * The ledger that `ledgerStatements` creates. It is separate from Drizzle's, which belongs to the application's
+ * migrations and skips a migration that is older than the last applied one.
  */
 export const expectedLedger: Record<string, string> = {
   "column migrations.applied_at": "timestamp(3) with time zone not null default now()",

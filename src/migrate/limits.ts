@@ -45,7 +45,12 @@ export async function readLimits(tx: ChatDatabase, schemaName: string): Promise<
 const constraints = sql`
   select
     'constraint ' || t.relname || '.' || k.conname as object,
-    case k.contype when 'u' then 'unique' when 'x' then 'exclusion' when 'c' then 'check' else 'foreign key' end as kind,
+    case k.contype
+      when 'u' then 'unique'
+      when 'x' then 'exclusion'
+      when 'c' then 'check'
+      else 'foreign key'
+    end as kind,
     t.oid as table_oid,
     t.relname,
     k.conkey::int[] as keys,

@@ -23,14 +23,15 @@ import {
 import { type Migration, migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 
 /**
- * Brings the store's tables up to date: creates them in an empty database and applies the pending migrations to older tables. Does nothing
- * if the tables are current, or if a newer version of this package has added to them. Everything happens in one transaction. Any number of
- * processes may call it at once: one applies the migrations, the others wait for it.
+ * Brings the store's tables up to date: creates them in an empty database and applies the pending migrations to older
+ * tables. Does nothing if the tables are current, or if a newer version of this package has added to them. Everything
+ * happens in one transaction. Any number of processes may call it at once: one applies the migrations, the others wait
+ * for it.
  *
  * The role needs CREATE on the database, or on the schema if that exists already.
  *
- * @throws {MigrationError} a statement failed (the driver's error is the `cause`), a newer version of this package has applied a breaking
- * migration, or the database's encoding is not UTF8.
+ * @throws {MigrationError} a statement failed (the driver's error is the `cause`), a newer version of this package has
+ * applied a breaking migration, or the database's encoding is not UTF8.
  * @throws {InvalidChatError} the name of the schema is not valid.
  */
 export async function migrate(db: ChatDatabase, options: MigrateOptions = {}): Promise<void> {
@@ -38,7 +39,9 @@ export async function migrate(db: ChatDatabase, options: MigrateOptions = {}): P
   await applyMigrations(db, schema);
 }
 
-/** Does the work of {@link migrate}, and calls `announce` before each migration. Resolves to the version of the tables. */
+/**
+ * Does the work of {@link migrate}, and calls `announce` before each migration. Resolves to the version of the tables.
+ */
 export async function applyMigrations(
   db: ChatDatabase,
   schemaName: string,
@@ -79,7 +82,8 @@ export async function applyMigrations(
             await tx.execute(sql.raw(statement));
           }
         }
-        // A new table is a local one, even if it refers to a distributed one. Its rows would not be deleted with their chats.
+        // A new table is a local one, even if it refers to a distributed one. Its rows would not be deleted with their
+        // chats.
         if (await readDistribution(tx, schemaName)) {
           for (const statement of distributeStatements(schemaName)) await tx.execute(sql.raw(statement));
         }
@@ -92,28 +96,31 @@ export async function applyMigrations(
   } catch (cause) {
     if (MigrationError.isInstance(cause)) throw cause;
     const state = sqlStateOf(cause);
+    const subject = current ? `Migration ${current.name}` : "Migrating";
+    const withState = state ? ` with SQLSTATE ${state}` : "";
     throw new MigrationError({
       migration: current?.name ?? null,
       reason:
-        `${current ? `Migration ${current.name}` : "Migrating"} failed in Postgres schema ${quoteIdentifier(schemaName)}` +
-        `${state ? ` with SQLSTATE ${state}` : ""}. The driver's error is the cause of this one.` +
-        (state === sqlState.duplicateTable
-          ? " A table of that name exists already: if your own migrations create the tables, do not call migrate."
-          : "") +
-        (state === sqlState.duplicateColumn
-          ? " A column of that name exists already: rename the one that you have added, and migrate again."
-          : "") +
-        (state === sqlState.lockNotAvailable
-          ? " Another transaction held a lock on the tables for a minute: retry when it has ended (see pg_stat_activity)."
-          : ""),
+        `${subject} failed in Postgres schema ${quoteIdentifier(schemaName)}${withState}. ` +
+        `The driver's error is the cause of this one.${adviceOn[state ?? ""] ?? ""}`,
       cause,
     });
   }
 }
 
+const adviceOn: Record<string, string> = {
+  [sqlState.duplicateTable]:
+    " A table of that name exists already: if your own migrations create the tables, do not call migrate.",
+  [sqlState.duplicateColumn]:
+    " A column of that name exists already: rename the one that you have added, and migrate again.",
+  [sqlState.lockNotAvailable]:
+    " Another transaction held a lock on the tables for a minute: retry when it has ended (see pg_stat_activity).",
+};
+
 /**
- * Every other statement has to wait behind a lock that waits, for as long as a backup or a report holds the tables. So this one gives up
- * soon and retries. It gives up before Postgres looks for deadlocks, because Postgres might abort a save to end one.
+ * Every other statement has to wait behind a lock that waits, for as long as a backup or a report holds the tables. So
+ * this one gives up soon and retries. It gives up before Postgres looks for deadlocks, because Postgres might abort a
+ * save to end one.
  */
 async function lockTables(tx: ChatDatabase, statement: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
@@ -138,8 +145,8 @@ const maxAttempts = 150;
 const wrongEncoding = (encoding: string) => ({
   migration: null,
   reason:
-    `The database's encoding is ${encoding}, which cannot hold every text. Expected ${expectedEncoding}: use another database, ` +
-    "such as one made by `create database … encoding 'UTF8' template template0`.",
+    `The database's encoding is ${encoding}, which cannot hold every text. Expected ${expectedEncoding}: ` +
+    "use another database, such as one made by `create database … encoding 'UTF8' template template0`.",
 });
 
 const brokenByNewer = (breaking: AppliedMigration[], schemaName: string, known: readonly Migration[]) => {
@@ -147,8 +154,10 @@ const brokenByNewer = (breaking: AppliedMigration[], schemaName: string, known: 
   return {
     migration: names[0] ?? null,
     reason:
-      `A newer version of drizzle-chat-store has applied the breaking migrations ${names.join(", ")} in Postgres schema ` +
-      `${quoteIdentifier(schemaName)}. This one knows the migrations up to version ${known.length} (${known.at(-1)?.name}), ` +
-      "and does not work with the changed tables. Update the package wherever it uses this database.",
+      `A newer version of drizzle-chat-store has applied the breaking migrations ${names.join(", ")} ` +
+      `in Postgres schema ${quoteIdentifier(schemaName)}. ` +
+      `This one knows the migrations up to version ${known.length} (${known.at(-1)?.name}), ` +
+      "and does not work with the changed tables. " +
+      "Update the package wherever it uses this database.",
   };
 };

@@ -5,8 +5,8 @@ import { ledgerStatements, lockName, lockStatement, onlyBuildsIndexes } from "./
 import { migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 
 /**
- * The SQL that brings a database from one version to the newest in one transaction, as `migrate` does, for people who run it by other
- * means. It also records the migrations in the ledger, so that a later `migrate` does not repeat them.
+ * The SQL that brings a database from one version to the newest in one transaction, as `migrate` does, for people who
+ * run it by other means. It also records the migrations in the ledger, so that a later `migrate` does not repeat them.
  */
 export function migrationScript(schemaName: string, fromVersion: number, known = migrations): string {
   const pending = known.slice(fromVersion);

@@ -11,8 +11,9 @@ export interface Migration {
   version: number;
   name: string;
   /**
-   * Whether older versions of the package stop working on these tables. Additions are not breaking: new tables, and columns that are
-   * nullable or have a default. Older versions then run on beside newer ones, and you can roll a deployment back.
+   * Whether older versions of the package stop working on these tables. Additions are not breaking: new tables, and
+   * columns that are nullable or have a default. Older versions then run on beside newer ones, and you can roll a
+   * deployment back.
    */
   breaking: boolean;
   statements: string[];

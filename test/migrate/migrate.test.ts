@@ -222,7 +222,7 @@ describe.each(servers)("migrate from many processes on $name", (kind) => {
         object: "database encoding",
         expected: "UTF8",
         found: "LATIN1",
-        advice: expect.stringContaining("move to a database of that encoding"),
+        advice: expect.stringContaining("move to a database with the expected encoding"),
       });
     } finally {
       await client.end();
