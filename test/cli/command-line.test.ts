@@ -435,7 +435,7 @@ describe("a mistake on the command line", () => {
     ],
     [
       ["sql", "--schema", "public"],
-      "--schema: expected a schema for these tables alone, found one of the application's or of Postgres's own.",
+      "--schema: expected a schema for these tables only, found one of the application or of Postgres.",
     ],
     [["doctor", "--rls"], "--rls is for the command sql."],
     [["migrate", "--citus"], "--citus is for the command sql."],
