@@ -154,8 +154,7 @@ export const getChatsInput = object({
 export const startTurnInput = object({
   userId,
   chatId,
-  // Usually the beginning of the question, which may contain characters that a title cannot. Cleaned instead of
-  // refused.
+  // Cleaned instead of refused, because it is usually the beginning of a question, with any characters.
   title: z
     .string({ error: ({ input }) => `expected a string, found ${describe(input)}` })
     .transform((title) =>

@@ -14,10 +14,7 @@ import {
   uuid,
 } from "drizzle-orm/pg-core";
 
-/**
- * The default Postgres schema. Separate from the application's tables, so that its `drizzle-kit push` does not drop
- * these.
- */
+/** The default Postgres schema. `drizzle-kit push` for the application's own schema leaves these tables alone. */
 export const defaultSchema = "chat_store";
 
 const bytea = customType<{ data: Uint8Array }>({ dataType: () => "bytea" });
@@ -49,9 +46,7 @@ export function chatTables<const Name extends string>(schemaName: Name) {
       updatedAt: timestampMs("updated_at").notNull().defaultNow(),
       archivedAt: timestampMs("archived_at"),
       metadata: json("metadata"),
-      /**
-       * The tokens of turns that ran when another user claimed the chat, separated by blanks. They keep access to it.
-       */
+      /** Tokens, separated by blanks, of turns that keep access to the chat after another user has claimed it. */
       claimedFrom: text("claimed_from"),
     },
     (table) => [
@@ -70,14 +65,12 @@ export function chatTables<const Name extends string>(schemaName: Name) {
       id: text("id").notNull(),
       order: integer("order").notNull(),
       role: text("role").notNull(),
-      // jsonb refuses \u0000 and lone surrogates, and reorders keys. Never apply `->` to json: it parses, and fails on
-      // both.
+      // jsonb refuses \u0000 and lone surrogates, and reorders keys. Never apply `->` to json, because it parses.
       parts: json("parts").notNull(),
       // SQL NULL: the message had no metadata. JSON null: its metadata was null.
       metadata: json("metadata"),
       createdAt: timestampMs("created_at").notNull().defaultNow(),
-      // Computed by Postgres, so that it is correct after direct SQL, too. `digestOf` in message-row.ts computes the
-      // same.
+      // Computed by Postgres, so that it is correct after direct SQL, too. `digestOf` in message-row.ts is its twin.
       digest: bytea("digest").notNull().generatedAlwaysAs(digestExpression),
     },
     // Ids come from browsers. The key contains the chat, so that a client cannot take an id of another user's chat.
@@ -105,13 +98,9 @@ export function chatTables<const Name extends string>(schemaName: Name) {
       /** An array of the ids of the messages that the answer replaces, as far as they still exist. */
       replaces: json("replaces").notNull(),
       startedAt: timestampMs("started_at").notNull().defaultNow(),
-      /**
-       * The time of the last heartbeat, or of the first one that is expected; 'epoch' after the turn's process gave up.
-       */
+      /** The last heartbeat, or the time of the first one that is expected; 'epoch' after the turn's process gave up. */
       beatAt: timestampMs("beat_at").notNull().defaultNow(),
-      /**
-       * Set when the turn stores its answer, or together with `interrupted` when another process finds the turn dead.
-       */
+      /** Set when the answer is stored, or together with `interrupted` when another process finds the turn dead. */
       endedAt: timestampMs("ended_at"),
       /** The number of rows in turn_chunks, which the recorder compares with its own count before it adds one. */
       chunks: integer("chunks").notNull().default(0),
@@ -125,17 +114,13 @@ export function chatTables<const Name extends string>(schemaName: Name) {
        * the stored message has this digest, the turn may still replace it with its whole answer.
        */
       recoveredDigest: bytea("recovered_digest"),
-      /**
-       * The number of parts in that message that precede the recording: the parts of the message that the turn
-       * continues.
-       */
+      /** The number of that message's parts before the recording, because the turn continues a message. */
       recoveredAfter: integer("recovered_after"),
     },
     (table) => [primaryKey({ columns: [table.chatId, table.id] })],
   );
 
-  // Recordings of turns: the events of their streams. They contain chat content, and are deleted a minute after the
-  // turn ends.
+  // Recordings of turns: the events of their streams, which are chat content. Deleted a minute after the turn ends.
   const turnChunks = schema.table(
     "turn_chunks",
     {
@@ -157,7 +142,7 @@ export function chatTables<const Name extends string>(schemaName: Name) {
 
 export type ChatTables = ReturnType<typeof chatTables<string>>;
 
-// With their types named, or the declarations would spell out each column of each table twice.
+// The types are named, because the declarations would otherwise repeat each column of each table.
 type DefaultTables = ReturnType<typeof chatTables<typeof defaultSchema>>;
 const defaultTables = chatTables(defaultSchema);
 export const chatStoreSchema: DefaultTables["schema"] = defaultTables.schema;
@@ -166,15 +151,10 @@ export const messages: DefaultTables["messages"] = defaultTables.messages;
 export const turns: DefaultTables["turns"] = defaultTables.turns;
 export const turnChunks: DefaultTables["turnChunks"] = defaultTables.turnChunks;
 
-/**
- * The only comparison of a chat's owner. Every statement of the store contains it, or follows one that contained it and
- * locked the chat.
- */
+/** The only comparison of the owner. Every statement contains it, or follows one that did and locked the chat. */
 export const ownedBy = (chats: ChatTables["chats"], userId: string | SQL): SQL => eq(chats.userId, userId);
 
-/**
- * The user of a call, or a turn that this user started, which keeps access to its chat when another user claims that.
- */
+/** The user of a call, or a turn of that user, which keeps access to its chat after another user has claimed it. */
 export interface Actor {
   userId: string;
   turnId?: string | undefined;
@@ -185,10 +165,7 @@ export const accessibleTo = (chats: ChatTables["chats"], { userId, turnId }: Act
     ? sql`(${ownedBy(chats, userId)} or strpos(${chats.claimedFrom}, ${turnToken(turnId, userId)}) > 0)`
     : ownedBy(chats, userId);
 
-/**
- * The token of a turn in `claimed_from`: a digest of the turn's id, which only its own process knows, and of the user
- * who started it.
- */
+/** The token of a turn in `claimed_from`: a digest of its user and its id, which only its own process knows. */
 export const turnToken = (turnId: string | SQL, userId: string): SQL =>
   sql`encode(sha256(convert_to(${turnId}::text || ' ' || ${userId}::text, 'UTF8')), 'hex')`;
 

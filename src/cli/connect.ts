@@ -72,8 +72,7 @@ const drivers = [
 
 /** Connects with the application's own driver, `pg` or else `postgres`, resolved from the current folder. */
 export async function connect(url: string, cwd: string): Promise<Connection> {
-  // npx may run this package from npm's cache, which holds no driver. A driver may also be installed beside this
-  // package.
+  // npx may run this package from npm's cache, without a driver. A driver may also be installed beside this package.
   const places = [createRequire(join(cwd, "package.json")), createRequire(import.meta.url)];
   for (const require of places) {
     const driver = drivers.find(({ modules }) => modules.every((module) => canResolve(require, module)));

@@ -1,7 +1,4 @@
-/**
- * A mistake on the command line. The message is for the person who typed it, and repeats nothing that may hold a
- * password.
- */
+/** A mistake on the command line. The message repeats nothing that may contain a password. */
 export class UsageError extends Error {}
 
 /**
@@ -36,10 +33,7 @@ export function parseDatabaseUrl(given: string): string {
   return complete;
 }
 
-/**
- * The parts of a URL from {@link parseDatabaseUrl}, for a driver that reads it differently from pg. Missing parts are
- * empty.
- */
+/** The parts of a URL from {@link parseDatabaseUrl}, for a driver other than pg. Missing parts are empty. */
 export function targetOf(url: string) {
   const { hostname, port, username, password, pathname, searchParams } = new URL(url);
   const partOf = (name: string, text: string) => searchParams.get(name) || decodeURIComponent(text);

@@ -67,8 +67,7 @@ const nameFields = ["constraint", "table", "column", "schema", "dataType"].conca
 ]);
 
 function diagnosticsOf(original: Record<string, unknown>): Record<string, unknown> {
-  // A trigger may raise an error with any text in the fields for names. Then `file` is the source of its language, such
-  // as pl_exec.c.
+  // A trigger may put any text into the name fields. Then `file` is the source of its language, such as pl_exec.c.
   const keys = String(original.file).startsWith("pl") ? safeFields : [...safeFields, ...nameFields];
   const fields = keys.map((key): [string, unknown] => [key, original[key]]);
   return Object.fromEntries(fields.filter(([key, value]) => isDiagnostic(key, value)));

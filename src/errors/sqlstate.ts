@@ -20,10 +20,7 @@ export const sqlState = {
   queryCanceled: "57014",
 } as const;
 
-/**
- * The SQLSTATE of a failed statement. Looks through the errors that Drizzle and the store wrap around the driver's
- * error.
- */
+/** The SQLSTATE of a failed statement. Looks through the errors around the driver's error. */
 export function sqlStateOf(error: unknown): string | undefined {
   for (const cause of causesOf(error)) {
     const code = codeOf(cause);

@@ -26,10 +26,7 @@ where found is not null and not exists (select from pg_catalog.pg_dist_partition
   });
 };
 
-/**
- * How the existing tables are distributed, by their names; null if `chats` is not distributed, as everywhere without
- * Citus.
- */
+/** How the existing tables are distributed, by name; null if `chats` is not, as everywhere without Citus. */
 export async function readDistribution(db: ChatDatabase, schemaName: string): Promise<Record<string, string> | null> {
   const catalog = await queryUnprepared<{ name: string | null }>(
     db,

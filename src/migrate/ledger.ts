@@ -52,9 +52,7 @@ export async function readInstallation(db: ChatDatabase, schemaName: string): Pr
   };
 }
 
-/**
- * Reads the rows as JSON: the query then fails for no missing column, and every session writes a date in the same way.
- */
+/** Reads the rows as JSON, so that no missing column fails the query and every session writes dates alike. */
 async function readLedger(db: ChatDatabase, schemaName: string) {
   const rows = await queryUnprepared<{ json: string }>(
     db,

@@ -39,9 +39,7 @@ export async function migrate(db: ChatDatabase, options: MigrateOptions = {}): P
   await applyMigrations(db, schema);
 }
 
-/**
- * Does the work of {@link migrate}, and calls `announce` before each migration. Resolves to the version of the tables.
- */
+/** Does the work of {@link migrate}, and announces each migration before it. Resolves to the new version. */
 export async function applyMigrations(
   db: ChatDatabase,
   schemaName: string,
@@ -82,8 +80,7 @@ export async function applyMigrations(
             await tx.execute(sql.raw(statement));
           }
         }
-        // A new table is a local one, even if it refers to a distributed one. Its rows would not be deleted with their
-        // chats.
+        // A new table is local, even if it refers to a distributed one. Deleting a chat would keep its rows.
         if (await readDistribution(tx, schemaName)) {
           for (const statement of distributeStatements(schemaName)) await tx.execute(sql.raw(statement));
         }
