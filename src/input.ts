@@ -2,20 +2,16 @@ import { z } from "zod/v4";
 
 const integerMax = 2_147_483_647;
 
-const userId = text({ min: 1, max: 255, hint: "the id of the signed-in user, from the session" });
-const chatId = text({ min: 1, max: 255, hint: "the id of the chat" });
-const title = text({ min: 0, max: 1_000, hint: "leave it out to keep the stored one" }).optional();
-const version = positiveInteger(integerMax, "the version of the chat as it was loaded");
+const userId = id("the id of the signed-in user, from the session");
+const chatId = id("the id of the chat");
+const title = text({ min: 0, max: 1_000, hint: "omit it to keep the stored title" }).optional();
+const version = positiveInteger(integerMax, "the version of the chat that you loaded");
 
 const message = z.object(
   {
-    id: text({
-      min: 1,
-      max: 255,
-      hint: "give generateMessageId to toUIMessageStream, or every answer arrives without one",
-    }),
+    id: id("pass generateMessageId to toUIMessageStream, or no answer has an id"),
     role: text({ min: 1, max: 255, hint: '"user", "assistant" or "system"' }),
-    // Parts are never looked into: unknown kinds from newer SDKs are stored like all others.
+    // The contents of parts are not checked, so that parts of newer SDKs are stored, too.
     parts: z.custom<unknown[]>(Array.isArray, { error: ({ input }) => `expected an array, found ${describe(input)}` }),
     metadata: z.unknown().optional(),
   },
@@ -24,13 +20,12 @@ const message = z.object(
 
 const messages = z.unknown().transform((input, context) => {
   if (!Array.isArray(input)) {
-    const error = `expected the array of all messages of the chat, found ${describe(input)}`;
-    context.addIssue({ code: "custom", message: error });
+    context.addIssue({ code: "custom", message: `expected the array of all messages, found ${describe(input)}` });
     return z.NEVER;
   }
   const indexOf = new Map<string, number>();
   const checked: z.infer<typeof message>[] = [];
-  // Not z.array, which collects what is wrong with each of a million elements.
+  // z.array would collect the issues of all elements, which may be a million.
   for (const [index, element] of input.entries()) {
     const { data, error } = message.safeParse(element);
     for (const issue of error?.issues ?? []) {
@@ -45,8 +40,8 @@ const messages = z.unknown().transform((input, context) => {
         code: "custom",
         path: [index, "id"],
         message:
-          `is also the id of messages[${first}], expected ids that are unique within the chat. The history was ` +
-          "spliced wrongly: a message whose id is already there replaces it and everything after it",
+          `expected ids that are unique within the chat, found the id of messages[${first}] again. The messages were ` +
+          "spliced wrongly: a message with a known id replaces that message and all after it",
       });
     }
     checked.push(data);
@@ -59,14 +54,14 @@ export const upsertChatInput = object({
   chatId,
   title,
   messages,
-  after: text({ min: 1, max: 255, hint: "the id of the message that the given ones follow" }).optional(),
+  after: id("the id of the message before the given ones").optional(),
   expectedVersion: version.optional(),
 });
 
 export const chatInput = object({ userId, chatId });
 
-const flag = z
-  .boolean({ error: ({ input }) => `expected true, false or nothing, found ${describe(input)}` })
+const optionalBoolean = z
+  .boolean({ error: ({ input }) => `expected true, false or undefined, found ${describe(input)}` })
   .optional();
 
 export const updateChatInput = object({
@@ -74,19 +69,19 @@ export const updateChatInput = object({
   chatId,
   title,
   titleIfEmpty: title,
-  expectedTitle: text({ min: 0, max: 1_000, hint: "the title that is to be replaced" }).optional(),
-  archived: flag,
+  expectedTitle: text({ min: 0, max: 1_000, hint: "the title to replace" }).optional(),
+  archived: optionalBoolean,
   metadata: z.unknown().optional(),
 }).superRefine(({ title, titleIfEmpty, expectedTitle, archived, metadata }, context) => {
   if (title !== undefined && titleIfEmpty !== undefined) {
-    const message = "is given beside title, expected one of the two: titleIfEmpty leaves a title alone that is there";
+    const message = "expected either title or titleIfEmpty, found both. titleIfEmpty keeps a title that is not empty";
     context.addIssue({ code: "custom", path: ["titleIfEmpty"], message });
   }
   if (title === undefined && expectedTitle !== undefined) {
-    const message = "is given without title, expected title as well: the one that replaces it";
+    const message = "expected a title as well, which replaces the expected one; found none";
     context.addIssue({ code: "custom", path: ["expectedTitle"], message });
   } else if ([title, titleIfEmpty, archived, metadata].every((value) => value === undefined)) {
-    const message = "says nothing about the chat, expected title, titleIfEmpty, archived or metadata";
+    const message = "expected at least one of title, titleIfEmpty, archived, metadata; found none";
     context.addIssue({ code: "custom", path: [], message });
   }
 });
@@ -94,12 +89,8 @@ export const updateChatInput = object({
 export const forkChatInput = object({
   userId,
   chatId,
-  newChatId: text({ min: 1, max: 255, hint: "the id that the new chat shall have" }),
-  throughMessageId: text({
-    min: 1,
-    max: 255,
-    hint: "the id of the last message to copy; leave it out for all",
-  }).optional(),
+  newChatId: id("the id of the new chat"),
+  throughMessageId: id("the id of the last message to copy; omit it to copy all").optional(),
   title,
 });
 
@@ -108,29 +99,29 @@ export const updateMessageInput = object({ userId, chatId, message, expectedVers
 export const deleteMessageInput = object({
   userId,
   chatId,
-  messageId: text({ min: 1, max: 255, hint: "the id of a message" }),
-  following: flag,
+  messageId: id("the id of a message"),
+  following: optionalBoolean,
   expectedVersion: version.optional(),
 });
 
 export const getMessagesInput = object({
   userId,
   chatId,
-  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many messages to return at most"),
-  before: text({ min: 1, max: 255, hint: "the id of the first message of the page after this one" }).optional(),
+  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "the maximum number of messages to return"),
+  before: id("the id of the first message of the following page").optional(),
 });
 
 export const searchChatsInput = object({
   userId,
-  query: text({ min: 1, max: 255, hint: "what is looked for" }),
-  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many matches to return at most").optional(),
+  query: text({ min: 1, max: 255, hint: "the text to search for" }),
+  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "the maximum number of matches to return").optional(),
   cursor: z
     .string({ error: ({ input }) => `expected the cursor of the previous page, found ${describe(input)}` })
     .optional(),
 });
 
 export const claimChatsInput = object({
-  fromUserId: text({ min: 1, max: 255, hint: "the id of the user whose chats they are now" }),
+  fromUserId: id("the id of the user who owns the chats now"),
   userId,
 });
 
@@ -138,8 +129,11 @@ export const userInput = object({ userId });
 
 export const getChatsInput = object({
   userId,
-  archived: flag,
-  limit: positiveInteger(Number.MAX_SAFE_INTEGER, "how many chats to return; leave it out for all").optional(),
+  archived: optionalBoolean,
+  limit: positiveInteger(
+    Number.MAX_SAFE_INTEGER,
+    "the maximum number of chats to return; omit it to return all",
+  ).optional(),
   before: z
     .object(
       {
@@ -149,7 +143,7 @@ export const getChatsInput = object({
           .refine((date) => date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9999, {
             error: "expected the chat's updatedAt, found a year outside 1 to 9999",
           })
-          // A copy: the caller may change the Date, and its class how it is written.
+          // Copied, because the caller may change the Date, and a subclass may format it differently.
           .transform((date) => new Date(date.getTime())),
       },
       { error: ({ input }) => `expected the last chat of the previous page, found ${describe(input)}` },
@@ -160,7 +154,7 @@ export const getChatsInput = object({
 export const startTurnInput = object({
   userId,
   chatId,
-  // Mostly the beginning of a question, which may hold what a title cannot: cleaned rather than refused.
+  // Cleaned instead of refused, because it is usually the beginning of a question, with any characters.
   title: z
     .string({ error: ({ input }) => `expected a string, found ${describe(input)}` })
     .transform((title) =>
@@ -175,29 +169,27 @@ export const startTurnInput = object({
   message,
   limit: positiveInteger(
     Number.MAX_SAFE_INTEGER,
-    "how many messages to give the model; leave it out for all",
+    "the maximum number of messages for the model; omit it to pass all",
   ).optional(),
   trigger: z
     .enum(["submit-message", "regenerate-message"], {
       error: ({ input }) =>
-        `expected "submit-message" or "regenerate-message", as the SDK's transport gives it, found ${describe(input)}`,
+        `expected "submit-message" or "regenerate-message", as the SDK's transport sends it, found ${describe(input)}`,
     })
     .optional(),
-  messageId: text({ min: 1, max: 255, hint: "as the SDK's transport gives it" }).optional(),
-  /** The names of those that run in the browser. */
+  messageId: id("as the SDK's transport sends it").optional(),
+  /** The names of the tools that run in the browser. */
   tools: z
     .custom<Record<string, object>>((value) => typeof value === "object" && value !== null, {
-      error: ({ input }) => `expected the tools that streamText is given, by name, found ${describe(input)}`,
+      error: ({ input }) => `expected the tools that you pass to streamText, by name, found ${describe(input)}`,
     })
     .optional()
     .transform((tools) => new Set(clientToolsIn(tools ?? {}))),
 });
 
-const lastMessageId = text({ min: 1, max: 255, hint: "the id of a message" }).optional();
-
 export const resumeTurnInput = object({ userId, chatId, version: version.optional() });
 
-export const stopTurnInput = object({ userId, chatId, messageId: lastMessageId });
+export const stopTurnInput = object({ userId, chatId, messageId: id("the id of a message").optional() });
 
 const clientToolsIn = (tools: Record<string, object>) =>
   Object.entries(tools)
@@ -207,21 +199,30 @@ const clientToolsIn = (tools: Record<string, object>) =>
 const schema = text({ min: 1, max: 63, hint: "the name of a Postgres schema" })
   .refine((name) => name.length > 63 || Buffer.byteLength(name) <= 63, {
     error: ({ input }) =>
-      `expected at most 63 bytes, of which Postgres would ignore the rest, found ${describe(input)}`,
+      `expected at most 63 bytes, because Postgres ignores the rest of a longer name, found ${describe(input)}`,
   })
   .refine((name) => name !== "public" && !name.startsWith("pg_") && name !== "information_schema", {
-    error: "expected a schema for these tables alone, found one of the application's or of Postgres's own",
+    error: "expected a schema for these tables only, found one of the application or of Postgres",
   })
   .optional();
-export const chatStoreOptions = object({ schema, portable: flag, rowLevelSecurity: flag, prepare: flag });
+export const chatStoreOptions = object({
+  schema,
+  portable: optionalBoolean,
+  rowLevelSecurity: optionalBoolean,
+  prepare: optionalBoolean,
+});
 
 export const migrateOptions = object({ schema });
 
-/** What `persist.onEnd` is given. */
+/** The argument of `persist.onEnd`. */
 export const answerInput = object({ responseMessage: message });
 
 function object<Shape extends z.ZodRawShape>(shape: Shape) {
   return z.object(shape, { error: ({ input }) => `expected an object, found ${describe(input)}` });
+}
+
+function id(hint: string) {
+  return text({ min: 1, max: 255, hint });
 }
 
 function text({ min, max, hint }: { min: number; max: number; hint: string }) {
@@ -231,7 +232,7 @@ function text({ min, max, hint }: { min: number; max: number; hint: string }) {
     .string({ error })
     .refine((value) => value.length >= min && value.length <= max, { error })
     .refine((value) => value.isWellFormed() && !value.includes("\0"), {
-      error: "holds a NUL or an unpaired surrogate, which a Postgres text cannot; remove it",
+      error: "expected text that Postgres can store, found a NUL or an unpaired surrogate; remove it",
     });
 }
 
@@ -241,7 +242,7 @@ function positiveInteger(max: number, hint: string) {
   });
 }
 
-/** What kind of value it is. Never the value: it may be chat text. */
+/** The kind of a value. Never the value itself, because it may be chat content. */
 function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (value === "") return "an empty string";

@@ -14,13 +14,13 @@ import {
   uuid,
 } from "drizzle-orm/pg-core";
 
-/** Where the tables live unless told otherwise: apart from the application's own tables and its `drizzle-kit push`. */
+/** The default Postgres schema. `drizzle-kit push` for the application's own schema leaves these tables alone. */
 export const defaultSchema = "chat_store";
 
 const bytea = customType<{ data: Uint8Array }>({ dataType: () => "bytea" });
 
-// A text becomes its bytes by `::bytea`, which reads backslashes as escapes, hence the doubling. `convert_to` would say
-// it more plainly, but is not immutable. The lengths keep "a" + "bc" apart from "ab" + "c".
+// The cast to bytea reads backslashes as escapes, so they are doubled. `convert_to` would be simpler, but is not
+// immutable. The lengths distinguish "a" + "bc" from "ab" + "c".
 const digestExpression = sql.raw(
   "substr(sha256(replace(" +
     "octet_length(id)::text || ':' || id || octet_length(role)::text || ':' || role" +
@@ -29,7 +29,7 @@ const digestExpression = sql.raw(
 );
 
 /**
- * The tables under a Postgres schema name of your choice, for use in your own Drizzle queries:
+ * The tables in a Postgres schema of any name, for your own Drizzle queries:
  * `const { chats, messages } = chatTables("assistant")`.
  */
 export function chatTables<const Name extends string>(schemaName: Name) {
@@ -42,15 +42,15 @@ export function chatTables<const Name extends string>(schemaName: Name) {
       userId: text("user_id").notNull(),
       title: text("title").notNull(),
       version: integer("version").notNull().default(1),
-      createdAt: milliseconds("created_at"),
-      updatedAt: milliseconds("updated_at"),
-      archivedAt: timestamp("archived_at", { withTimezone: true, precision: 3, mode: "date" }),
+      createdAt: timestampMs("created_at").notNull().defaultNow(),
+      updatedAt: timestampMs("updated_at").notNull().defaultNow(),
+      archivedAt: timestampMs("archived_at"),
       metadata: json("metadata"),
-      /** Of each turn that ran when another user claimed the chat, the token by which it goes on. Between them are blanks. */
+      /** Tokens, separated by blanks, of turns that keep access to the chat after another user has claimed it. */
       claimedFrom: text("claimed_from"),
     },
     (table) => [
-      // Ascending and scanned backward: `.desc()` here would mean NULLS LAST, which a plain `order by … desc` cannot use.
+      // Ascending, and scanned backward: `.desc()` would mean NULLS LAST, which a plain `order by … desc` cannot use.
       index("chats_user_idx").on(table.userId, table.updatedAt, table.id),
       check("chats_version_check", sql`version >= 1`),
     ],
@@ -65,15 +65,15 @@ export function chatTables<const Name extends string>(schemaName: Name) {
       id: text("id").notNull(),
       order: integer("order").notNull(),
       role: text("role").notNull(),
-      // json, not jsonb: jsonb refuses \u0000 and lone surrogates and reorders keys. Never apply `->` to it: that parses.
+      // jsonb refuses \u0000 and lone surrogates, and reorders keys. Never apply `->` to json, because it parses.
       parts: json("parts").notNull(),
       // SQL NULL: the message had no metadata. JSON null: its metadata was null.
       metadata: json("metadata"),
-      createdAt: milliseconds("created_at"),
-      // Computed by Postgres, so that it is right also after an edit by hand. `digestOf` in messages.ts is its twin.
+      createdAt: timestampMs("created_at").notNull().defaultNow(),
+      // Computed by Postgres, so that it is correct after direct SQL, too. `digestOf` in message-row.ts is its twin.
       digest: bytea("digest").notNull().generatedAlwaysAs(digestExpression),
     },
-    // Ids come from browsers: they are unique within a chat only, so nobody can occupy another chat's.
+    // Ids come from browsers. The key contains the chat, so that a client cannot take an id of another user's chat.
     (table) => [
       primaryKey({ columns: [table.chatId, table.id] }),
       // For pages and windows of long chats, which are read from the end.
@@ -82,7 +82,7 @@ export function chatTables<const Name extends string>(schemaName: Name) {
     ],
   );
 
-  // One row for each turn that runs or has ended a moment ago. Never a lock: what nobody finishes is swept by who comes by.
+  // One row per turn that runs or ended lately. A row is never a lock. Later turns of the chat delete expired rows.
   const turns = schema.table(
     "turns",
     {
@@ -90,37 +90,37 @@ export function chatTables<const Name extends string>(schemaName: Name) {
         .notNull()
         .references(() => chats.id, { onDelete: "cascade" }),
       id: uuid("id").notNull(),
-      /** The message that is answered, and its digest as it was asked. */
+      /** The question: the message that the turn answers, and that message's digest when the turn started. */
       questionId: text("question_id").notNull(),
       questionDigest: bytea("question_digest").notNull(),
-      /** Drawn when the turn starts. Of a turn that continues an assistant message, that message's. */
+      /** The id of the answer: a new one, or that of the assistant message that the turn continues. */
       answerId: text("answer_id").notNull(),
-      /** The ids of the messages that the answer's save removes, if they still stand: an array. */
+      /** An array of the ids of the messages that the answer replaces, as far as they still exist. */
       replaces: json("replaces").notNull(),
-      startedAt: milliseconds("started_at"),
-      /** The last sign of life, or a time until which none is expected. */
-      beatAt: milliseconds("beat_at"),
-      /** Set by the turn itself: its answer is stored. With `interrupted`, by who found it dead. */
-      endedAt: timestamp("ended_at", { withTimezone: true, precision: 3, mode: "date" }),
-      /** How many rows are recorded: what the next one is compared with. */
+      startedAt: timestampMs("started_at").notNull().defaultNow(),
+      /** The last heartbeat, or the time of the first one that is expected; 'epoch' after the turn's process gave up. */
+      beatAt: timestampMs("beat_at").notNull().defaultNow(),
+      /** Set when the answer is stored, or together with `interrupted` when another process finds the turn dead. */
+      endedAt: timestampMs("ended_at"),
+      /** The number of rows in turn_chunks, which the recorder compares with its own count before it adds one. */
       chunks: integer("chunks").notNull().default(0),
-      /** Somebody has asked it to stop. */
+      /** Set by `stopTurn`. */
       stop: boolean("stop").notNull().default(false),
-      /** A later change took its place: its answer is not stored any more. The table in docs/turns.md says which. */
+      /** A later change superseded the turn, so that its answer is not stored. See the table in docs/turns.md. */
       superseded: boolean("superseded").notNull().default(false),
       interrupted: boolean("interrupted").notNull().default(false),
       /**
-       * The digest of the answer that its recording became when it was taken for dead; null if it became none. While the stored message
-       * is this one, the turn's whole answer may take its place.
+       * The digest of the message that was recovered from the recording of a dead turn; null if there is none. While
+       * the stored message has this digest, the turn may still replace it with its whole answer.
        */
       recoveredDigest: bytea("recovered_digest"),
-      /** How many parts that answer had before its recording: those of the message that the turn continues. */
+      /** The number of that message's parts before the recording, because the turn continues a message. */
       recoveredAfter: integer("recovered_after"),
     },
     (table) => [primaryKey({ columns: [table.chatId, table.id] })],
   );
 
-  // What a running turn has said, as the events of its stream. Chat text, for a minute longer than the turn runs.
+  // Recordings of turns: the events of their streams, which are chat content. Deleted a minute after the turn ends.
   const turnChunks = schema.table(
     "turn_chunks",
     {
@@ -142,7 +142,7 @@ export function chatTables<const Name extends string>(schemaName: Name) {
 
 export type ChatTables = ReturnType<typeof chatTables<string>>;
 
-// With their types named, or the declarations would spell out each column of each table twice.
+// The types are named, because the declarations would otherwise repeat each column of each table.
 type DefaultTables = ReturnType<typeof chatTables<typeof defaultSchema>>;
 const defaultTables = chatTables(defaultSchema);
 export const chatStoreSchema: DefaultTables["schema"] = defaultTables.schema;
@@ -151,10 +151,10 @@ export const messages: DefaultTables["messages"] = defaultTables.messages;
 export const turns: DefaultTables["turns"] = defaultTables.turns;
 export const turnChunks: DefaultTables["turnChunks"] = defaultTables.turnChunks;
 
-/** The one place that compares the owner. Every statement of the store has it in its `where`, or follows one that locked the chat with it. */
+/** The only comparison of the owner. Every statement contains it, or follows one that did and locked the chat. */
 export const ownedBy = (chats: ChatTables["chats"], userId: string | SQL): SQL => eq(chats.userId, userId);
 
-/** Who asks about a chat: its user, or a turn that this user began, which goes on when another user claims the chat. */
+/** The user of a call, or a turn of that user, which keeps access to its chat after another user has claimed it. */
 export interface Actor {
   userId: string;
   turnId?: string | undefined;
@@ -165,11 +165,11 @@ export const accessibleTo = (chats: ChatTables["chats"], { userId, turnId }: Act
     ? sql`(${ownedBy(chats, userId)} or strpos(${chats.claimedFrom}, ${turnToken(turnId, userId)}) > 0)`
     : ownedBy(chats, userId);
 
-/** The token of a turn in `claimed_from`: made of its id, which only its own process knows, and of the user who began it. It tells neither. */
+/** The token of a turn in `claimed_from`: a digest of its user and its id, which only its own process knows. */
 export const turnToken = (turnId: string | SQL, userId: string): SQL =>
   sql`encode(sha256(convert_to(${turnId}::text || ' ' || ${userId}::text, 'UTF8')), 'hex')`;
 
-// A JavaScript Date holds milliseconds. With Postgres's microseconds a page of chats would skip some.
-function milliseconds(name: string) {
-  return timestamp(name, { withTimezone: true, precision: 3, mode: "date" }).notNull().defaultNow();
+// A JavaScript Date has milliseconds. If the column had microseconds, paging by a Date would skip chats.
+function timestampMs(name: string) {
+  return timestamp(name, { withTimezone: true, precision: 3, mode: "date" });
 }

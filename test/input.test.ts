@@ -213,7 +213,7 @@ describe("invalid input", () => {
   test.each(["portable", "rowLevelSecurity"])("createChatStore accepts only true and false for %s", (name) => {
     const create = () => createChatStore(database.db, { [name]: "yes" });
     expect(create).toThrow(InvalidChatError);
-    expect(create).toThrow(`${name}: expected true, false or nothing, found a string of 3 characters`);
+    expect(create).toThrow(`${name}: expected true, false or undefined, found a string of 3 characters`);
   });
 
   test("the store accepts ids of 255 characters in any script, and titles of 1,000", async () => {

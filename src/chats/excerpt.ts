@@ -1,10 +1,10 @@
 import type { ChatMatch } from "../types.ts";
 import type { Finder } from "./finder.ts";
 
-/** On each side of what was found, in characters as a person counts them. */
+/** The length of the excerpt on each side of the match, in graphemes. */
 const margin = 60;
 
-/** What `find` finds in a text, and what stands around it. Cut between characters, not inside one of several code points. */
+/** The first match in a text with its surroundings, cut between graphemes. */
 export function excerptIn(text: string, find: Finder): ChatMatch["excerpt"] | undefined {
   const found = find(text);
   if (!found) return undefined;
@@ -17,7 +17,7 @@ export function excerptIn(text: string, find: Finder): ChatMatch["excerpt"] | un
 
 const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-/** On each side, too, in code units: few enough to find in no time where characters begin. */
+/** The code units on each side that are split into graphemes. Limited, because the text may be long. */
 const reach = margin * 4;
 
 function firstCharacters(text: string): string {
@@ -28,7 +28,7 @@ function firstCharacters(text: string): string {
 
 function lastCharacters(text: string): string {
   const first = segmenter.segment(text).containing(text.length - reach);
-  // A letter can have any number of marks: one that is longer than all of it should be is left out.
+  // A letter can have any number of combining marks. One that is longer than the limit is left out.
   const start = first === undefined ? 0 : first.index + (first.segment.length > reach ? first.segment.length : 0);
   const begins = [...segmenter.segment(text.slice(start))].map(({ index }) => start + index);
   return text.slice(begins.slice(-margin)[0] ?? text.length);

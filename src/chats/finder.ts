@@ -1,33 +1,36 @@
-import { caseless } from "./letter-cases.ts";
+import { caseFolder } from "./letter-cases.ts";
 
-/** Gives the first place in a text, if there is one, in code units. */
+/** Returns the first match in a text, in code units. */
 export type Finder = (text: string) => { start: number; end: number } | undefined;
 
 /**
- * Looks for a query in upper and lower case. It takes time by the length of a text alone, whatever the text and the query hold: it never
- * goes back in the text (the algorithm of Knuth, Morris and Pratt).
+ * Finds a query in upper and lower case. The time is linear in the length of the text for every text and query, because
+ * the algorithm of Knuth, Morris and Pratt never goes back in the text.
  */
 export function finderOf(query: string): Finder {
-  const letter = caseless();
-  const wanted = Array.from(query, (character) => letter(character.codePointAt(0) ?? 0));
+  const fold = caseFolder();
+  const wanted = Array.from(query, (character) => fold(character.codePointAt(0) ?? 0));
   const restarts = restartsIn(wanted);
 
   return (text) => {
     let matched = 0;
     for (let index = 0; index < text.length; ) {
       const point = text.codePointAt(index) ?? 0;
-      const found = letter(point);
+      const letter = fold(point);
       index += point > 0xffff ? 2 : 1;
-      while (matched > 0 && found !== wanted[matched]) matched = restarts[matched - 1] ?? 0;
-      if (found === wanted[matched]) matched++;
-      // All cases of a letter take up equally many code units.
+      while (matched > 0 && letter !== wanted[matched]) matched = restarts[matched - 1] ?? 0;
+      if (letter === wanted[matched]) matched++;
+      // A match has as many code units as the query, because all cases of a letter do.
       if (matched === wanted.length) return { start: index - query.length, end: index };
     }
     return undefined;
   };
 }
 
-/** For each beginning of a query, the length of the longest beginning at its end, other than itself: what has been matched of the next find. */
+/**
+ * For each prefix of the query, the length of its longest other suffix that is also a prefix of the query. After a
+ * mismatch the search continues with that prefix matched.
+ */
 function restartsIn(wanted: number[]): number[] {
   const restarts = [0];
   let matched = 0;

@@ -1,7 +1,7 @@
-/** Letters of which Unicode's own mapping to the other case is one letter, and JavaScript's several: it keeps the dot of "İ" apart. */
+/** Letters that Unicode maps to a single letter, and JavaScript to several: `toLowerCase` gives "İ" a separate dot. */
 const exceptions = new Map([["İ", "i"]]);
 
-/** The code points among which there are letters in several cases: those between them are Chinese, Korean, cuneiform and their like. */
+/** Ranges of code points that contain letters with cases. Chinese, Korean, cuneiform and the like lie between them. */
 const ranges = [
   [0, 0x2e80],
   [0xa640, 0xac00],
@@ -12,25 +12,25 @@ const ranges = [
 const end = 0x1f000;
 
 interface LetterCases {
-  /** By code point: that of one letter which stands for all cases of this one. 0 where there are no others. */
+  /** By code point: the code point that represents all cases of the letter, or 0 if the letter has a single case. */
   representatives: Uint32Array;
-  /** All cases of the letters that have several, by their representative. */
+  /** By representative: all cases of the letter. */
   cases: Map<number, string[]>;
 }
 
-/** Takes some milliseconds, so that it is done when something is looked for, and not when the package is loaded. */
-let known: LetterCases | undefined;
+/** Computed by the first search, and not when the package is loaded, because it takes some milliseconds. */
+let cached: LetterCases | undefined;
 
 /**
- * Letters that are the same but for their case: not only "k" and "K", but also the sign for Kelvin, both small sigmas, "ß" and "ẞ". Only
- * single characters: that "ß" is "SS" in upper case does not make it the same.
+ * Letters that differ only in case: not only "k" and "K", but also the Kelvin sign, both small sigmas, "ß" and "ẞ". A
+ * letter equals single letters only: "ß" does not equal "SS", although that is its upper case.
  */
 function letterCases(): LetterCases {
-  known ??= learnLetterCases();
-  return known;
+  cached ??= computeLetterCases();
+  return cached;
 }
 
-function learnLetterCases(): LetterCases {
+function computeLetterCases(): LetterCases {
   const groups = new Map<string, string[]>();
   for (const [from, to] of ranges) {
     for (let point = from; point < to; point++) {
@@ -54,14 +54,14 @@ function learnLetterCases(): LetterCases {
   return { representatives, cases };
 }
 
-/** The same for all cases of a letter, and for no other character. */
-export function caseless(): (point: number) => number {
+/** Returns a function that maps all cases of a letter, and no other character, to the same code point. */
+export function caseFolder(): (point: number) => number {
   const { representatives } = letterCases();
   return (point) => representatives[point] || point;
 }
 
-/** A character in each case that it has, all of which take up equally many code units. */
-export function inEachCase(character: string): string[] {
+/** A character in all its cases, which have equally many code units. */
+export function allCases(character: string): string[] {
   const { cases } = letterCases();
-  return cases.get(caseless()(character.codePointAt(0) ?? 0)) ?? [character];
+  return cases.get(caseFolder()(character.codePointAt(0) ?? 0)) ?? [character];
 }

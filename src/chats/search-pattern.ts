@@ -1,35 +1,36 @@
-import { inEachCase } from "./letter-cases.ts";
+import { allCases } from "./letter-cases.ts";
 
 /**
- * A query as regular expressions for Postgres that know of upper and lower case by themselves: no collation and no setting changes
- * what is found. Those for the JSON text of parts find a little more than what counts: any text under a key "text".
+ * A query as regular expressions for Postgres. They list upper and lower case themselves, so that collations and
+ * settings do not change the matches. The patterns for the JSON of parts match a little more than text parts: any
+ * string under a key "text".
  */
 export interface SearchPattern {
-  /** For a text as it is. */
+  /** For plain text. */
   text: string;
-  /** For JSON as `JSON.stringify` writes it. Finds all JSON that has a needless escape, too. */
+  /** For JSON that `JSON.stringify` has written. Also matches all JSON that has a needless escape. */
   json: string;
-  /** For JSON with needless escapes. Takes longer. */
+  /** For JSON with needless escapes. Slower. */
   escapedJson: string;
 }
 
-/** The escape of a character that `JSON.stringify` writes as it is: not of a control character, nor of half a surrogate pair. */
+/** An escape that `JSON.stringify` would not write: of anything but a control character or a lone surrogate. */
 export const needlessEscape = String.raw`\\u(?:[^0dD]|0[^0]|00[^01]|[dD](?:[0-7]|[89abAB]..\\u[dD][c-fC-F]))`;
 
-/** Where the query may begin: after characters and escapes of a text, each of them whole. */
+/** The JSON before a match: a key "text", and any number of whole characters and escapes of its string. */
 const inText = String.raw`"text"\s*:\s*"(?:[^"\\]|\\[^u]|\\u.{4})*`;
 
 export function patternOf(query: string): SearchPattern {
-  const characters = [...query].map(inEachCase);
-  const each = (write: (cases: string[]) => string) => characters.map(write).join("");
+  const characters = [...query].map(allCases);
+  const mapJoin = (toPattern: (cases: string[]) => string) => characters.map(toPattern).join("");
   return {
-    text: each(literal),
-    json: `${inText}${each(inJson)}|${needlessEscape}`,
-    escapedJson: `${inText}${each(inEscapedJson)}`,
+    text: mapJoin(literal),
+    json: `${inText}${mapJoin(inJson)}|${needlessEscape}`,
+    escapedJson: `${inText}${mapJoin(inEscapedJson)}`,
   };
 }
 
-/** A backslash makes any character but letters and digits an ordinary one. */
+/** A backslash before a letter or digit would have a meaning. Before any other character it removes the meaning. */
 function literal(cases: string[]): string {
   const [character = ""] = cases;
   if (cases.length > 1) return `[${cases.join("")}]`;
@@ -39,17 +40,17 @@ function literal(cases: string[]): string {
 function inJson(cases: string[]): string {
   const [character = ""] = cases;
   if (character === '"' || character === "\\") return `\\\\\\${character}`;
-  // Written with or without a backslash.
+  // JSON may escape a slash.
   if (character === "/") return String.raw`\\?/`;
   if (character >= " ") return literal(cases);
-  // As `\n` or as `\u000a`, and most only in the second way.
+  // A control character is `\u000a`, and some also have a short form, such as `\n`.
   const [, letter] = JSON.stringify(character).match(/^"\\([a-t])"$/) ?? [];
   return letter ? `(?:\\\\${letter}|${inHexadecimal(character)})` : inHexadecimal(character);
 }
 
 const inEscapedJson = (cases: string[]): string => `(?:${[inJson(cases), ...cases.map(inHexadecimal)].join("|")})`;
 
-/** As `\u…`, or as two of them. */
+/** One `\u…`, or two for a surrogate pair. */
 const inHexadecimal = (character: string): string =>
   character
     .split("")

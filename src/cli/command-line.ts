@@ -12,61 +12,61 @@ import { UsageError } from "./database-url.ts";
 const help = `Usage: npx drizzle-chat-store <command> [options]
 
 Commands
-  migrate   apply the migrations that are pending, in one transaction
-  status    show which migrations are applied, pending, or newer than this package
+  migrate   apply the pending migrations, in one transaction
+  status    show the applied and pending migrations, and those newer than this package
   sql       print the SQL of the migrations; needs no database
   doctor    compare the tables with what this package expects; changes nothing
-  purge     delete the chats of all users that had no activity for so long
+  purge     delete chats without activity for a given time, for all users
 
 Options
   --url <url>       the database, as postgres://…  Default: the variable DATABASE_URL
   --schema <name>   the Postgres schema of the tables  Default: ${defaultSchema}
   --from <version>  for sql: the version the database is at  Default: 0, no tables yet
   --rls             for sql: print the policies for row-level security instead
-  --citus           for sql: print what distributes the tables on Citus instead
+  --citus           for sql: print the statements that distribute the tables on Citus
   --older-than <n>d for purge: days since the last activity, such as 365d
-  --dry-run         for purge: count only, delete nothing
+  --dry-run         for purge: only count, delete nothing
   --json            print one JSON document
   --version         print the version of this package
-  --help            print this
+  --help            print this help
 
 Exit codes
   0  done, or all is well
   1  status: a migration is pending, or newer and breaking; doctor: there are differences;
-     purge: there are chats that the database did not let go, and all others are deleted
+     purge: the database refused to delete some chats, and all others are deleted
   2  the command line is wrong
   3  it failed: no driver, no connection, or the database refused
 
 It connects with the driver of your application, pg or postgres, as found from the
 current folder. PGlite runs inside your application: call migrate(db) there.`;
 
-/** The options that belong to one command alone. */
+/** Options of a single command, with that command. */
 const commandOf = { from: "sql", rls: "sql", citus: "sql", "older-than": "purge", "dry-run": "purge" } as const;
 
 type ExitCode = 0 | 1 | 2 | 3;
 
-interface Surroundings {
+interface CommandLineIO {
   /** The value of DATABASE_URL. */
   databaseUrl: string | undefined;
-  /** Where to look for the application's driver. */
-  folder: string;
+  /** The folder from which the application's driver is found. */
+  cwd: string;
   print(text: string): void;
   printError(text: string): void;
 }
 
-/** Runs one command and gives its exit code. */
+/** Runs one command and returns its exit code. */
 export async function runCommandLine(
   args: string[],
-  { databaseUrl, folder, print, printError }: Surroundings,
+  { databaseUrl, cwd, print, printError }: CommandLineIO,
 ): Promise<ExitCode> {
-  const inJson = args.includes("--json");
+  const asJson = args.includes("--json");
   try {
-    const { positionals, values } = parse(args);
+    const { positionals, values } = parseArguments(args);
     if (values.help || values.version) {
       print(values.help ? help : packageVersion());
       return 0;
     }
-    const command = commandNamed(positionals);
+    const command = findCommand(positionals);
     for (const [option, name] of Object.entries(commandOf) as [keyof typeof commandOf, string][]) {
       if (values[option] !== undefined && command !== commands[name]) {
         throw new UsageError(`--${option} is for the command ${name}.`);
@@ -74,28 +74,28 @@ export async function runCommandLine(
     }
     const [choice, other] = (["from", "rls", "citus"] as const).filter((option) => values[option] !== undefined);
     if (other) throw new UsageError(`--${choice} and --${other} exclude each other.`);
-    const { text, json, isFine } = await command({
+    const { text, json, ok } = await command({
       url: values.url ?? databaseUrl,
-      folder,
-      schemaName: schemaNamed(values.schema ?? defaultSchema),
-      fromVersion: versionNumbered(values.from ?? "0"),
+      cwd,
+      schemaName: parseSchemaName(values.schema ?? defaultSchema),
+      fromVersion: parseVersion(values.from ?? "0"),
       rowLevelSecurity: values.rls ?? false,
       citus: values.citus ?? false,
-      olderThanDays: command === commands.purge ? daysIn(values["older-than"]) : 0,
+      olderThanDays: command === commands.purge ? parseDays(values["older-than"]) : 0,
       dryRun: values["dry-run"] ?? false,
-      say: inJson ? () => {} : print,
+      log: asJson ? () => {} : print,
     });
-    print(inJson ? JSON.stringify(json, null, 2) : text);
-    return isFine ? 0 : 1;
+    print(asJson ? JSON.stringify(json, null, 2) : text);
+    return ok ? 0 : 1;
   } catch (error) {
     const { code, message, exitCode } = explain(error);
-    if (inJson) print(JSON.stringify({ error: { code, message } }, null, 2));
+    if (asJson) print(JSON.stringify({ error: { code, message } }, null, 2));
     else printError(message);
     return exitCode;
   }
 }
 
-function parse(args: string[]) {
+function parseArguments(args: string[]) {
   try {
     return parseArgs({
       args,
@@ -115,27 +115,27 @@ function parse(args: string[]) {
     });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    // An option that there is not may be the database's URL with its password.
+    // An unknown option may be the database's URL with its password.
     if (message.startsWith("Unknown option")) {
       throw new UsageError(/^Unknown option '--?[\w-]+'/.exec(message)?.[0].concat(".") ?? "Unknown option.");
     }
-    // The first sentence says what is wrong; what follows is about positionals that begin with a dash.
+    // Later sentences explain positionals that begin with a dash.
     throw new UsageError(message.replace(/(\.\s|\n).*$/s, "."));
   }
 }
 
-function commandNamed([name, ...others]: string[]) {
+function findCommand([name, ...others]: string[]) {
   const names = Object.keys(commands).join(", ");
   if (name === undefined) throw new UsageError(`Expected a command: ${names}.`);
   if (others.length > 0) throw new UsageError(`Expected one command, found ${others.length + 1}.`);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  // What is not a word may be the database's URL with its password.
+  // Anything but a word may be the database's URL with its password.
   const found = /^[\w-]+$/.test(name) ? `command ${name}` : "such command";
   if (!command) throw new UsageError(`There is no ${found}. Expected one of: ${names}.`);
   return command;
 }
 
-function schemaNamed(name: string): string {
+function parseSchemaName(name: string): string {
   try {
     parseInput(migrateOptions, { schema: name });
   } catch (error) {
@@ -144,16 +144,17 @@ function schemaNamed(name: string): string {
   return name;
 }
 
-function versionNumbered(text: string): number {
-  if (!/^\d+$/.test(text))
+function parseVersion(text: string): number {
+  if (!/^\d+$/.test(text)) {
     throw new UsageError("--from is not a version. Expected a whole number, as status shows it.");
+  }
   return Number(text);
 }
 
-/** Never a default: what is deleted is gone. */
-function daysIn(text: string | undefined): number {
+/** Has no default, because deleted chats cannot be restored. */
+function parseDays(text: string | undefined): number {
   const days = Number(/^(\d{1,5})d$/.exec(text ?? "")?.[1] ?? 0);
-  if (days < 1) throw new UsageError("purge needs --older-than. Expected a number of days from 1d on, such as 365d.");
+  if (days < 1) throw new UsageError("purge needs --older-than. Expected a number of days, at least 1d, such as 365d.");
   return days;
 }
 
@@ -170,7 +171,7 @@ function explain(error: unknown): { code: string; message: string; exitCode: Exi
   return { code: isOurs ? error.code : "QUERY_FAILED", message: withoutUrls(sentences.join("\n")), exitCode: 3 };
 }
 
-/** The driver's own error. What Drizzle wraps around it repeats the whole statement. */
+/** The driver's error. The message of Drizzle's error around it repeats the whole statement. */
 function rootOf(error: unknown): unknown {
   for (;;) {
     const cause = ChatStoreError.isInstance(error) ? error.originalCause : error instanceof Error && error.cause;
@@ -188,11 +189,11 @@ function reasonOf(error: unknown): string {
   return code ? `The connection failed (${code}).` : message;
 }
 
-// Should the database's URL, with its password, have found its way into a message of a driver's or of ours after all.
+// A second line of defence: no message should contain the database's URL with its password.
 const withoutUrls = (message: string) => message.replaceAll(/\w+:\/\/\S*[^\s.]/g, "<url>");
 
 function packageVersion(): string {
-  // By the package's name, which finds it from the source as well as from the build.
+  // The package's name resolves both from the source and from the build.
   const { version }: { version: string } = createRequire(import.meta.url)("drizzle-chat-store/package.json");
   return version;
 }

@@ -10,7 +10,7 @@ interface Connection {
   close(): Promise<void>;
 }
 
-/** No driver could be found, or no connection be made. The message names no part of the URL. */
+/** There is no driver, or connecting failed. The message repeats no part of the URL. */
 export class ConnectError extends Error {
   readonly code: "NO_DRIVER" | "CONNECTION_FAILED";
 
@@ -20,10 +20,10 @@ export class ConnectError extends Error {
   }
 }
 
-/** In seconds, by the name that Postgres's own tools have for it in a URL. */
+/** In seconds. Postgres's own tools read the same parameter. */
 const connectTimeout = (url: string) => Number(new URL(url).searchParams.get("connect_timeout")) || 10;
 
-// Drizzle's part comes from beside the driver, which it imports itself.
+// drizzle-orm is loaded from the same place as the driver, because it imports the driver itself.
 const drivers = [
   {
     modules: ["pg", "drizzle-orm/node-postgres"],
@@ -31,7 +31,7 @@ const drivers = [
       const pg: typeof import("pg") = require("pg");
       const { drizzle }: typeof import("drizzle-orm/node-postgres") = require("drizzle-orm/node-postgres");
       const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: connectTimeout(url) * 1000 });
-      // A connection that breaks off is also reported here, and would end the process: the query rejects anyway.
+      // Without a listener, a broken connection would end the process. The query rejects, too.
       client.on("error", () => {});
       await client.connect();
       return { db: drizzle(client), close: () => client.end() };
@@ -44,7 +44,8 @@ const drivers = [
       const { drizzle }: typeof import("drizzle-orm/postgres-js") = require("drizzle-orm/postgres-js");
       const seconds = connectTimeout(url);
       const { host, port, user, password, database, others } = targetOf(url);
-      // It would take what it does not know in the URL for settings of the session. A host in a list it does not split at its colons.
+      // postgres.js would send unknown parameters of the URL as settings of the session, and would split a host at its
+      // colons unless it is in a list.
       const options: Record<string, unknown> = {
         ...(host.startsWith("/") ? { path: `${host}/.s.PGSQL.${port || 5432}` } : host && { host: [host] }),
         ...((host || port) && { port: [Number(port || 5432)] }),
@@ -54,7 +55,7 @@ const drivers = [
         ...{ max: 1, connect_timeout: seconds, onnotice: () => {}, prepare: false },
       };
       const client = postgres(`postgres:///?${others}`, options);
-      // Its own timeout is for one attempt, and it begins another whenever the server hangs up.
+      // The driver's own timeout is for one attempt, and it starts another one whenever the server hangs up.
       const timeout = setTimeout(seconds * 1000, undefined, { ref: false }).then(() => {
         throw new Error("timeout expired");
       });
@@ -69,10 +70,10 @@ const drivers = [
   },
 ];
 
-/** Connects with the application's own driver: `pg`, or else `postgres`, as seen from a folder of the application. */
-export async function connect(url: string, folder: string): Promise<Connection> {
-  // With npx this package may lie in a folder of npm's, where there is no driver. Installed elsewhere, one may be here.
-  const places = [createRequire(join(folder, "package.json")), createRequire(import.meta.url)];
+/** Connects with the application's own driver, `pg` or else `postgres`, resolved from the current folder. */
+export async function connect(url: string, cwd: string): Promise<Connection> {
+  // npx may run this package from npm's cache, without a driver. A driver may also be installed beside this package.
+  const places = [createRequire(join(cwd, "package.json")), createRequire(import.meta.url)];
   for (const require of places) {
     const driver = drivers.find(({ modules }) => modules.every((module) => canResolve(require, module)));
     if (!driver) continue;
@@ -84,7 +85,7 @@ export async function connect(url: string, folder: string): Promise<Connection> 
   }
   throw new ConnectError(
     "NO_DRIVER",
-    "Found neither of the drivers pg and postgres. The command uses your application's own, beside drizzle-orm: " +
+    "Found neither the driver pg nor postgres. The command uses the driver of your application, beside drizzle-orm: " +
       "run it in the application's folder, or install one there (npm install pg).",
   );
 }
@@ -98,12 +99,12 @@ function canResolve(require: NodeJS.Require, module: string): boolean {
   }
 }
 
-/** In words of our own: drivers repeat the host, the user and the database. */
+/** The drivers' own messages repeat the host, the user and the database. */
 function reasonOf(error: unknown): string {
   const code = sqlStateOf(error) ?? codeOf(error);
   const known: Record<string, string> = {
     ECONNREFUSED: "nothing listens at the host and port of the URL",
-    ENOTFOUND: "the URL's host is not known",
+    ENOTFOUND: "the URL's host is unknown",
     EAI_AGAIN: "the URL's host could not be looked up",
     ETIMEDOUT: "the URL's host did not answer",
     ENOENT: "there is no socket at the host of the URL",

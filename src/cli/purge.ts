@@ -8,17 +8,18 @@ import { constraintOf, sqlStateOf } from "../errors/sqlstate.ts";
 import { quoteIdentifier } from "../migrate/migrations.ts";
 import { chatTables } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
-import { counted } from "./counted.ts";
+import { pluralize } from "./pluralize.ts";
 
 export interface Purged {
-  /** The time of their last activity is before this, in ISO 8601. */
+  /** Chats whose last activity is before this time, in ISO 8601, are inactive. */
   before: string;
+  /** Deleted chats. */
   chats: number;
-  /** Marks and recordings of turns that have ended, in chats that stay. */
+  /** Ended turns in other chats, whose rows and recordings were deleted. */
   turns: number;
-  /** Chats that are old enough and were left: a turn runs in them, or another transaction has locked them. */
+  /** Inactive chats that were left, because a turn runs in them or another transaction has locked them. */
   inUse: number;
-  /** Chats that the database did not let go. */
+  /** Inactive chats that the database refused to delete. */
   refused: RefusedChat[];
 }
 
@@ -28,124 +29,186 @@ interface RefusedChat {
   constraint?: string | undefined;
 }
 
-/** Chats that are looked at in one statement, which is one transaction. */
-const pageLength = 2_000;
+interface PurgeOptions {
+  olderThanDays: number;
+  /** Only count what a purge would delete. */
+  dryRun: boolean;
+}
+
+/** Chats that one statement looks at. Each statement is a transaction of its own. */
+const batchSize = 2_000;
 
 /**
- * Deletes the chats of all users without activity for so long, and what ended turns have left in the others. What is in use it leaves to
- * the next time, and what the database does not let go it reports. It walks through the chats by id: there is no index on their activity alone.
+ * Deletes the inactive chats of all users, and the remains of ended turns in the other chats. Leaves chats in use to
+ * the next purge, and reports chats that the database refuses to delete. Walks through all chats by id, because no
+ * index orders the chats of all users by activity.
  */
 export async function purge(
   db: ChatDatabase,
   schemaName: string,
-  { olderThanDays, dryRun }: { olderThanDays: number; dryRun: boolean },
-  report: (soFar: Purged) => void,
+  { olderThanDays, dryRun }: PurgeOptions,
+  onProgress: (soFar: Purged) => void,
 ): Promise<Purged> {
-  const { chats, turns } = chatTables(schemaName);
-  const [start] = await queryUnprepared<{ before: string; hides: number }>(
-    db,
-    sql`select to_char((now() - make_interval(days => ${olderThanDays}::int)) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') before,
-row_security_active(${`${quoteIdentifier(schemaName)}.chats`}::text)::int hides`,
-  );
-  if (!start) throw new Error("Postgres did not answer with a row.");
-  if (start.hides) {
-    throw new ChatStoreError(
-      "QUERY_FAILED",
-      "Row-level security hides the chats from this role, so nothing was deleted. Expected the tables' owner, or a role with BYPASSRLS.",
-    );
-  }
-
-  const isOld = sql`chats.updated_at < ${start.before}::timestamptz`;
-  // What was recorded of an answer that no client has seen yet, because its server died, is the only copy of it.
-  const isLeft = sql`${hasExpired} and (t.ended_at is not null or t.superseded or t.chunks = 0)`;
-  const total: Purged = { before: start.before, chats: 0, turns: 0, inUse: 0, refused: [] };
-  for (let after = "", length = pageLength; ; ) {
+  const before = await readCutoff(db, schemaName, olderThanDays);
+  const total: Purged = { before, chats: 0, turns: 0, inUse: 0, refused: [] };
+  for (let after = "", size = batchSize; ; ) {
     try {
-      const page = await purgePage(after, length);
-      if (page.last === null) return total;
-      after = page.last;
-      length = Math.min(length * 2, pageLength);
-      total.chats += page.chats;
-      total.turns += page.turns;
-      total.inUse += page.inUse;
-      if (page.chats) report(total);
+      const batch = await purgeBatch(db, schemaName, { after, size, before, dryRun });
+      if (batch.last === null) return total;
+      after = batch.last;
+      size = Math.min(size * 2, batchSize);
+      total.chats += batch.chats;
+      total.turns += batch.turns;
+      total.inUse += batch.inUse;
+      if (batch.chats) onProgress(total);
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      // Less at once, down to the chat that is the reason.
-      if (length > 1) {
-        length = Math.floor(length / 2);
+      // A refused batch is halved, down to the chat that is the reason.
+      if (size > 1) {
+        size = Math.floor(size / 2);
         continue;
       }
-      const chatId = await nextAfter(after);
+      const chatId = await readNextId(db, schemaName, after);
       if (chatId === null) return total;
       total.refused.push({ chatId, sqlState: sqlStateOf(error) ?? "unknown", constraint: constraintOf(error) });
       after = chatId;
     }
   }
-
-  async function purgePage(after: string, length: number): Promise<Page> {
-    const lock = (of: SQL) => (dryRun ? sql`` : sql` for update of ${of} skip locked`);
-    // A turn that starts meanwhile is not in the statement's snapshot. It makes the chat's row another one, which has another xmin.
-    const found = sql`page as materialized (
-select chats.id, chats.xmin v from ${chats} where chats.id > ${after} order by chats.id limit ${length}
-), candidates as materialized (
-select chats.id, page.v, exists (select from ${turns} t where t.chat_id = chats.id and ${isRunning}) busy
-from ${chats} join page on page.id = chats.id where ${isOld}
-), old as materialized (
-select chats.id from ${chats} join candidates on candidates.id = chats.id where not busy and chats.xmin = candidates.v${lock(sql`chats`)}
-), left_over as materialized (
-select t.chat_id, t.id from ${turns} t where t.chat_id in (select id from page) and t.chat_id not in (table old) and ${isLeft}${lock(sql`t`)}
-)`;
-    const remove = sql`, gone as (
-delete from ${chats} where chats.id in (table old)
-), swept as (
-delete from ${turns} t using left_over l where t.chat_id = l.chat_id and t.id = l.id
-)`;
-    const [page] = await queryUnprepared<Page>(
-      db,
-      sql`with ${found}${dryRun ? sql`` : remove}
-select (select max(id) from page) last, (select count(*) from old)::int chats, (select count(*) from left_over)::int turns,
-((select count(*) from candidates) - (select count(*) from old))::int "inUse"`,
-    );
-    return page ?? { last: null, chats: 0, turns: 0, inUse: 0 };
-  }
-
-  async function nextAfter(after: string): Promise<string | null> {
-    const [next] = await queryUnprepared<{ id: string }>(
-      db,
-      sql`select chats.id from ${chats} where chats.id > ${after} order by chats.id limit 1`,
-    );
-    return next?.id ?? null;
-  }
 }
 
-interface Page extends Pick<Purged, "chats" | "turns" | "inUse"> {
+/** The time before which a chat is inactive, by the clock of the database. */
+async function readCutoff(db: ChatDatabase, schemaName: string, olderThanDays: number): Promise<string> {
+  const cutoff = sql`now() - make_interval(days => ${olderThanDays}::int)`;
+  const [found] = await queryUnprepared<{ before: string; hides: number }>(
+    db,
+    sql`
+      select
+        to_char((${cutoff}) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as before,
+        row_security_active(${`${quoteIdentifier(schemaName)}.chats`}::text)::int as hides`,
+  );
+  if (!found) throw new Error("Postgres did not answer with a row.");
+  if (found.hides) {
+    throw new ChatStoreError(
+      "QUERY_FAILED",
+      "Row-level security hides the chats from this role, so nothing was deleted. " +
+        "Expected the tables' owner, or a role with BYPASSRLS.",
+    );
+  }
+  return found.before;
+}
+
+interface Batch extends Pick<Purged, "chats" | "turns" | "inUse"> {
   /** The id of its last chat; null if there are no more. */
   last: string | null;
+}
+
+/** Purges the first `size` chats whose id is greater than `after`. */
+async function purgeBatch(
+  db: ChatDatabase,
+  schemaName: string,
+  { after, size, before, dryRun }: { after: string; size: number; before: string; dryRun: boolean },
+): Promise<Batch> {
+  const { chats, turns } = chatTables(schemaName);
+  const skipLocked = (table: SQL) => (dryRun ? sql`` : sql`for update of ${table} skip locked`);
+  // The recording of an answer that no client has seen yet, because its server died, is the only copy of that answer.
+  const isOfNoMoreUse = sql`${hasExpired} and (t.ended_at is not null or t.superseded or t.chunks = 0)`;
+
+  // A turn that starts meanwhile is not in the statement's snapshot, but gives the chat's row another xmin.
+  const purgeable = sql`
+    batch as materialized (
+      select chats.id, chats.xmin as row_version
+      from ${chats}
+      where chats.id > ${after}
+      order by chats.id
+      limit ${size}
+    ),
+    inactive_chats as materialized (
+      select
+        chats.id,
+        batch.row_version,
+        exists (select from ${turns} t where t.chat_id = chats.id and ${isRunning}) as has_running_turn
+      from ${chats}
+      join batch on batch.id = chats.id
+      where chats.updated_at < ${before}::timestamptz
+    ),
+    purgeable_chats as materialized (
+      select chats.id
+      from ${chats}
+      join inactive_chats on inactive_chats.id = chats.id
+      where not has_running_turn and chats.xmin = inactive_chats.row_version
+      ${skipLocked(sql`chats`)}
+    ),
+    purgeable_turns as materialized (
+      select t.chat_id, t.id
+      from ${turns} t
+      where
+        t.chat_id in (select id from batch)
+        and t.chat_id not in (table purgeable_chats)
+        and ${isOfNoMoreUse}
+      ${skipLocked(sql`t`)}
+    )`;
+  const andDelete = dryRun
+    ? sql``
+    : sql`,
+      deleted_chats as (
+        delete from ${chats}
+        where chats.id in (table purgeable_chats)
+      ),
+      deleted_turns as (
+        delete from ${turns} t
+        using purgeable_turns p
+        where t.chat_id = p.chat_id and t.id = p.id
+      )`;
+  const [batch] = await queryUnprepared<Batch>(
+    db,
+    sql`
+      with ${purgeable}${andDelete}
+      select
+        (select max(id) from batch) as last,
+        (select count(*) from purgeable_chats)::int as chats,
+        (select count(*) from purgeable_turns)::int as turns,
+        ((select count(*) from inactive_chats) - (select count(*) from purgeable_chats))::int as "inUse"`,
+  );
+  return batch ?? { last: null, chats: 0, turns: 0, inUse: 0 };
+}
+
+async function readNextId(db: ChatDatabase, schemaName: string, after: string): Promise<string | null> {
+  const { chats } = chatTables(schemaName);
+  const [next] = await queryUnprepared<{ id: string }>(
+    db,
+    sql`
+      select chats.id
+      from ${chats}
+      where chats.id > ${after}
+      order by chats.id
+      limit 1`,
+  );
+  return next?.id ?? null;
 }
 
 const maxLines = 20;
 
 export function describePurge({ chats, turns, before, inUse, refused }: Purged, dryRun: boolean): string {
   const lines = [
-    `${dryRun ? "Would delete" : "Deleted"} ${counted(chats, "chat")} without activity since ${before}, and what is left of ${counted(turns, "ended turn")}.`,
+    `${dryRun ? "Would delete" : "Deleted"} ${pluralize(chats, "chat")} without activity since ${before}, ` +
+      `and the remains of ${pluralize(turns, "ended turn")}.`,
   ];
-  if (inUse > 0)
-    lines.push(`Left ${counted(inUse, "chat")} in use: a turn runs there, or another transaction has locked it.`);
+  if (inUse > 0) {
+    lines.push(`Left ${pluralize(inUse, "chat")} in use: a turn runs there, or another transaction has locked it.`);
+  }
   if (refused.length > 0) {
-    lines.push(`Could not delete ${counted(refused.length, "chat")}, which the database did not let go:`);
+    lines.push(`Could not delete ${pluralize(refused.length, "chat")}, because the database refused:`);
     for (const { chatId, sqlState, constraint } of refused.slice(0, maxLines)) {
-      lines.push(
-        `  ${inAscii(chatId)}: SQLSTATE ${sqlState}${constraint === undefined ? "" : `, constraint ${inAscii(constraint)}`}`,
-      );
+      const byConstraint = constraint === undefined ? "" : `, constraint ${toAscii(constraint)}`;
+      lines.push(`  ${toAscii(chatId)}: SQLSTATE ${sqlState}${byConstraint}`);
     }
     if (refused.length > maxLines) lines.push(`  and ${refused.length - maxLines} more, which --json lists`);
   }
   return lines.join("\n");
 }
 
-/** Ids come from browsers, and a terminal does as it is told by control characters. */
-const inAscii = (text: string) =>
+/** Ids come from browsers, and a terminal would obey their control characters. */
+const toAscii = (text: string) =>
   JSON.stringify(text).replaceAll(
     /[^ -~]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,

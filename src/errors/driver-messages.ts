@@ -1,6 +1,6 @@
 /**
- * Messages of errors that have no code, in the words of the libraries that throw them. They are constants in those libraries' source, so
- * they hold no chat content. Postgres's own messages do not belong here: the server translates them, and they may quote values.
+ * Messages of errors that have no code. They are constants in the source of libraries, so they contain no chat content.
+ * Do not add messages of Postgres: the server translates them, and they may quote values.
  *
  * The tests of `isRetryable` and the runtime suite provoke each retryable one, and so notice when a library rewords it.
  */
@@ -19,8 +19,8 @@ const messages: { text: string; retryable?: true }[] = [
   { text: "Client has encountered a connection error and is not queryable", retryable: true },
   { text: "timeout expired", retryable: true },
   { text: "Client was closed and is not queryable" },
-  // From the option query_timeout. Not retryable: Drizzle returns a connection whose transaction is still open to the pool, and the next
-  // save on that connection is acknowledged and never committed.
+  // From the option query_timeout. Not retryable: Drizzle returns a connection whose transaction is still open to the
+  // pool, and the next save on that connection is acknowledged and never committed.
   { text: "Query read timeout" },
   // pg/lib/connection.js and pg/lib/crypto/sasl.js
   { text: "The server does not support SSL connections" },

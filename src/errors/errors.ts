@@ -13,17 +13,17 @@ export type ChatStoreErrorCode =
 const marker = Symbol.for("drizzle-chat-store.error");
 
 /**
- * What all errors of this package have in common. Thrown as such when the database refused a statement
- * (`QUERY_FAILED`) or has no tables yet (`NOT_MIGRATED`).
+ * The base class of all errors of this package. Thrown itself when the database refuses a statement (`QUERY_FAILED`) or
+ * has no tables yet (`NOT_MIGRATED`).
  *
- * No `message`, `stack` or `cause` holds chat text or a user's id, so that it may be logged as it is.
+ * `message`, `stack` and `cause` contain neither chat content nor user ids, so that you may log the error.
  */
 export class ChatStoreError extends Error {
   override readonly name: string = "ChatStoreError";
   readonly code: ChatStoreErrorCode;
   /**
-   * What helps of {@link originalCause}: its class, where it was thrown, Postgres's `code`, `constraint`, `table` and the like.
-   * Drivers put what they were given into their messages, and Postgres puts whole rows into `detail`: neither is in it.
+   * A redacted copy of {@link originalCause}: its class, stack frames, and Postgres's `code`, `constraint`, `table` and
+   * the like. It leaves out messages of drivers and Postgres's `detail`, because they may contain chat content.
    */
   declare readonly cause?: unknown;
   readonly #originalCause: unknown;
@@ -37,8 +37,8 @@ export class ChatStoreError extends Error {
   }
 
   /**
-   * The error of the driver, or whatever else was thrown, with all that it holds: what people said, too. For a debugger, which
-   * shows it; no logger, inspector or serialiser does, because it is a getter of the class over a private field.
+   * The unredacted error of the driver. It may contain chat content. Loggers, inspectors and serialisers do not show
+   * it, because it is a getter over a private field. Read it in a debugger.
    */
   get originalCause(): unknown {
     return this.#originalCause;
@@ -50,7 +50,7 @@ export class ChatStoreError extends Error {
   }
 }
 
-/** The chat exists and belongs to another user. Nothing was changed. */
+/** The chat belongs to another user. Nothing was changed. */
 export class ChatOwnershipError extends ChatStoreError {
   override readonly name = "ChatOwnershipError";
   readonly chatId: string;
@@ -136,9 +136,9 @@ const conflictMessages: Record<ChatConflictReason, (facts: ConflictFacts) => str
     "with getChat whether an earlier attempt made this chat.",
 };
 
-/** One thing that is wrong with an input: where it is, and what was found, expected and can be done. */
+/** One problem of an input: where it is, and what was found and expected there. */
 export interface InvalidChatIssue {
-  /** From the input's top, such as `["messages", 3, "id"]`. Empty for the input itself. */
+  /** The path in the input, such as `["messages", 3, "id"]`. Empty for the input itself. */
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
@@ -160,10 +160,10 @@ export class InvalidChatError extends ChatStoreError {
   }
 }
 
-/** The tables could not be brought up to date. Nothing was changed. */
+/** `migrate` failed. Nothing was changed. */
 export class MigrationError extends ChatStoreError {
   override readonly name = "MigrationError";
-  /** Name of the migration that failed or is not known; `null` when none had been reached. */
+  /** The name of the migration that failed or is unknown; `null` if the error occurred before the first one. */
   readonly migration: string | null;
 
   constructor({ migration, reason, cause }: { migration: string | null; reason: string; cause?: unknown }) {
@@ -176,7 +176,7 @@ export class MigrationError extends ChatStoreError {
   }
 }
 
-/** What reading an input threw may be anything. The statements of migrations have no values. */
+/** Reading an input may throw anything. The statements of migrations have no values. */
 const redactionOf: Record<ChatStoreErrorCode, Redaction> = {
   CHAT_NOT_OWNED: "all",
   CHAT_CONFLICT: "all",

@@ -3,30 +3,30 @@ import { ChatStoreError, InvalidChatError } from "./errors.ts";
 import { codeOf } from "./sqlstate.ts";
 
 /**
- * Whether the same call may be made again and may then succeed: the database was away, refused for the moment, or let
- * another writer go first. Looks through what the store, Drizzle and Node wrap around the driver's error.
+ * Whether you may retry the same call: the database was away, refused the call for the moment, or let another writer go
+ * first. Also looks at the errors that the store, Drizzle and Node wrap around the driver's error.
  *
- * Making the call again is safe also when nobody knows whether the first one took effect, because the connection broke
- * before the answer: a save whose content is stored already writes nothing and succeeds, also with `expectedVersion`.
- * Only if somebody else saved in between is there a conflict, and rightly so.
+ * Retrying is safe even if the connection broke before the answer, so that the first call may have taken effect: a save
+ * whose content is already stored writes nothing and succeeds, also with `expectedVersion`. It conflicts only if
+ * another writer saved in between.
  *
- * False for what would fail again: the store's own refusals, constraint violations, missing permissions, statements that
- * were cancelled or ran out of time, a pool that the application has closed. Wait a little before trying again, and not
- * for ever: a full disk or a wrong host name can look like one that passes.
+ * False for errors that would repeat: the store's own refusals, constraint violations, missing permissions, statements
+ * that were cancelled or timed out, and a pool that the application has closed. Wait a little before you retry, and
+ * limit the number of retries: a full disk or a wrong host name can look like a temporary failure.
  *
- * In a transaction of your own the transaction is lost with the statement. Retry all of that, from its beginning.
+ * In a transaction of your own, a failed statement aborts the transaction. Retry all of it, from its beginning.
  */
 export function isRetryable(error: unknown): boolean {
-  // A Set goes on to what is added while it is walked, and skips what it has had: causes may form a circle.
+  // A loop over a Set also visits values that are added meanwhile, each once. Causes may form a circle.
   const errors = new Set([error]);
-  for (const each of errors) {
-    // The cause of an InvalidChatError is what the caller's own input threw when it was read.
-    if (typeof each !== "object" || each === null || InvalidChatError.isInstance(each)) continue;
-    if (isTransient(each)) return true;
-    errors.add(ChatStoreError.isInstance(each) ? each.originalCause : "cause" in each && each.cause);
-    if ("sourceError" in each) errors.add(each.sourceError); // Neon over HTTP, whose errors have no cause.
-    // An AggregateError: a host name stands for several addresses, and none of them answered.
-    if ("errors" in each && Array.isArray(each.errors)) for (const one of each.errors) errors.add(one);
+  for (const found of errors) {
+    // The cause of an InvalidChatError comes from the caller's own input, which threw when it was read.
+    if (typeof found !== "object" || found === null || InvalidChatError.isInstance(found)) continue;
+    if (isTransient(found)) return true;
+    errors.add(ChatStoreError.isInstance(found) ? found.originalCause : "cause" in found && found.cause);
+    if ("sourceError" in found) errors.add(found.sourceError); // Neon over HTTP, whose errors have no cause.
+    // An AggregateError: a host name stands for several addresses, and none answered.
+    if ("errors" in found && Array.isArray(found.errors)) for (const one of found.errors) errors.add(one);
   }
   return false;
 }
@@ -36,14 +36,14 @@ function isTransient(error: object): boolean {
   if (code === undefined) {
     return "message" in error && typeof error.message === "string" && retryableMessages.has(error.message);
   }
-  // Connecting to a Unix socket that a stopped server has removed. Any other missing file stays missing.
+  // A stopped server has removed its Unix socket. Any other missing file stays missing.
   if (code === "ENOENT") return "syscall" in error && error.syscall === "connect";
   return transientCodes.has(code) || transientClasses.test(code);
 }
 
 /**
- * SQLSTATEs that begin like this: connection exceptions (08), which PgBouncer also answers with when it has no server to
- * give (08P01, `send_pooler_error` in its src/proto.c), and insufficient resources (53).
+ * Classes of SQLSTATEs: connection exceptions (08), which PgBouncer also reports when it has no free server (08P01,
+ * `send_pooler_error` in its src/proto.c), and insufficient resources (53).
  * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const transientClasses = /^(08|53)...$/;
@@ -60,11 +60,11 @@ const transientCodes = new Set([
   "57P02", // crash_shutdown
   "57P03", // cannot_connect_now: starting up, shutting down, recovering
   "57P05", // idle_session_timeout
-  "58030", // io_error: what Citus says when a worker is gone while it writes there
-  // Left out on purpose. 57014 query_canceled and 25P04 transaction_timeout: somebody stopped it, or it is too much for
-  // the limit. 57P04 database_dropped.
+  "58030", // io_error: Citus reports this when a worker goes away during a write
+  // Left out on purpose: 57014 query_canceled and 25P04 transaction_timeout, because the statement was cancelled or
+  // takes too long, and 57P04 database_dropped.
 
-  // The operating system's, as Node gives them: https://nodejs.org/api/errors.html#common-system-errors
+  // Errors of the operating system, as Node reports them: https://nodejs.org/api/errors.html#common-system-errors
   "EAI_AGAIN",
   "ECONNABORTED",
   "ECONNREFUSED",
@@ -73,7 +73,7 @@ const transientCodes = new Set([
   "EHOSTUNREACH",
   "ENETDOWN",
   "ENETUNREACH",
-  "ENOTFOUND", // A name is gone for a moment when a failover moves it.
+  "ENOTFOUND", // During a failover a name may be missing for a moment.
   "EPIPE",
   "ETIMEDOUT",
 

@@ -1,105 +1,87 @@
 import { constantMessages } from "./driver-messages.ts";
 
-/** What may be shown of a cause, besides who threw it and where. Messages only where no statement has values. */
+/**
+ * How much of a cause is redacted: `"all"` keeps only class and stack frames, `"message"` also keeps diagnostic fields,
+ * and `"none"` also keeps messages, which is safe only where no statement has values.
+ */
 export type Redaction = "all" | "message" | "none";
 
 /**
- * A copy of a cause for all who print, serialise and send errors. It holds the class, the stack's places, what drivers say in
- * fields of names, codes and numbers, and copies of the causes below. It holds nothing in which there may be what people said:
- * Drizzle's message has a statement's parameters, Postgres's may quote a value ("invalid input syntax for type …") or what a
- * trigger raised, `detail` has the row, and what else a driver hangs on its errors nobody knows.
+ * A copy of a cause that may be logged, with copies of the causes below it. It never contains chat content: Drizzle
+ * puts parameters into messages, Postgres may quote values, `detail` contains whole rows, and other fields of drivers
+ * are unknown.
  */
 export function redactCause(cause: unknown, redaction: Redaction): unknown {
-  // Causes may form a circle, or have no end.
   const copies = new Map<unknown, Error>();
   return copyOf(cause);
 
   function copyOf(original: unknown): unknown {
     if (original === undefined || original === null) return original;
+    // Causes may form a circle, or never end.
     if (copies.has(original) || copies.size === 20) return copies.get(original);
-
-    const facts = redaction === "all" ? {} : diagnosticsOf(original);
-    const message = messageOf(original, facts);
-    const copy = new Error(message);
+    const copy = new Error(redactedNotice);
     copies.set(original, copy);
-    const name = classOf(original);
-    const below = {
-      cause: copyOf(read(original, "cause")),
-      sourceError: copyOf(read(original, "sourceError")), // Neon over HTTP, whose errors have no cause.
-      errors: copiesOf(read(original, "errors")), // An AggregateError.
+    try {
+      fill(copy, Object(original));
+    } catch {
+      // A thrown value can be anything, including a proxy or getter that throws when read.
+    }
+    return copy;
+  }
+
+  function fill(copy: Error, original: Record<string, unknown>): void {
+    const { message, stack, cause, sourceError, errors } = original;
+    const fields = redaction === "all" ? {} : diagnosticsOf(original);
+    const isShown = typeof message === "string" && (redaction === "none" || constantMessages.has(message));
+    const known = [fields.syscall, fields.code].filter(Boolean).join(" ");
+    const shown = isShown ? message : [known, redactedNotice].filter(Boolean).join(", ");
+    const className: unknown = Object.getPrototypeOf(original)?.constructor?.name;
+    const name = typeof className === "string" && /^[\w$]{1,60}$/.test(className) ? className : "Error";
+    const hidden = {
+      name,
+      message: shown,
+      stack: `${name}: ${shown}${framesOf(String(stack), String(message))}`,
+      cause: copyOf(cause),
+      sourceError: copyOf(sourceError), // Neon over HTTP, whose errors have no cause.
+      errors: Array.isArray(errors) ? errors.slice(0, 10).map(copyOf) : undefined, // An AggregateError.
     };
-    const stack = [`${name}: ${message}`, ...framesOf(original)].join("\n");
-    for (const [key, value] of Object.entries({ name, stack, ...below })) {
-      // Not enumerable, as those of an Error are not.
+    for (const [key, value] of Object.entries(hidden)) {
+      // Not enumerable, like the same properties of other errors.
       if (value !== undefined) Object.defineProperty(copy, key, { value, configurable: true, writable: true });
     }
-    return Object.assign(copy, facts);
-  }
-
-  function copiesOf(errors: unknown): unknown[] | undefined {
-    if (!attempt(() => Array.isArray(errors))) return undefined;
-    return Array.from({ length: 10 }, (_, index) => copyOf(read(errors, index))).filter((copy) => copy !== undefined);
-  }
-
-  function messageOf(original: unknown, { syscall, code }: Record<string, unknown>): string {
-    const message = read(original, "message");
-    if (typeof message === "string" && (redaction === "none" || constantMessages.has(message))) {
-      return message;
-    }
-    const known = [syscall, code].filter((fact) => fact !== undefined).join(" ");
-    return `${known ? `${known}, ` : ""}${redactedNotice}`;
+    Object.assign(copy, fields);
   }
 }
 
-const redactedNotice = "its message is left out, as it may hold chat text: see originalCause";
+const redactedNotice = "message redacted, because it may contain chat content: see originalCause";
 
-/** In the words of node-postgres, PGlite and Neon, of postgres.js where its differ, and of Node. */
-const safeFields = ["severity", "position", "file", "line", "routine", "errno", "syscall"];
-const names = {
-  nodePostgres: ["constraint", "table", "column", "schema", "dataType"],
-  postgresJs: ["constraint_name", "table_name", "column_name", "schema_name", "type_name"],
-};
+/** Fields of node-postgres, PGlite, Neon and Node. */
+const safeFields = ["code", "severity", "position", "file", "line", "routine", "errno", "syscall"];
+/** Names in the database, as most drivers and postgres.js call the fields. */
+const nameFields = ["constraint", "table", "column", "schema", "dataType"].concat([
+  "constraint_name",
+  "table_name",
+  "column_name",
+  "schema_name",
+  "type_name",
+]);
 
-function diagnosticsOf(original: unknown): Record<string, unknown> {
-  const code = read(original, "code");
-  // A trigger may raise an error with anything in its fields, and then the file is that of its language: pl_exec.c, plpy_elog.c.
-  const isRaised = /^pl/.test(String(fact(read(original, "file"))));
-  const keys = isRaised ? safeFields : [...safeFields, ...names.nodePostgres, ...names.postgresJs];
-  return Object.fromEntries(
-    [["code", typeof code === "string" && /^[A-Z0-9_]{1,40}$/.test(code) ? code : undefined] as const]
-      .concat(keys.map((key) => [key, fact(read(original, key))] as never))
-      .filter(([, value]) => value !== undefined),
-  );
+function diagnosticsOf(original: Record<string, unknown>): Record<string, unknown> {
+  // A trigger may put any text into the name fields. Then `file` is the source of its language, such as pl_exec.c.
+  const keys = String(original.file).startsWith("pl") ? safeFields : [...safeFields, ...nameFields];
+  const fields = keys.map((key): [string, unknown] => [key, original[key]]);
+  return Object.fromEntries(fields.filter(([key, value]) => isDiagnostic(key, value)));
 }
 
 /** No name in Postgres is longer than 63 bytes. */
-const fact = (value: unknown) =>
-  (typeof value === "string" && value.length <= 63) || typeof value === "number" ? value : undefined;
+const isDiagnostic = (key: string, value: unknown) =>
+  key === "code"
+    ? typeof value === "string" && /^[A-Z0-9_]{1,40}$/.test(value)
+    : typeof value === "number" || (typeof value === "string" && value.length <= 63);
 
-function classOf(original: unknown): string {
-  const name = read(
-    attempt(() => read(Object.getPrototypeOf(original), "constructor")),
-    "name",
-  );
-  return typeof name === "string" && /^[\w$]{1,60}$/.test(name) ? name : "Error";
-}
-
-/** The lines of a stack that come after its message, which may have lines that look like them. */
-function framesOf(original: unknown): string[] {
-  const [stack, message] = [read(original, "stack"), read(original, "message")];
-  if (typeof stack !== "string" || typeof message !== "string" || message === "") return [];
-  const at = stack.indexOf(message);
-  const [rest, ...lines] = at === -1 ? [] : stack.slice(at + message.length).split("\n", 50);
-  return rest === "" && lines.every((line) => /^ {4}at /.test(line)) ? lines : [];
-}
-
-const read = (from: unknown, key: string | number): unknown => attempt(() => Reflect.get(Object(from), key));
-
-/** What is thrown may be anything, also what throws when it is looked at. */
-function attempt<T>(look: () => T): T | undefined {
-  try {
-    return look();
-  } catch {
-    return undefined;
-  }
+/** The lines of a stack after its message, because lines of the message may look like frames. */
+function framesOf(stack: string, message: string): string {
+  const start = stack.indexOf(message);
+  const frames = start === -1 ? "" : stack.slice(start + message.length);
+  return /^(\n {4}at .*)*$/.test(frames) ? frames : "";
 }

@@ -1,6 +1,6 @@
 /**
- * The SQLSTATEs that the store reacts to. An error is recognised by its SQLSTATE alone, because the server translates messages and
- * shards rename constraints.
+ * The SQLSTATEs that the store handles. It recognises an error by its SQLSTATE alone, because the server translates
+ * messages and shards rename constraints.
  * @see https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 export const sqlState = {
@@ -20,10 +20,10 @@ export const sqlState = {
   queryCanceled: "57014",
 } as const;
 
-/** The SQLSTATE of a failed statement. Looks through the errors that Drizzle and the store wrap around the driver's error. */
+/** The SQLSTATE of a failed statement. Looks through the errors around the driver's error. */
 export function sqlStateOf(error: unknown): string | undefined {
-  for (const one of causesOf(error)) {
-    const code = codeOf(one);
+  for (const cause of causesOf(error)) {
+    const code = codeOf(cause);
     if (code !== undefined && isSqlState(code)) return code;
   }
   return undefined;
@@ -31,28 +31,29 @@ export function sqlStateOf(error: unknown): string | undefined {
 
 /** The name of the constraint that a statement violated. */
 export function constraintOf(error: unknown): string | undefined {
-  for (const one of causesOf(error)) {
+  for (const cause of causesOf(error)) {
     // node-postgres and most drivers, or postgres.js.
-    const name = "constraint" in one ? one.constraint : "constraint_name" in one ? one.constraint_name : undefined;
-    // A trigger may raise an error with any text in this field. Then `file` is the source of its language, such as pl_exec.c.
-    const isRaisedByTrigger = "file" in one && /^pl/.test(String(one.file));
+    const name =
+      "constraint" in cause ? cause.constraint : "constraint_name" in cause ? cause.constraint_name : undefined;
+    // A trigger may put any text into this field. Then `file` is the source of its language, such as pl_exec.c.
+    const isRaisedByTrigger = "file" in cause && /^pl/.test(String(cause.file));
     if (typeof name === "string" && !isRaisedByTrigger) return name;
   }
   return undefined;
 }
 
-/** Whether the error came from within a function or a trigger. Postgres then reports where. */
+/** Whether the error occurred in a function or a trigger. Postgres then reports where. */
 export function isRaisedInFunction(error: unknown): boolean {
-  return causesOf(error).some((one) => "where" in one && Boolean(one.where));
+  return causesOf(error).some((cause) => "where" in cause && Boolean(cause.where));
 }
 
-/** The code that the driver gives an error. Bun's driver has a code of its own, and the SQLSTATE as a text in `errno`. */
+/** The driver's code of an error. Bun's driver has codes of its own, and the SQLSTATE as a string in `errno`. */
 export function codeOf(error: object): string | undefined {
   if ("errno" in error && typeof error.errno === "string") return error.errno;
   return "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
-/** The error and its causes, outermost first. A limit, because causes may form a circle. */
+/** The error and its causes, outermost first. Limited, because causes may form a circle. */
 function causesOf(error: unknown): object[] {
   const causes: object[] = [];
   for (let cause = error; causes.length < 5 && typeof cause === "object" && cause !== null; ) {
@@ -62,5 +63,5 @@ function causesOf(error: unknown): object[] {
   return causes;
 }
 
-/** Node's EPIPE has five capital letters, too. All of Postgres's codes have a digit. */
+/** Node's EPIPE also has five capital letters. Every SQLSTATE has a digit. */
 const isSqlState = (code: string) => /^(?=.*\d)[0-9A-Z]{5}$/.test(code);

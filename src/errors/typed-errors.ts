@@ -3,8 +3,8 @@ import { ChatStoreError, InvalidChatError } from "./errors.ts";
 import { isRaisedInFunction, sqlState, sqlStateOf } from "./sqlstate.ts";
 
 /**
- * Turns whatever `work` throws into a {@link ChatStoreError}. Its message does not repeat the driver's, because Drizzle's message
- * contains the statement's parameters, and with them chat content.
+ * Turns every error of `work` into a {@link ChatStoreError}. Its message does not repeat the driver's, because
+ * Drizzle's message contains the statement's parameters, and with them chat content.
  */
 export async function withTypedErrors<T>(method: string, { schema }: ChatTables, work: Promise<T>): Promise<T> {
   try {
@@ -17,7 +17,7 @@ export async function withTypedErrors<T>(method: string, { schema }: ChatTables,
 function typedError(method: string, schemaName: string, cause: unknown): ChatStoreError {
   const state = sqlStateOf(cause);
   switch (state) {
-    // Node 26 has no limit for JSON.stringify, so that Postgres is the first to refuse the nesting.
+    // In Node 26, JSON.stringify accepts any nesting, so that Postgres is the first to refuse it.
     case sqlState.statementTooComplex: {
       const issue = { path: [], message: "holds parts or metadata that are nested too deeply; flatten them" };
       return new InvalidChatError([issue], { cause });
@@ -26,8 +26,9 @@ function typedError(method: string, schemaName: string, cause: unknown): ChatSto
     case sqlState.duplicatePreparedStatement:
       return new ChatStoreError(
         "QUERY_FAILED",
-        `${method} failed with SQLSTATE ${state}, so nothing was changed: a connection lost a prepared statement, as behind a pooler. ` +
-          "Expected connections that keep them: leave out `prepare: true`, connect directly, or set max_prepared_statements of PgBouncer 1.21 or newer.",
+        `${method} failed with SQLSTATE ${state}, so nothing was changed: a connection lost a prepared statement, ` +
+          "as behind a pooler. Expected connections that keep them: leave out `prepare: true`, connect directly, " +
+          "or set max_prepared_statements of PgBouncer 1.21 or newer.",
         { cause },
       );
     case sqlState.invalidSchemaName:
@@ -43,13 +44,16 @@ function typedError(method: string, schemaName: string, cause: unknown): ChatSto
         { cause },
       );
   }
+  const withState = state ? ` with SQLSTATE ${state}` : "";
+  const advice =
+    state === sqlState.featureNotSupported
+      ? " Expected an engine that supports the statement. " +
+        "On Citus, use `createChatStore(db, { portable: true })` without row-level security."
+      : "";
   return new ChatStoreError(
     "QUERY_FAILED",
-    `${method} failed in the database${state ? ` with SQLSTATE ${state}` : ""}. The cause holds what may be logged of the driver's error; ` +
-      "the error itself is in originalCause." +
-      (state === sqlState.featureNotSupported
-        ? " Expected an engine that supports the statement. On Citus, use `createChatStore(db, { portable: true })` without row-level security."
-        : ""),
+    `${method} failed in the database${withState}. The cause is a redacted copy of the driver's error, ` +
+      `which you may log; the error itself is in originalCause.${advice}`,
     { cause },
   );
 }

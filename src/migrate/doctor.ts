@@ -2,17 +2,23 @@ import expectedCatalog from "../../migrations/catalog.json" with { type: "json" 
 import type { ChatDatabase } from "../types.ts";
 import { type Catalog, readCatalog } from "./catalog.ts";
 import { expectedDistribution, readDistribution } from "./citus.ts";
-import { type AppliedMigration, expectedEncoding, expectedLedger, inspect, newerThan } from "./ledger.ts";
+import {
+  type AppliedMigration,
+  expectedEncoding,
+  expectedLedger,
+  newerMigrations,
+  readInstallation,
+} from "./ledger.ts";
 import { type Limit, readLimits } from "./limits.ts";
 import { type Migration, migrations, quoteIdentifier } from "./migrations.ts";
 import { countOrphans, type Orphans } from "./orphans.ts";
 
 export interface Diagnosis {
-  /** Where the tables or the ledger are not as this version of the package expects. */
+  /** Where the tables or the ledger differ from what this version of the package expects. */
   differences: Difference[];
-  /** What newer migrations or others have added, which is no damage. With a remark if saves may fail on it. */
+  /** Accepted objects that newer migrations or the application have added. With a remark if saves may fail on one. */
   additions: { object: string; found: string; remark?: string }[];
-  /** False when the tables were not made by `migrate`. */
+  /** Whether there is a ledger. False if the application's own migrations create the tables. */
   ledger: boolean;
 }
 
@@ -25,25 +31,25 @@ interface Difference {
   advice?: string;
 }
 
-/** Compares what is in the database with what this version of the package expects. Changes nothing. */
+/** Compares the tables with what this version of the package expects. Changes nothing. */
 export async function diagnose(db: ChatDatabase, schemaName: string, known = migrations): Promise<Diagnosis> {
   return db.transaction(
     async (tx) => {
-      const { encoding, replicationRole, applied, missingColumns } = await inspect(tx, schemaName);
+      const { encoding, replicationRole, applied, missingColumns } = await readInstallation(tx, schemaName);
       const found = await readCatalog(tx, schemaName);
       const distribution = compareDistribution(await readDistribution(tx, schemaName));
-      // Rows on several shards can be compared only if those of a chat are on one.
+      // Citus can only join rows of several tables if all rows of a chat are on one shard.
       const orphans = distribution.length === 0 ? await countOrphans(tx, schemaName, found) : [];
-      const comparisons = [
+      const findings = [
         compareSettings({ "database encoding": encoding, "setting session_replication_role": replicationRole }),
         compareLedger(missingColumns.length === 0 ? applied : null, known),
-        applied ? compareTables(expectedLedger, await readCatalog(tx, schemaName, ["migrations"])) : nothing,
+        applied ? compareTables(expectedLedger, await readCatalog(tx, schemaName, ["migrations"])) : noFindings,
         compareTables(expectedCatalog, found, await readLimits(tx, schemaName)),
-        { differences: [...distribution, ...orphans.map(differenceOf)], additions: [] },
+        { differences: [...distribution, ...orphans.map(toDifference)], additions: [] },
       ];
       return {
-        differences: comparisons.flatMap(({ differences }) => differences),
-        additions: comparisons.flatMap(({ additions }) => additions),
+        differences: findings.flatMap(({ differences }) => differences),
+        additions: findings.flatMap(({ additions }) => additions),
         ledger: applied !== null,
       };
     },
@@ -52,12 +58,13 @@ export async function diagnose(db: ChatDatabase, schemaName: string, known = mig
 }
 
 const adviceOnSettings: Record<string, string> = {
-  "database encoding": "Not every text comes back as it was saved: move to a database of that encoding.",
+  "database encoding": "This encoding cannot hold every text: move to a database with the expected encoding.",
   "setting session_replication_role":
-    "Foreign keys are switched off, so that messages outlive their chats: reset it for this role and this database.",
+    "It switches foreign keys off, so that deleting a chat keeps its messages: " +
+    "reset it for this role and this database.",
 };
 
-const compareSettings = (found: Catalog): Comparison => ({
+const compareSettings = (found: Catalog): Findings => ({
   differences: compare(
     { "database encoding": expectedEncoding, "setting session_replication_role": "origin" },
     found,
@@ -65,33 +72,36 @@ const compareSettings = (found: Catalog): Comparison => ({
   additions: [],
 });
 
-const differenceOf = ({ table, parent, count, remedy }: Orphans): Difference => ({
+const toDifference = ({ table, parent, count, remedy }: Orphans): Difference => ({
   kind: "unexpected",
   object: `rows of ${table}`,
-  found: `${count} that belong to nothing in ${parent}`,
-  advice: `They have outlived it while a foreign key was missing or switched off, and who next takes the id would get them: ${remedy}`,
+  found: `${count} whose row in ${parent} is gone`,
+  advice:
+    "They were kept while a foreign key was missing or switched off, " +
+    `and would appear in the next chat with the same id: ${remedy}`,
 });
 
 function compareDistribution(found: Record<string, string> | null): Difference[] {
   if (!found) return [];
   const asCatalog = (distribution: Record<string, string>): Catalog =>
     Object.fromEntries(Object.entries(distribution).map(([table, how]) => [`distribution of ${table}`, how]));
-  const ofThose = Object.entries(expectedDistribution).filter(([table]) => table in found);
-  return compare(asCatalog(Object.fromEntries(ofThose)), asCatalog(found)).map((difference) => ({
+  const expected = Object.entries(expectedDistribution).filter(([table]) => table in found);
+  return compare(asCatalog(Object.fromEntries(expected)), asCatalog(found)).map((difference) => ({
     ...difference,
     advice:
       difference.found === "local"
-        ? "Its rows outlive their chats: distribute it by what `npx drizzle-chat-store sql --citus` prints."
-        : "All of a chat has to be on one shard: undistribute_table, then what `npx drizzle-chat-store sql --citus` prints.",
+        ? "Deleting a chat keeps its rows: run the statements that `npx drizzle-chat-store sql --citus` prints."
+        : "All rows of a chat must be on one shard: call undistribute_table, then run what " +
+          "`npx drizzle-chat-store sql --citus` prints.",
   }));
 }
 
-type Comparison = Pick<Diagnosis, "differences" | "additions">;
+type Findings = Pick<Diagnosis, "differences" | "additions">;
 
-const nothing: Comparison = { differences: [], additions: [] };
+const noFindings: Findings = { differences: [], additions: [] };
 
-function compareTables(expected: Catalog, found: Catalog, limits: readonly Limit[] = []): Comparison {
-  // Of a table that is missing, so is all that belongs to it: one line says that.
+function compareTables(expected: Catalog, found: Catalog, limits: readonly Limit[] = []): Findings {
+  // Everything that belongs to a missing table is missing, too. One difference reports that.
   const isOfMissingTable = (object: string) => {
     const table = /^\w+ (\w+)\./.exec(object)?.[1];
     return table !== undefined && !(`table ${table}` in found);
@@ -108,7 +118,7 @@ function compareTables(expected: Catalog, found: Catalog, limits: readonly Limit
     }
     const advice = adviceOnAddition(object, found, limit);
     if (advice !== undefined) differences.push({ ...difference, advice });
-    else if (limit && !canOnlyBeMet(limit, found))
+    else if (limit && !alwaysHolds(limit, found))
       additions.push({ object, found, remark: "saves that violate it fail" });
     else additions.push({ object, found });
   }
@@ -118,45 +128,53 @@ function compareTables(expected: Catalog, found: Catalog, limits: readonly Limit
 function adviceOnDamage(object: string, found: string): string | undefined {
   const [, table = ""] = /^\w+ (\w+)\./.exec(object) ?? [];
   if (found.endsWith("(switched off)")) {
-    return `Messages and turns outlive their chats: \`alter table … enable trigger all\` for ${table} and the table that it refers to.`;
+    return (
+      "Deleting a chat keeps its messages and turns: run `alter table … enable trigger all` " +
+      `for ${table} and the table that it refers to.`
+    );
   }
   if (object.startsWith("index ") && found.endsWith("(invalid)")) {
-    return "It is never used, as after a concurrent build that failed: drop it, and create it again.";
+    return "Postgres does not use it, as after a failed concurrent build: drop it and create it again.";
   }
-  if (object.startsWith("column migrations.") && found === "")
-    return "Without it migrate and status refuse: add it again.";
+  if (object.startsWith("column migrations.") && found === "") {
+    return "Without it migrate and status fail: add it again.";
+  }
   return undefined;
 }
 
-/** Why saves fail on what was added, if they do. */
+/** Why saves fail on an object that the application has added, if they do. */
 function adviceOnAddition(object: string, found: string, limit: Limit | undefined): string | undefined {
   if (object.startsWith("column ") && found.endsWith(" not null")) {
-    return "No save gives it a value, so every save fails: let it be null, or give it a default.";
+    return "The store gives it no value, so every save fails: make it nullable, or give it a default.";
   }
   if (object.startsWith("rule ") && !found.endsWith("(switched off)")) {
-    return "With it statements of the store are refused, or do something else than they report: drop it, and use a trigger.";
+    return "A rule makes statements of the store fail, or changes what they do: drop it, and use a trigger.";
   }
   if (object.startsWith("child table ")) {
-    return "Its rows count as the table's, and no key holds for them: `alter table … no inherit …`.";
+    return "The store sees its rows as the table's, but no key covers them: run `alter table … no inherit …`.";
   }
-  if (!limit || !refusesSaves(limit) || canOnlyBeMet(limit, found)) return undefined;
+  if (!limit || !refusesSaves(limit) || alwaysHolds(limit, found)) return undefined;
   return limit.keys.includes("order")
-    ? "Saves that move or replace messages fail on it: make it a constraint that is deferrable initially deferred."
-    : "Saves fail on it, such as those of a fork or of a second chat: drop it, or add a column of your own to it.";
+    ? "Saves that move or replace messages fail on it: make it a constraint that is `deferrable initially deferred`."
+    : "Some saves fail on it, such as a fork or a second chat: drop it, or add a column of your own to it.";
 
   function refusesSaves({ kind, table, columns }: Limit): boolean {
-    // Of an application's own column only the application knows the values.
+    // The application decides about the values of its own columns.
     const areOurs = columns.every((column) => `column ${table}.${column}` in expectedCatalog);
     return areOurs && (kind === "unique" || kind === "exclusion");
   }
 }
 
-/** Whether it refuses no row that the primary key lets in, or looks only at the end of a save, which leaves messages in order. */
-function canOnlyBeMet({ kind, table, keys }: Limit, found: string): boolean {
+/**
+ * Whether no save can violate the limit: it contains the primary key, or it is checked only at the end of a save, when
+ * all orders are distinct again.
+ */
+function alwaysHolds({ kind, table, keys }: Limit, found: string): boolean {
   if (kind !== "unique") return false;
   const has = (columns: readonly string[]) => columns.every((column) => keys.includes(column));
-  const inOrder = table === "messages" && found.endsWith("DEFERRABLE INITIALLY DEFERRED") && has(["chat_id", "order"]);
-  return inOrder || has(primaryKeys[table] ?? [""]);
+  const isDeferredOrder =
+    table === "messages" && found.endsWith("DEFERRABLE INITIALLY DEFERRED") && has(["chat_id", "order"]);
+  return isDeferredOrder || has(primaryKeys[table] ?? [""]);
 }
 
 const primaryKeys: Record<string, string[]> = {
@@ -166,14 +184,14 @@ const primaryKeys: Record<string, string[]> = {
   turn_chunks: ["chat_id", "turn_id", "seq"],
 };
 
-function compareLedger(applied: readonly AppliedMigration[] | null, known: readonly Migration[]): Comparison {
-  if (!applied) return { differences: [], additions: [] };
-  const compatible = newerThan(known, applied).filter(({ breaking }) => !breaking);
+function compareLedger(applied: readonly AppliedMigration[] | null, known: readonly Migration[]): Findings {
+  if (!applied) return noFindings;
+  const compatible = newerMigrations(known, applied).filter(({ breaking }) => !breaking);
   const asCatalog = (list: readonly { version: number; name: string }[]): Catalog =>
     Object.fromEntries(list.map(({ version, name }) => [`migration ${version}`, name]));
   const advice = {
     missing: { advice: "It is pending: run migrate." },
-    unexpected: { advice: "It is breaking, and this version of the package does not know it: update the package." },
+    unexpected: { advice: "It is breaking, and newer than this version of the package: update the package." },
     changed: {},
   };
   const found = asCatalog(applied.filter((migration) => !compatible.includes(migration)));
@@ -217,7 +235,7 @@ export function describeDiagnosis({ differences, additions, ledger }: Diagnosis,
     paragraphs.push(["Added since, and accepted:", ...lines].join("\n"));
   }
   if (!ledger) {
-    paragraphs.push("There is no ledger: nothing has been migrated, or your own migrations make the tables.");
+    paragraphs.push("There is no ledger: run migrate, unless your own migrations create the tables.");
   }
   return paragraphs.join("\n\n");
 }

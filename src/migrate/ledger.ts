@@ -4,6 +4,7 @@ import { MigrationError } from "../errors/errors.ts";
 import { defaultSchema } from "../schema.ts";
 import type { ChatDatabase } from "../types.ts";
 import { type Migration, qualified, tableNames } from "./migrations.ts";
+import { relations } from "./relations.ts";
 
 export interface AppliedMigration {
   version: number;
@@ -13,79 +14,87 @@ export interface AppliedMigration {
 }
 
 export interface Installation {
-  /** Of the database. Anything but UTF8 does not hold all texts, and has other bytes for them than those that are digested. */
+  /** Of the database. Only UTF8 can hold every text, and has the bytes from which digests are computed. */
   encoding: string;
-  /** Of the session. Anything but `origin` switches foreign keys off. */
+  /** Of the session. Any value but `origin` switches foreign keys off. */
   replicationRole: string;
   schemaExists: boolean;
-  /** Whether there are chats, whichever program created the table. */
+  /** Whether the table of chats exists, even if `migrate` did not create it. */
   tablesExist: boolean;
-  /** What the ledger holds, oldest first; `null` when there is no ledger. */
+  /** The rows of the ledger, oldest first; `null` when there is no ledger. */
   applied: AppliedMigration[] | null;
-  /** Columns that the ledger ought to have and does not. Then what it holds is not to be relied on. */
+  /** Columns that the ledger lacks. If there are any, do not rely on `applied`. */
   missingColumns: string[];
 }
 
-/** What there is in a Postgres schema: the tables, and which migrations they have had. */
-export async function inspect(db: ChatDatabase, schemaName: string): Promise<Installation> {
-  const [catalog] = await queryUnprepared<Record<"encoding" | "role" | "schema" | "chats" | "ledger", string | null>>(
+/** Reads which tables exist in a Postgres schema, and which migrations have been applied to them. */
+export async function readInstallation(db: ChatDatabase, schemaName: string): Promise<Installation> {
+  const [found] = await queryUnprepared<Record<"encoding" | "role" | "schema" | "chats" | "ledger", string | null>>(
     db,
-    sql`select current_setting('server_encoding') encoding, current_setting('session_replication_role') role, nspname::text "schema",
-to_regclass(quote_ident(nspname) || '.chats')::text chats, to_regclass(quote_ident(nspname) || '.migrations')::text ledger
-from (values (1)) as one left join pg_catalog.pg_namespace on nspname = ${schemaName}`,
+    sql`
+      select
+        current_setting('server_encoding') as encoding,
+        current_setting('session_replication_role') as role,
+        nspname::text as "schema",
+        to_regclass(quote_ident(nspname) || '.chats')::text as chats,
+        to_regclass(quote_ident(nspname) || '.migrations')::text as ledger
+      from (values (1)) as one
+      left join pg_catalog.pg_namespace on nspname = ${schemaName}`,
   );
-  const rows = catalog?.ledger ? await readLedger(db, schemaName) : null;
+  const ledger = found?.ledger ? await readLedger(db, schemaName) : null;
   return {
-    encoding: catalog?.encoding ?? "unknown",
-    replicationRole: catalog?.role ?? "unknown",
-    schemaExists: Boolean(catalog?.schema),
-    tablesExist: Boolean(catalog?.chats),
-    applied: rows?.applied ?? null,
-    missingColumns: rows?.missingColumns ?? [],
+    encoding: found?.encoding ?? "unknown",
+    replicationRole: found?.role ?? "unknown",
+    schemaExists: Boolean(found?.schema),
+    tablesExist: Boolean(found?.chats),
+    applied: ledger?.applied ?? null,
+    missingColumns: ledger?.missingColumns ?? [],
   };
 }
 
-/** By its rows as JSON, which can be read whatever columns there are, and in which a session writes a date in one way. */
+/** Reads the rows as JSON, so that no missing column fails the query and every session writes dates alike. */
 async function readLedger(db: ChatDatabase, schemaName: string) {
-  const found = await queryUnprepared<{ line: string }>(
+  const rows = await queryUnprepared<{ json: string }>(
     db,
-    sql.raw(`select to_json(l)::text line from ${qualified(schemaName, "migrations")} l`),
+    sql.raw(`select to_json(m)::text as json from ${qualified(schemaName, "migrations")} m`),
   );
   const columns = await queryUnprepared<{ name: string }>(
     db,
-    sql`select a.attname::text name from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
-join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where n.nspname = ${schemaName} and c.relname = 'migrations' and a.attnum > 0 and not a.attisdropped`,
+    sql`
+      select a.attname::text as name
+      from (${relations(schemaName, ["migrations"])}) c
+      join pg_catalog.pg_attribute a on a.attrelid = c.oid
+      where a.attnum > 0 and not a.attisdropped`,
   );
   const names = columns.map(({ name }) => name);
-  const applied = found
-    .map(({ line }): AppliedMigration => {
-      const { version, name, breaking, applied_at } = JSON.parse(line);
+  const applied = rows
+    .map(({ json }): AppliedMigration => {
+      const { version, name, breaking, applied_at } = JSON.parse(json);
       return { version, name, breaking, appliedAt: new Date(applied_at) };
     })
     .sort((a, b) => a.version - b.version);
   return { applied, missingColumns: ledgerColumns.filter((name) => !names.includes(name)) };
 }
 
-/** @throws {MigrationError} it cannot be read from the ledger which migrations the tables have had. */
-export function requireLedger({ missingColumns }: Installation, schemaName: string): void {
+/** @throws {MigrationError} the ledger lacks a column, so that it cannot tell which migrations have been applied. */
+export function requireLedgerColumns({ missingColumns }: Installation, schemaName: string): void {
   if (missingColumns.length === 0) return;
   throw new MigrationError({
     migration: null,
     reason:
-      `The ledger ${qualified(schemaName, "migrations")} lacks ${missingColumns.join(" and ")}, so that it does not say which ` +
-      `migrations the tables have had. Expected the columns ${ledgerColumns.join(", ")}: add what is missing, as ` +
-      "`npx drizzle-chat-store doctor` shows it.",
+      `The ledger ${qualified(schemaName, "migrations")} lacks ${missingColumns.join(" and ")}, ` +
+      `so it cannot tell which migrations have been applied. Expected the columns ${ledgerColumns.join(", ")}: ` +
+      "add the missing ones as `npx drizzle-chat-store doctor` shows them.",
   });
 }
 
-/** In which every text comes back as it was saved. */
+/** The one encoding in which every text comes back as it was saved. */
 export const expectedEncoding = "UTF8";
 
-/** The statements that write migrations into the ledger, which they create if it is not there. */
-export const recordStatements = (schemaName: string, applied: readonly Migration[]): string[] => {
+/** The statements that record migrations in the ledger, and create the ledger first if necessary. */
+export const ledgerStatements = (schemaName: string, applied: readonly Migration[]): string[] => {
   const ledger = qualified(schemaName, "migrations");
-  const lines = applied.map(({ version, name, breaking }) => `(${version}, '${name}', ${breaking})`);
+  const rows = applied.map(({ version, name, breaking }) => `(${version}, '${name}', ${breaking})`);
   return [
     `create table if not exists ${ledger} (
   version integer primary key,
@@ -93,46 +102,46 @@ export const recordStatements = (schemaName: string, applied: readonly Migration
   breaking boolean not null,
   applied_at timestamptz(3) not null default now()
 )`,
-    `insert into ${ledger} (version, name, breaking) values ${lines.join(", ")}`,
+    `insert into ${ledger} (version, name, breaking) values ${rows.join(", ")}`,
   ];
 };
 
-/** Those that the ledger does not name. A line that is missing among others is pending, too. */
-export const pendingAfter = (known: readonly Migration[], applied: readonly AppliedMigration[]) =>
+/** The migrations that the ledger does not list, even if it lists later ones. */
+export const pendingMigrations = (known: readonly Migration[], applied: readonly AppliedMigration[]) =>
   known.filter(({ version }) => !applied.some((migration) => migration.version === version));
 
-/** Those applied by a newer package that one which knows `known` does not know. */
-export const newerThan = (known: readonly Migration[], applied: readonly AppliedMigration[]) =>
+/** The applied migrations of a newer version of the package, which this one does not know. */
+export const newerMigrations = (known: readonly Migration[], applied: readonly AppliedMigration[]) =>
   applied.filter(({ version }) => version > known.length);
 
-/** Whether a migration only builds indexes, for which nothing that reads has to wait. */
+/** Whether a migration only builds indexes, so that reads do not have to wait for it. */
 export const onlyBuildsIndexes = ({ statements }: Migration) =>
   statements.every((statement) => /^CREATE (UNIQUE )?INDEX /.test(statement));
 
 /**
- * Takes the tables that the `applied` migrations have made from all others until the end of the transaction, in the order in which saves take
- * them. A migration that takes one after the other as it comes to them and a save could each wait for what the other has. With `forReaders`,
- * only those who write have to wait.
+ * Locks the tables that the `applied` migrations have created until the end of the transaction, in the order in which
+ * saves lock them. If a migration locked one after the other as it altered them, it could deadlock with a save. With
+ * `allowReads`, only writers have to wait.
  */
 export const lockStatement = (
   schemaName: string,
   applied: readonly Migration[],
-  { forReaders }: { forReaders: boolean },
+  { allowReads }: { allowReads: boolean },
 ): string => {
-  const made = applied.flatMap(({ statements }) => statements.join("\n"));
+  const texts = applied.map(({ statements }) => statements.join("\n"));
   const tables = tableNames.filter((table) =>
-    made.some((text) => text.includes(`CREATE TABLE "${defaultSchema}"."${table}"`)),
+    texts.some((text) => text.includes(`CREATE TABLE "${defaultSchema}"."${table}"`)),
   );
-  const mode = forReaders ? "share row exclusive" : "access exclusive";
+  const mode = allowReads ? "share row exclusive" : "access exclusive";
   return `lock table ${tables.map((table) => qualified(schemaName, table)).join(", ")} in ${mode} mode`;
 };
 
-/** Whoever migrates holds the advisory lock of this name until the end of the transaction. */
+/** The name of the advisory lock that a migration holds until the end of its transaction. */
 export const lockName = (schemaName: string) => `drizzle-chat-store ${schemaName}`;
 
 /**
- * The ledger, as `recordStatements` makes it. Apart from Drizzle's own, which the application's migrations share and where the older of two
- * would be skipped.
+ * The ledger that `ledgerStatements` creates. It is separate from Drizzle's, which belongs to the application's
+ * migrations and skips a migration that is older than the last applied one.
  */
 export const expectedLedger: Record<string, string> = {
   "column migrations.applied_at": "timestamp(3) with time zone not null default now()",

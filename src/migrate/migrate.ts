@@ -11,26 +11,27 @@ import { dropIndexStatement, readInvalidIndexes } from "./invalid-indexes.ts";
 import {
   type AppliedMigration,
   expectedEncoding,
-  inspect,
+  ledgerStatements,
   lockName,
   lockStatement,
-  newerThan,
+  newerMigrations,
   onlyBuildsIndexes,
-  pendingAfter,
-  recordStatements,
-  requireLedger,
+  pendingMigrations,
+  readInstallation,
+  requireLedgerColumns,
 } from "./ledger.ts";
 import { type Migration, migrations, quoteIdentifier, statementsIn } from "./migrations.ts";
 
 /**
- * Brings the store's tables up to date: creates them on an empty database, applies what is missing on an older one, and
- * does nothing on a current one, or on one that a newer version of this package has added to. Everything happens in one
- * transaction, and any number of processes may call it at once: one does the work, the others wait for it.
+ * Brings the store's tables up to date: creates them in an empty database and applies the pending migrations to older
+ * tables. Does nothing if the tables are current, or if a newer version of this package has added to them. Everything
+ * happens in one transaction. Any number of processes may call it at once: one applies the migrations, the others wait
+ * for it.
  *
- * The role needs CREATE on the database, or on the schema if somebody has created that already.
+ * The role needs CREATE on the database, or on the schema if that exists already.
  *
- * @throws {MigrationError} a statement failed (the driver's error is the `cause`), or a newer version of this
- * package has applied a migration that is breaking, or the database's encoding is not UTF8.
+ * @throws {MigrationError} a statement failed (the driver's error is the `cause`), a newer version of this package has
+ * applied a breaking migration, or the database's encoding is not UTF8.
  * @throws {InvalidChatError} the name of the schema is not valid.
  */
 export async function migrate(db: ChatDatabase, options: MigrateOptions = {}): Promise<void> {
@@ -38,7 +39,7 @@ export async function migrate(db: ChatDatabase, options: MigrateOptions = {}): P
   await applyMigrations(db, schema);
 }
 
-/** What {@link migrate} does, announcing each migration before it is applied. Resolves to the version the tables are at. */
+/** Does the work of {@link migrate}, and announces each migration before it. Resolves to the new version. */
 export async function applyMigrations(
   db: ChatDatabase,
   schemaName: string,
@@ -50,22 +51,22 @@ export async function applyMigrations(
     return await db.transaction(
       async (tx) => {
         await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${lockName(schemaName)}, 0))`);
-        const installation = await inspect(tx, schemaName);
+        const installation = await readInstallation(tx, schemaName);
         const { encoding, schemaExists, applied } = installation;
-        if (encoding !== expectedEncoding) throw new MigrationError(encodedOtherwise(encoding));
-        requireLedger(installation, schemaName);
+        if (encoding !== expectedEncoding) throw new MigrationError(wrongEncoding(encoding));
+        requireLedgerColumns(installation, schemaName);
         const version = applied?.at(-1)?.version ?? 0;
-        const breaking = newerThan(known, applied ?? []).filter((migration) => migration.breaking);
-        if (breaking.length > 0) throw new MigrationError(brokenBy(breaking, schemaName, known));
-        const pending = pendingAfter(known, applied ?? []);
+        const breaking = newerMigrations(known, applied ?? []).filter((migration) => migration.breaking);
+        if (breaking.length > 0) throw new MigrationError(brokenByNewer(breaking, schemaName, known));
+        const pending = pendingMigrations(known, applied ?? []);
         if (pending.length === 0) return version;
-        const made = known.filter((migration) => !pending.includes(migration));
-        if (made.length > 0) {
-          // To drop an index takes the table from its readers, too.
+        const done = known.filter((migration) => !pending.includes(migration));
+        if (done.length > 0) {
+          // Dropping an index locks out readers, too.
           const mustDrop = (await readInvalidIndexes(tx, schemaName, pending)).length > 0;
-          const forReaders = pending.every(onlyBuildsIndexes) && !mustDrop;
-          await lockTables(tx, lockStatement(schemaName, made, { forReaders }));
-          // Looked up again: one that was being built when the lock was asked for may be of use by now.
+          const allowReads = pending.every(onlyBuildsIndexes) && !mustDrop;
+          await lockTables(tx, lockStatement(schemaName, done, { allowReads }));
+          // Read again: an index that was still being built before the lock may be valid now.
           for (const name of await readInvalidIndexes(tx, schemaName, pending)) {
             await tx.execute(sql.raw(dropIndexStatement(schemaName, name)));
           }
@@ -74,46 +75,49 @@ export async function applyMigrations(
         for (current of pending) {
           announce(current);
           for (const statement of statementsIn(schemaName, current)) {
-            // Postgres refuses this to a role without CREATE on the database even with IF NOT EXISTS.
+            // Even with IF NOT EXISTS, Postgres refuses this statement to a role without CREATE on the database.
             if (schemaExists && statement.startsWith("CREATE SCHEMA")) continue;
             await tx.execute(sql.raw(statement));
           }
         }
-        // A table that refers to a distributed one is a local one until somebody says otherwise, and then its rows outlive their chats.
+        // A new table is local, even if it refers to a distributed one. Deleting a chat would keep its rows.
         if (await readDistribution(tx, schemaName)) {
           for (const statement of distributeStatements(schemaName)) await tx.execute(sql.raw(statement));
         }
-        for (const statement of recordStatements(schemaName, pending)) await tx.execute(sql.raw(statement));
+        for (const statement of ledgerStatements(schemaName, pending)) await tx.execute(sql.raw(statement));
         return Math.max(version, known.length);
       },
-      // Not whatever the database defaults to: what follows the lock must see what the previous holder committed.
+      // Set explicitly, because statements after the lock must see what its previous holder committed.
       { isolationLevel: "read committed" },
     );
   } catch (cause) {
     if (MigrationError.isInstance(cause)) throw cause;
     const state = sqlStateOf(cause);
+    const subject = current ? `Migration ${current.name}` : "Migrating";
+    const withState = state ? ` with SQLSTATE ${state}` : "";
     throw new MigrationError({
       migration: current?.name ?? null,
       reason:
-        `${current ? `Migration ${current.name}` : "Migrating"} failed in Postgres schema ${quoteIdentifier(schemaName)}` +
-        `${state ? ` with SQLSTATE ${state}` : ""}. The driver's error is the cause of this one.` +
-        (state === sqlState.duplicateTable
-          ? " A table of that name is there already: if your own migrations create the tables, do not call migrate."
-          : "") +
-        (state === sqlState.duplicateColumn
-          ? " A column of that name is there already: rename the one that you have added, and migrate again."
-          : "") +
-        (state === sqlState.lockNotAvailable
-          ? " Another transaction has held the tables for a minute: try again when it has ended (pg_stat_activity shows it)."
-          : ""),
+        `${subject} failed in Postgres schema ${quoteIdentifier(schemaName)}${withState}. ` +
+        `The driver's error is the cause of this one.${adviceOn[state ?? ""] ?? ""}`,
       cause,
     });
   }
 }
 
+const adviceOn: Record<string, string> = {
+  [sqlState.duplicateTable]:
+    " A table of that name exists already: if your own migrations create the tables, do not call migrate.",
+  [sqlState.duplicateColumn]:
+    " A column of that name exists already: rename the one that you have added, and migrate again.",
+  [sqlState.lockNotAvailable]:
+    " Another transaction held a lock on the tables for a minute: retry when it has ended (see pg_stat_activity).",
+};
+
 /**
- * A lock that waits makes all others wait behind it: for as long as a backup or a report may take that has the tables. So it
- * gives up soon, and tries again. Sooner than Postgres looks for deadlocks, which it might end at the cost of a save.
+ * Every other statement has to wait behind a lock that waits, for as long as a backup or a report holds the tables. So
+ * this one gives up soon and retries. It gives up before Postgres looks for deadlocks, because Postgres might abort a
+ * save to end one.
  */
 async function lockTables(tx: ChatDatabase, statement: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
@@ -121,7 +125,7 @@ async function lockTables(tx: ChatDatabase, statement: string): Promise<void> {
       return await tx.transaction(async (savepoint) => {
         const [before] = await queryUnprepared<{ timeout: string }>(
           savepoint,
-          sql`select current_setting('lock_timeout') timeout, set_config('lock_timeout', '200ms', true)`,
+          sql`select current_setting('lock_timeout') as timeout, set_config('lock_timeout', '200ms', true)`,
         );
         await savepoint.execute(sql.raw(statement));
         await savepoint.execute(sql`select set_config('lock_timeout', ${before?.timeout ?? "0"}, true)`);
@@ -135,20 +139,22 @@ async function lockTables(tx: ChatDatabase, statement: string): Promise<void> {
 
 const maxAttempts = 150;
 
-const encodedOtherwise = (encoding: string) => ({
+const wrongEncoding = (encoding: string) => ({
   migration: null,
   reason:
-    `The database's encoding is ${encoding}, in which not every text comes back as it was saved. Expected ${expectedEncoding}: ` +
+    `The database's encoding is ${encoding}, which cannot hold every text. Expected ${expectedEncoding}: ` +
     "use another database, such as one made by `create database … encoding 'UTF8' template template0`.",
 });
 
-const brokenBy = (breaking: AppliedMigration[], schemaName: string, known: readonly Migration[]) => {
+const brokenByNewer = (breaking: AppliedMigration[], schemaName: string, known: readonly Migration[]) => {
   const names = breaking.map(({ name }) => name);
   return {
     migration: names[0] ?? null,
     reason:
-      `The tables in Postgres schema ${quoteIdentifier(schemaName)} have had ${names.join(", ")}, breaking for this ` +
-      `drizzle-chat-store, of which the last migration is version ${known.length} (${known.at(-1)?.name}). ` +
-      "Update the package wherever it runs against this database.",
+      `A newer version of drizzle-chat-store has applied the breaking migrations ${names.join(", ")} ` +
+      `in Postgres schema ${quoteIdentifier(schemaName)}. ` +
+      `This one knows the migrations up to version ${known.length} (${known.at(-1)?.name}), ` +
+      "and does not work with the changed tables. " +
+      "Update the package wherever it uses this database.",
   };
 };

@@ -7,18 +7,19 @@ import turns from "../../migrations/0003_turns.sql";
 import { chatTables, defaultSchema } from "../schema.ts";
 
 export interface Migration {
-  /** Position in the list, from 1. What the ledger counts. */
+  /** Position in the list, from 1. The ledger's key. */
   version: number;
   name: string;
   /**
-   * Whether packages that do not know it can no longer work on these tables. What only adds is not breaking: tables, and
-   * columns that are null or have a default. Older packages then go on beside newer ones, and a deployment can be rolled back.
+   * Whether older versions of the package stop working on these tables. Additions are not breaking: new tables, and
+   * columns that are nullable or have a default. Older versions then run on beside newer ones, and you can roll a
+   * deployment back.
    */
   breaking: boolean;
   statements: string[];
 }
 
-/** Every migration there has ever been, oldest first. Made by drizzle-kit; once released, only ever appended to. */
+/** All migrations, oldest first, made by drizzle-kit. A released one never changes. */
 export const migrations: readonly Migration[] = Object.entries({
   "0000_chats": { text: chats, breaking: false },
   "0001_lifecycle": { text: lifecycle, breaking: false },
@@ -31,17 +32,17 @@ export const migrations: readonly Migration[] = Object.entries({
   statements: text.split("--> statement-breakpoint").map((statement) => statement.trim()),
 }));
 
-/** All tables but the ledger, each after those that it refers to. Saves take them in this order. */
+/** All tables but the ledger, each after those that it refers to. Saves lock them in this order. */
 export const tableNames: readonly string[] = Object.values(chatTables(defaultSchema))
   .filter((value) => is(value, PgTable))
   .map(getTableName);
 
 /** The statements of a migration for a Postgres schema of any name. */
 export const statementsIn = (schemaName: string, { statements }: Migration): string[] =>
-  // A function, or "$&" in a name would be taken for a pattern.
+  // With a string in place of the function, "$&" in a name would be a pattern.
   statements.map((statement) => statement.replaceAll(`"${defaultSchema}"`, () => quoteIdentifier(schemaName)));
 
-/** The name of a table, as SQL has it. */
+/** The name of a table or an index with its schema, quoted for SQL. */
 export const qualified = (schemaName: string, table: string) => `${quoteIdentifier(schemaName)}."${table}"`;
 
 export const quoteIdentifier = (name: string) => `"${name.replaceAll('"', '""')}"`;

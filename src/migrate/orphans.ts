@@ -2,14 +2,17 @@ import { queryUnprepared } from "../database/query.ts";
 import { sql } from "../database/sql.ts";
 import type { ChatDatabase } from "../types.ts";
 import type { Catalog } from "./catalog.ts";
-import { qualified } from "./migrations.ts";
+import { qualified, tableNames } from "./migrations.ts";
+import { relations } from "./relations.ts";
 
+/** The foreign keys: columns of each table, and the columns of its parent that they refer to. */
 const references = [
   { table: "messages", parent: "chats", columns: { chat_id: "id" } },
   { table: "turns", parent: "chats", columns: { chat_id: "id" } },
   { table: "turn_chunks", parent: "turns", columns: { chat_id: "chat_id", turn_id: "id" } },
 ];
 
+/** Rows whose parent is gone. */
 export interface Orphans {
   table: string;
   parent: string;
@@ -18,29 +21,39 @@ export interface Orphans {
   remedy: string;
 }
 
-/** Rows that have outlived what they belong to, of the tables that this role may read whole. */
+/** Counts orphans in the tables whose rows this role may all read. */
 export async function countOrphans(tx: ChatDatabase, schemaName: string, catalog: Catalog): Promise<Orphans[]> {
-  const readable = new Set(
-    (
-      await queryUnprepared<{ name: string }>(
-        tx,
-        sql`select c.relname::text name from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where n.nspname = ${schemaName} and c.relkind in ('r', 'p') and has_schema_privilege(n.oid, 'usage')
-and has_table_privilege(c.oid, 'select') and not row_security_active(c.oid)`,
-      )
-    ).map(({ name }) => name),
-  );
+  const readable = await readableTables(tx, schemaName);
   const orphans: Orphans[] = [];
   for (const { table, parent, columns } of references) {
     const pairs = Object.entries(columns);
-    const isThere = pairs.every(
+    const exists = pairs.every(
       ([own, other]) => `column ${table}.${own}` in catalog && `column ${parent}.${other}` in catalog,
     );
-    if (!isThere || !readable.has(table) || !readable.has(parent)) continue;
+    if (!exists || !readable.has(table) || !readable.has(parent)) continue;
     const condition = pairs.map(([own, other]) => `p.${other} = r.${own}`).join(" and ");
-    const from = `from ${qualified(schemaName, table)} r where not exists (select from ${qualified(schemaName, parent)} p where ${condition})`;
-    const [found] = await queryUnprepared<{ count: number }>(tx, sql.raw(`select count(*)::int count ${from}`));
-    if (found?.count) orphans.push({ table, parent, count: found.count, remedy: `delete ${from}` });
+    const hasParent = `exists (select from ${qualified(schemaName, parent)} p where ${condition})`;
+    const fromOrphans = `from ${qualified(schemaName, table)} r where not ${hasParent}`;
+    const [found] = await queryUnprepared<{ count: number }>(
+      tx,
+      sql.raw(`select count(*)::int as count ${fromOrphans}`),
+    );
+    if (found?.count) orphans.push({ table, parent, count: found.count, remedy: `delete ${fromOrphans}` });
   }
   return orphans;
+}
+
+async function readableTables(tx: ChatDatabase, schemaName: string): Promise<Set<string>> {
+  const tables = await queryUnprepared<{ name: string }>(
+    tx,
+    sql`
+      select relname::text as name
+      from (${relations(schemaName, tableNames)}) tables
+      where
+        relkind in ('r', 'p')
+        and has_schema_privilege(relnamespace, 'usage')
+        and has_table_privilege(oid, 'select')
+        and not row_security_active(oid)`,
+  );
+  return new Set(tables.map(({ name }) => name));
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { finderOf } from "../../src/chats/finder.ts";
-import { inEachCase } from "../../src/chats/letter-cases.ts";
+import { allCases } from "../../src/chats/letter-cases.ts";
 
 const letters = Array.from({ length: 0x110000 }, (_, point) => point)
   .filter((point) => point < 0xd800 || point > 0xdfff)
@@ -12,15 +12,15 @@ test("all cases of a letter are those that a regular expression takes for the sa
   const all = letters.join("");
   for (const letter of letters) {
     const expected = /[iıİ]/iu.test(letter) ? ["I", "i", "İ", "ı"] : all.match(new RegExp(letter, "giu"));
-    expect(inEachCase(letter)).toEqual(expected);
+    expect(allCases(letter)).toEqual(expected);
   }
 });
 
 test("a letter finds each of its cases, and they it", () => {
   for (const letter of letters) {
-    const cases = inEachCase(letter);
+    const cases = allCases(letter);
     for (const other of cases) {
-      expect(inEachCase(other)).toEqual(cases);
+      expect(allCases(other)).toEqual(cases);
       expect(finderOf(`a${letter}b`)(`.A${other}B.`)).toEqual({ start: 1, end: 3 + letter.length });
     }
   }

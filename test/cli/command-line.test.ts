@@ -14,12 +14,12 @@ import { createDatabase } from "../support/databases.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Runs a command as a terminal would, and gives what it leaves there. */
-async function run(args: string[], { databaseUrl, folder = root }: { databaseUrl?: string; folder?: string } = {}) {
+async function run(args: string[], { databaseUrl, cwd = root }: { databaseUrl?: string; cwd?: string } = {}) {
   const printed: string[] = [];
   const errors: string[] = [];
   const exitCode = await runCommandLine(args, {
     databaseUrl,
-    folder,
+    cwd,
     print: (text) => printed.push(text),
     printError: (text) => errors.push(text),
   });
@@ -52,8 +52,8 @@ const folderWith = async (driver: string) => {
 describe.each(["pg", "postgres"])("the command line with the driver %s", (driver) => {
   test("status, migrate and doctor report a database that is pending, migrated, current and damaged", async () => {
     const { url: databaseUrl, query } = await openDatabase();
-    const folder = await folderWith(driver);
-    const here = (...args: string[]) => run(args, { databaseUrl, folder });
+    const cwd = await folderWith(driver);
+    const here = (...args: string[]) => run(args, { databaseUrl, cwd });
 
     expect(await here("status")).toEqual({
       exitCode: 1,
@@ -99,10 +99,10 @@ missing     index chats.chats_user_idx
 
   test("status, migrate and doctor each print one JSON document with --json", async () => {
     const { url, query } = await openDatabase();
-    const folder = await folderWith(driver);
+    const cwd = await folderWith(driver);
     const here = async (...args: string[]) => {
       const { exitCode, stdout, stderr } = await run([...args, "--json", "--url", url, "--schema", "assistant"], {
-        folder,
+        cwd,
       });
       expect(stderr).toBe("");
       return { exitCode, ...JSON.parse(stdout) };
@@ -149,7 +149,7 @@ missing     index chats.chats_user_idx
           kind: "unexpected",
           object: "migration 6",
           found: "0005_from_the_future",
-          advice: "It is breaking, and this version of the package does not know it: update the package.",
+          advice: "It is breaking, and newer than this version of the package: update the package.",
         },
         { kind: "changed", object: "column chats.title", expected: "text not null", found: "text" },
       ],
@@ -159,14 +159,16 @@ missing     index chats.chats_user_idx
       exitCode: 3,
       error: {
         code: "MIGRATION_FAILED",
-        message: expect.stringMatching(/^The tables .* 0005_from_the_future, breaking .* Nothing was changed\.$/),
+        message: expect.stringMatching(
+          /^A newer version .* breaking migrations 0005_from_the_future in .* Nothing was changed\.$/,
+        ),
       },
     });
   });
 
   test("the command line connects by a Unix socket, however the URL names its folder", async ({ skip }) => {
     const { url, query } = await openDatabase();
-    const folder = await folderWith(driver);
+    const cwd = await folderWith(driver);
     const { port, username, password, pathname } = new URL(url);
     const [{ unix_socket_directories: directories }] = await query("show unix_socket_directories");
     const socket = directories.split(",")[0].trim();
@@ -183,10 +185,10 @@ missing     index chats.chats_user_idx
       `postgres://${user}@${encodeURIComponent(socket)}:${port}${pathname}`,
       `socket:${socket}?db=${pathname.slice(1)}&port=${port}&user=${username}&password=${password}`,
     ]) {
-      expect(await run(["status"], { databaseUrl, folder })).toMatchObject({ exitCode: 1, stderr: "" });
+      expect(await run(["status"], { databaseUrl, cwd })).toMatchObject({ exitCode: 1, stderr: "" });
     }
     const missing = `postgres://${user}@/d?host=/no/such/folder`;
-    const { exitCode, stderr } = await run(["status"], { databaseUrl: missing, folder });
+    const { exitCode, stderr } = await run(["status"], { databaseUrl: missing, cwd });
     expect([exitCode, stderr]).toEqual([
       3,
       "Could not connect to the database: there is no socket at the host of the URL (ENOENT).",
@@ -195,14 +197,14 @@ missing     index chats.chats_user_idx
 
   test("the command line takes a URL with blanks around it, in capitals, and with a percent-encoded password", async () => {
     const { url, query } = await openDatabase();
-    const folder = await folderWith(driver);
+    const cwd = await folderWith(driver);
     const role = `special_${driver}`;
     const password = "# / ? @ % : , & = + ü";
     const [, rest] = url.split("@");
     await query(`create role ${role} superuser login password '${password}'`);
     try {
       const given = `  POSTGRES://${role}:${encodeURIComponent(password)}@${rest}?application_name=a@b\n`;
-      expect(await run(["migrate"], { databaseUrl: given, folder })).toMatchObject({ exitCode: 0, stderr: "" });
+      expect(await run(["migrate"], { databaseUrl: given, cwd })).toMatchObject({ exitCode: 0, stderr: "" });
       expect(await query("select tableowner from pg_tables where tablename = 'chats'")).toEqual([{ tableowner: role }]);
     } finally {
       await query(`drop owned by ${role} cascade`);
@@ -212,11 +214,11 @@ missing     index chats.chats_user_idx
 
   test("the command line gives the reason for a failed connection, and repeats nothing of the URL", async () => {
     const { url, query } = await openDatabase();
-    const folder = await folderWith(driver);
+    const cwd = await folderWith(driver);
     const failing = async (edit: (url: URL) => void) => {
       const wrong = new URL(url);
       edit(wrong);
-      const { exitCode, stdout, stderr } = await run(["status"], { databaseUrl: wrong.href, folder });
+      const { exitCode, stdout, stderr } = await run(["status"], { databaseUrl: wrong.href, cwd });
       expect([exitCode, stdout]).toEqual([3, ""]);
       for (const part of [wrong.href, wrong.host, wrong.pathname.slice(1), "ada", "secret"]) {
         expect(stderr).not.toContain(part);
@@ -280,7 +282,7 @@ describe("migrate", () => {
       stdout: "Applying 0000_chats",
       stderr:
         'Migration 0000_chats failed in Postgres schema "chat_store" with SQLSTATE 42P07. The driver\'s error is the cause of this one. ' +
-        "A table of that name is there already: if your own migrations create the tables, do not call migrate. Nothing was changed.\n" +
+        "A table of that name exists already: if your own migrations create the tables, do not call migrate. Nothing was changed.\n" +
         'Postgres says: relation "messages" already exists (42P07)',
     });
   });
@@ -358,7 +360,7 @@ describe("status", () => {
     expect(await run(["status"], { databaseUrl })).toEqual({
       exitCode: 0,
       stdout: `\
-Schema "chat_store" is at version 5, newer than version 4, the last one that this drizzle-chat-store knows, and compatible with it.
+Schema "chat_store" is at version 5. This drizzle-chat-store knows the migrations up to version 4, and works with the newer ones.
   applied    1  0000_chats  <time>
   applied    2  0001_lifecycle  <time>
   applied    3  0002_pages  <time>
@@ -369,14 +371,14 @@ Schema "chat_store" is at version 5, newer than version 4, the last one that thi
     expect(await run(["migrate"], { databaseUrl })).toEqual({
       exitCode: 0,
       stdout:
-        'Schema "chat_store" is already at version 5, newer than version 4, the last one that this drizzle-chat-store knows, and compatible with it.',
+        'Schema "chat_store" is already at version 5. This drizzle-chat-store knows the migrations up to version 4, and works with the newer ones.',
       stderr: "",
     });
     await query("insert into chat_store.migrations values (6, '0005_dropped', true)");
     expect(await run(["status"], { databaseUrl })).toEqual({
       exitCode: 1,
       stdout: `\
-Schema "chat_store" is at version 6, newer than version 4, the last one that this drizzle-chat-store knows, and breaking for it: update the package.
+Schema "chat_store" is at version 6. This drizzle-chat-store knows the migrations up to version 4, and does not work with the newer ones: update the package.
   applied    1  0000_chats  <time>
   applied    2  0001_lifecycle  <time>
   applied    3  0002_pages  <time>
@@ -394,8 +396,8 @@ Schema "chat_store" is at version 6, newer than version 4, the last one that thi
     expect(await run(["status"], { databaseUrl })).toEqual({
       exitCode: 0,
       stdout:
-        'Schema "chat_store" has the tables but no ledger, so they were not made by migrate. ' +
-        "If your own migrations make them, all is well: doctor compares the tables.",
+        'Schema "chat_store" has the tables but no ledger, so migrate did not create them. ' +
+        "If your own migrations create them, all is well: doctor compares the tables.",
       stderr: "",
     });
   });
@@ -433,7 +435,7 @@ describe("a mistake on the command line", () => {
     ],
     [
       ["sql", "--schema", "public"],
-      "--schema: expected a schema for these tables alone, found one of the application's or of Postgres's own.",
+      "--schema: expected a schema for these tables only, found one of the application or of Postgres.",
     ],
     [["doctor", "--rls"], "--rls is for the command sql."],
     [["migrate", "--citus"], "--citus is for the command sql."],
@@ -441,7 +443,7 @@ describe("a mistake on the command line", () => {
     [["migrate", "--dry-run"], "--dry-run is for the command purge."],
     ...[[], ["365"], ["0d"], ["-1d"], ["1.5d"], ["365d "], ["1y"], ["123456d"]].map(([days]): [string[], string] => [
       ["purge", ...(days === undefined ? [] : [`--older-than=${days}`])],
-      "purge needs --older-than. Expected a number of days from 1d on, such as 365d.",
+      "purge needs --older-than. Expected a number of days, at least 1d, such as 365d.",
     ]),
     [["sql", "--rls", "--from", "1"], "--from and --rls exclude each other."],
     [["sql", "--citus", "--rls"], "--rls and --citus exclude each other."],
@@ -463,13 +465,13 @@ describe("a mistake on the command line", () => {
     ...["se#cret", "1#secret", "se/cret", "1/secret", "1?secret", "se?c=ret", "se@cr/et", "se%cret", "%E4"].map(
       (password): [string[], string] => [
         ["status", "--url", `postgres://u:${password}@h/d`],
-        "The database's URL cannot be read. What is special in its user or password has to be percent-encoded, as " +
+        "The database's URL cannot be read. Special characters in its user and password must be percent-encoded, as " +
           "encodeURIComponent does: # is %23, / is %2F, @ is %40, % is %25.",
       ],
     ),
     ...["h,i", "h:1,i:2"].map((hosts): [string[], string] => [
       ["status", "--url", `postgres://u:secret@${hosts}/d`],
-      "The database's URL names several hosts. Expected one: that of the primary.",
+      "The database's URL names several hosts. Expected one, that of the primary.",
     ]),
   ];
   test.each(mistakes)("the command line answers %j with a sentence and a pointer to --help", async (args, sentence) => {

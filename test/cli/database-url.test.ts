@@ -1,6 +1,6 @@
 import pg from "pg";
 import { expect, test } from "vitest";
-import { databaseUrl, targetOf } from "../../src/cli/database-url.ts";
+import { parseDatabaseUrl, targetOf } from "../../src/cli/database-url.ts";
 
 const readable: [given: string, target: Partial<ReturnType<typeof targetOf>>][] = [
   ["postgres://u:p%40@h:5433/d", { host: "h", port: "5433", user: "u", password: "p@", database: "d" }],
@@ -27,7 +27,7 @@ const asPgReads = (connectionString: string) => {
 };
 
 test.each(readable)("%s leads where pg goes with it", (given, target) => {
-  const url = databaseUrl(given);
+  const url = parseDatabaseUrl(given);
   expect(targetOf(url)).toMatchObject(target);
   const { host, port, user, password, database } = targetOf(url);
   const here = Object.entries({ host, port: Number(port), user, password, database }).filter(([, value]) => value);
@@ -50,7 +50,7 @@ const refused: [given: string, sentence: RegExp][] = [
 ];
 
 test.each(refused)("%s is refused with its reason, and without the password", (given, sentence) => {
-  const refusal = () => databaseUrl(given);
+  const refusal = () => parseDatabaseUrl(given);
   expect(refusal).toThrow(sentence);
   expect(refusal).not.toThrow(/secret|sec/);
 });

@@ -9,7 +9,7 @@ import { conversation, say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
 import { eventually } from "../support/eventually.ts";
 
-const folder = fileURLToPath(new URL("../..", import.meta.url));
+const cwd = fileURLToPath(new URL("../..", import.meta.url));
 
 async function openDatabase(schema = "chat_store") {
   const { url, drop } = await createDatabase({ empty: true });
@@ -29,7 +29,7 @@ async function purge(databaseUrl: string, ...args: string[]) {
   const lines: string[] = [];
   const print = (text: string) => void lines.push(text);
   const exitCode = await runCommandLine(["purge", "--json", ...args], {
-    ...{ databaseUrl, folder, print },
+    ...{ databaseUrl, cwd, print },
     printError: expect.fail,
   });
   return { exitCode, ...JSON.parse(lines.join("\n")) };
@@ -79,10 +79,10 @@ test("purge reports its deletions in a sentence", async () => {
   const lines: string[] = [];
   const print = (text: string) => void lines.push(text);
   const args = ["purge", "--older-than", "1d"];
-  expect(await runCommandLine(args, { databaseUrl: url, folder, print, printError: expect.fail })).toBe(0);
+  expect(await runCommandLine(args, { databaseUrl: url, cwd, print, printError: expect.fail })).toBe(0);
   expect(lines).toEqual([
     "So far: 1 chat",
-    expect.stringMatching(/^Deleted 1 chat without activity since .*Z, and what is left of 0 ended turns\.$/),
+    expect.stringMatching(/^Deleted 1 chat without activity since .*Z, and the remains of 0 ended turns\.$/),
   ]);
 });
 
@@ -255,10 +255,10 @@ test("purge deletes all chats but those that a table of the application refers t
 
   const lines: string[] = [];
   const output = { print: (text: string) => void lines.push(text), printError: expect.fail };
-  expect(await runCommandLine(["purge", "--older-than", "365d"], { databaseUrl: url, folder, ...output })).toBe(1);
+  expect(await runCommandLine(["purge", "--older-than", "365d"], { databaseUrl: url, cwd, ...output })).toBe(1);
   const [summary, heading, ...chats] = lines.join("\n").split("\n");
   expect(summary).toMatch(/^Deleted 0 chats without activity/);
-  expect(heading).toBe("Could not delete 4 chats, which the database did not let go:");
+  expect(heading).toBe("Could not delete 4 chats, because the database refused:");
   expect(chats.sort()).toEqual([
     '  "c00001": SQLSTATE 23503, constraint "billed"',
     '  "c03000": SQLSTATE 23503, constraint "billed"',

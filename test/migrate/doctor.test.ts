@@ -54,7 +54,7 @@ missing     table turn_chunks
 missing     table turns
   expected  ordinary table
 
-There is no ledger: nothing has been migrated, or your own migrations make the tables.`);
+There is no ledger: run migrate, unless your own migrations create the tables.`);
   });
 });
 
@@ -91,7 +91,7 @@ changed     index chats.chats_user_idx
 changed     index chats.chats_user_idx
   expected  btree (user_id, updated_at, id)
   found     btree (user_id, updated_at, id) (invalid)
-  It is never used, as after a concurrent build that failed: drop it, and create it again.`,
+  Postgres does not use it, as after a failed concurrent build: drop it and create it again.`,
   },
   {
     what: "an index that is still being built",
@@ -184,7 +184,7 @@ missing     column chats.title
 
 unexpected  column chats.name
   found     text not null
-  No save gives it a value, so every save fails: let it be null, or give it a default.`,
+  The store gives it no value, so every save fails: make it nullable, or give it a default.`,
   },
   {
     what: "a changed default",
@@ -244,7 +244,7 @@ changed     constraint messages.messages_chat_id_chats_id_fk
 changed     constraint messages.messages_chat_id_chats_id_fk
   expected  FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE
   found     FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE (switched off)
-  Messages and turns outlive their chats: \`alter table … enable trigger all\` for messages and the table that it refers to.`,
+  Deleting a chat keeps its messages and turns: run \`alter table … enable trigger all\` for messages and the table that it refers to.`,
   },
   {
     what: "a foreign key that only replicas obey",
@@ -257,7 +257,7 @@ changed     constraint messages.messages_chat_id_chats_id_fk
 changed     constraint turns.turns_chat_id_chats_id_fk
   expected  FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE
   found     FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE (switched off)
-  Messages and turns outlive their chats: \`alter table … enable trigger all\` for turns and the table that it refers to.`,
+  Deleting a chat keeps its messages and turns: run \`alter table … enable trigger all\` for turns and the table that it refers to.`,
   },
   {
     what: "messages, turns and pieces of recordings that have outlived what they belong to",
@@ -268,16 +268,16 @@ changed     constraint turns.turns_chat_id_chats_id_fk
       reset session_replication_role`,
     found: `
 unexpected  rows of messages
-  found     2 that belong to nothing in chats
-  They have outlived it while a foreign key was missing or switched off, and who next takes the id would get them: delete from "chat_store"."messages" r where not exists (select from "chat_store"."chats" p where p.id = r.chat_id)
+  found     2 whose row in chats is gone
+  They were kept while a foreign key was missing or switched off, and would appear in the next chat with the same id: delete from "chat_store"."messages" r where not exists (select from "chat_store"."chats" p where p.id = r.chat_id)
 
 unexpected  rows of turns
-  found     1 that belong to nothing in chats
-  They have outlived it while a foreign key was missing or switched off, and who next takes the id would get them: delete from "chat_store"."turns" r where not exists (select from "chat_store"."chats" p where p.id = r.chat_id)
+  found     1 whose row in chats is gone
+  They were kept while a foreign key was missing or switched off, and would appear in the next chat with the same id: delete from "chat_store"."turns" r where not exists (select from "chat_store"."chats" p where p.id = r.chat_id)
 
 unexpected  rows of turn_chunks
-  found     1 that belong to nothing in turns
-  They have outlived it while a foreign key was missing or switched off, and who next takes the id would get them: delete from "chat_store"."turn_chunks" r where not exists (select from "chat_store"."turns" p where p.chat_id = r.chat_id and p.id = r.turn_id)`,
+  found     1 whose row in turns is gone
+  They were kept while a foreign key was missing or switched off, and would appear in the next chat with the same id: delete from "chat_store"."turn_chunks" r where not exists (select from "chat_store"."turns" p where p.chat_id = r.chat_id and p.id = r.turn_id)`,
   },
   {
     what: "a rule",
@@ -285,7 +285,7 @@ unexpected  rows of turn_chunks
     found: `
 unexpected  rule messages.quiet
   found     on insert do instead
-  With it statements of the store are refused, or do something else than they report: drop it, and use a trigger.`,
+  A rule makes statements of the store fail, or changes what they do: drop it, and use a trigger.`,
   },
   {
     what: "a table that inherits from one of them",
@@ -293,7 +293,7 @@ unexpected  rule messages.quiet
     found: `
 unexpected  child table messages.archive
   found     inherits messages
-  Its rows count as the table's, and no key holds for them: \`alter table … no inherit …\`.`,
+  The store sees its rows as the table's, but no key covers them: run \`alter table … no inherit …\`.`,
   },
   {
     what: "ids of messages that are unique in all chats",
@@ -301,7 +301,7 @@ unexpected  child table messages.archive
     found: `
 unexpected  index messages.one
   found     unique btree (id)
-  Saves fail on it, such as those of a fork or of a second chat: drop it, or add a column of your own to it.`,
+  Some saves fail on it, such as a fork or a second chat: drop it, or add a column of your own to it.`,
   },
   {
     what: "an expression of titles that is unique",
@@ -309,7 +309,7 @@ unexpected  index messages.one
     found: `
 unexpected  index chats.one
   found     unique btree (lower(title)) WHERE archived_at IS NULL
-  Saves fail on it, such as those of a fork or of a second chat: drop it, or add a column of your own to it.`,
+  Some saves fail on it, such as a fork or a second chat: drop it, or add a column of your own to it.`,
   },
   {
     what: "an exclusion constraint",
@@ -317,7 +317,7 @@ unexpected  index chats.one
     found: `
 unexpected  constraint chats.one_each
   found     EXCLUDE USING btree (user_id WITH =)
-  Saves fail on it, such as those of a fork or of a second chat: drop it, or add a column of your own to it.`,
+  Some saves fail on it, such as a fork or a second chat: drop it, or add a column of your own to it.`,
   },
   {
     what: "a column of a domain that is not null, by way of another domain",
@@ -326,7 +326,7 @@ unexpected  constraint chats.one_each
     found: `
 unexpected  column chats.tenant
   found     tenant not null
-  No save gives it a value, so every save fails: let it be null, or give it a default.`,
+  The store gives it no value, so every save fails: make it nullable, or give it a default.`,
   },
   {
     what: "a ledger that lacks a column",
@@ -334,7 +334,7 @@ unexpected  column chats.tenant
     found: `
 missing     column migrations.breaking
   expected  boolean not null
-  Without it migrate and status refuse: add it again.`,
+  Without it migrate and status fail: add it again.`,
   },
   {
     what: "a missing table, as one difference",
@@ -376,7 +376,7 @@ changed     table chats
     found: `
 unexpected  migration 99
   found     0098_from_the_future
-  It is breaking, and this version of the package does not know it: update the package.`,
+  It is breaking, and newer than this version of the package: update the package.`,
   },
   {
     what: "a migration of another name",
@@ -456,7 +456,7 @@ describe("a unique constraint of the application on the order of the messages", 
         object: expect.stringMatching(/^(constraint|index) messages\.in_order$/),
         found,
         advice:
-          "Saves that move or replace messages fail on it: make it a constraint that is deferrable initially deferred.",
+          "Saves that move or replace messages fail on it: make it a constraint that is `deferrable initially deferred`.",
       },
     ]);
     await expect(save(database, true)).rejects.toThrow("23505");
@@ -533,7 +533,7 @@ Added since, and accepted:
     await database.query("drop table chat_store.migrations");
     expect(await diagnose(database.db, "chat_store")).toEqual({ differences: [], additions: [], ledger: false });
     expect(await diagnosisOf(database)).toBe(
-      `${healthy}\n\nThere is no ledger: nothing has been migrated, or your own migrations make the tables.`,
+      `${healthy}\n\nThere is no ledger: run migrate, unless your own migrations create the tables.`,
     );
   });
 });

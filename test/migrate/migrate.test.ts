@@ -149,7 +149,7 @@ describe.each(databases)("migrate on $name", (kind) => {
     const error = await failureOf(migrate(database.db));
     expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0005_dropped" });
     expect(error.message).toMatch(
-      /had 0005_dropped, 0007_renamed, breaking for this.* version 4 \(0003_turns\).*Update the package/,
+      /breaking migrations 0005_dropped, 0007_renamed in .* up to version 4 \(0003_turns\).*Update the package/,
     );
   });
 
@@ -162,7 +162,7 @@ describe.each(databases)("migrate on $name", (kind) => {
       const before = await catalog(database);
       const error = await failureOf(migrate(database.db));
       expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0001_lifecycle" });
-      expect(error.message).toMatch(/42701.*A column of that name is there already: rename/);
+      expect(error.message).toMatch(/42701.*A column of that name exists already: rename/);
       expect(await catalog(database)).toEqual(before);
     },
   );
@@ -222,7 +222,7 @@ describe.each(servers)("migrate from many processes on $name", (kind) => {
         object: "database encoding",
         expected: "UTF8",
         found: "LATIN1",
-        advice: expect.stringContaining("move to a database of that encoding"),
+        advice: expect.stringContaining("move to a database with the expected encoding"),
       });
     } finally {
       await client.end();

@@ -63,7 +63,7 @@ describe("The command line of the packed package", () => {
       exitCode: 3,
       stdout: "",
       stderr:
-        "Found neither of the drivers pg and postgres. The command uses your application's own, beside drizzle-orm: " +
+        "Found neither the driver pg nor postgres. The command uses the driver of your application, beside drizzle-orm: " +
         "run it in the application's folder, or install one there (npm install pg).",
     });
     // It needs none to print the SQL.
