@@ -38,7 +38,10 @@ export async function loadChat(
         select ${chatJson} as chat, chats.xmin::text as row_version
         from ${chats}
         where chats.id = ${chatId} and ${accessibleTo(chats, actor)}`,
-      loaded: sql`
+    },
+    columns: loadedColumns,
+    from: sql`
+      (
         select
           'message' as kind, null as data,
           m.id, m.role, m.parts::text, m.metadata::text, m."order", '' as digest
@@ -47,10 +50,8 @@ export async function loadChat(
         union all
         select 'chat', json_build_array(chat, row_version)::text, null, null, null, null, 0, null
         from current_chat
-        ${forTurn ? unionTurns(turns, chatId) : sql``}`,
-    },
-    columns: loadedColumns,
-    from: sql`loaded`,
+        ${forTurn ? unionTurns(turns, chatId) : sql``}
+      ) loaded`,
   });
   const row = loaded.find(({ kind }) => kind === "chat");
   if (!row) return null;

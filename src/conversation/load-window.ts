@@ -85,7 +85,10 @@ export async function loadWindow(
           order by m."order" desc
           limit ${limit}::bigint
         ) last_messages`,
-      loaded: sql`
+    },
+    columns: loadedColumns,
+    from: sql`
+      (
         select
           'message' as kind, (extract(epoch from m.created_at) * 1000)::text as data,
           m.id, m.role, m.parts::text, m.metadata::text, m."order", '' as digest
@@ -98,10 +101,8 @@ export async function loadWindow(
         from current_chat
         ${upTo === undefined ? sql`` : unionLaterMessages}
         ${idsToCheck.length === 0 ? sql`` : unionExistingIds}
-        ${forTurn ? unionTurns(turns, chatId) : sql``}`,
-    },
-    columns: loadedColumns,
-    from: sql`loaded`,
+        ${forTurn ? unionTurns(turns, chatId) : sql``}
+      ) loaded`,
   });
   const row = loaded.find(({ kind }) => kind === "chat");
   if (!row) return null;

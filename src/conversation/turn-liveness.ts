@@ -7,13 +7,13 @@ import { sql } from "../database/sql.ts";
 export const heartbeatInterval = 1_000;
 
 /** A recorded turn without a heartbeat for this long counts as dead: ten heartbeats are missing. */
-const staleAfter = "10 seconds";
+const staleAfter = "10s";
 
 /**
  * A turn that is not recorded, or not yet, sends no heartbeat. It counts as dead after the longest time that a route
  * may take, because declaring it dead too early would run an approved tool twice.
  */
-const unrecordedTimeout = "5 minutes";
+const unrecordedTimeout = "5min";
 
 /** A turn that starts sends its first heartbeat when its stream begins. Its route may look things up before. */
 export const firstHeartbeatWithin = sql.raw("interval '20 seconds'");
@@ -21,17 +21,17 @@ export const firstHeartbeatWithin = sql.raw("interval '20 seconds'");
 /**
  * How long the row of a turn that ended is kept, for readers that are behind, and in milliseconds when it is deleted.
  */
-const keptAfterEnd = "60 seconds";
+const keptAfterEnd = "60s";
 export const deletedAfterEnd = 61_000;
 
 /**
  * A turn without a heartbeat for this long, which is longer than an outage of the database, does not keep its chat from
  * being purged.
  */
-const goneAfter = "10 minutes";
+const goneAfter = "10min";
 
 /** A turn that was declared dead and lives may take this long to end. */
-const longestTurn = "1 day";
+const longestTurn = "1d";
 
 /** The row of the turn is of no more use. */
 export const hasExpired = sql.raw(

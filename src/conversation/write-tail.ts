@@ -82,8 +82,8 @@ async function writeTail(
   // A policy does not see a chat that the same statement creates, and refuses its messages.
   const canCreate = start === 0 && expectedVersion === undefined && !replaces && !context.settings.rowLevelSecurity;
 
-  const setTitle = title === undefined ? sql`` : sql`title = ${title},`;
-  const andExpectedVersion = expectedVersion === undefined ? sql`` : sql`and chats.version = ${expectedVersion}::int`;
+  const setTitle = title === undefined ? sql`` : sql`title = ${title}, `;
+  const andExpectedVersion = expectedVersion === undefined ? sql`` : sql` and chats.version = ${expectedVersion}::int`;
   const savedChat = canCreate ? sql`(table updated_chat union all table created_chat) saved_chat` : sql`updated_chat`;
   const { columns, source } = insertable(tail);
   const andMissing = replaces ? sql`` : sql`where position >= total`;
@@ -102,11 +102,10 @@ async function writeTail(
         where m.chat_id = (select id from current_chat)`,
       updated_chat: sql`
         update ${chats}
-        set ${setTitle} version = chats.version + 1, updated_at = greatest(chats.updated_at, now())
+        set ${setTitle}version = chats.version + 1, updated_at = greatest(chats.updated_at, now())
         where
           chats.id = ${chatId}
-          and chats.xmin = (select row_version from current_chat, stored_messages where ${isExpected})
-          ${andExpectedVersion}
+          and chats.xmin = (select row_version from current_chat, stored_messages where ${isExpected})${andExpectedVersion}
         returning ${chatJson} as chat`,
       ...(canCreate && {
         created_chat: sql`
@@ -129,7 +128,7 @@ async function writeTail(
         written_messages: sql`
           insert into ${messages} (chat_id, id, "order", role, parts, metadata)
           select ${chatId}, ${columns}
-          from ${savedChat} ${source && sql`, stored_messages, ${source} ${andMissing}`}
+          from ${savedChat}${source && sql`, stored_messages, ${source} ${andMissing}`}
           ${replaces ? onConflictUpdate : sql``}`,
       }),
     },

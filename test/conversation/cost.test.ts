@@ -282,7 +282,7 @@ describe("The cost of each call, with node-postgres and messages of 2 KB", () =>
       const turn = await store().startTurn({ ...ids, message: question });
       const [load, save] = statements.map(sentBy) as [number, number];
       expect(save).toBeLessThanOrEqual(body + 2_600);
-      expect(load).toBeLessThanOrEqual(1_400);
+      expect(load).toBeLessThanOrEqual(1_460);
       expect(await rowsSince()).toEqual(["0-1-0", "1-0-0", "1-0-0", "0-0-0"]);
       const end = await proxy.count(() => turn.persist.onEnd({ responseMessage: { ...answer, role: "assistant" } }));
       expect(end.bytesSent).toBeLessThanOrEqual(body + 2_600);
