@@ -98,7 +98,9 @@ export function chatTables<const Name extends string>(schemaName: Name) {
       /** An array of the ids of the messages that the answer replaces, as far as they still exist. */
       replaces: json("replaces").notNull(),
       startedAt: timestampMs("started_at").notNull().defaultNow(),
-      /** The last heartbeat, or the time of the first one that is expected; 'epoch' after the turn's process gave up. */
+      /**
+       * The last heartbeat, or the time of the first one that is expected; 'epoch' after the turn's process gave up.
+       */
       beatAt: timestampMs("beat_at").notNull().defaultNow(),
       /** Set when the answer is stored, or together with `interrupted` when another process finds the turn dead. */
       endedAt: timestampMs("ended_at"),

@@ -83,7 +83,7 @@ async function writeTail(
   const canCreate = start === 0 && expectedVersion === undefined && !replaces && !context.settings.rowLevelSecurity;
 
   const setTitle = title === undefined ? sql`` : sql`title = ${title}, `;
-  const andExpectedVersion = expectedVersion === undefined ? sql`` : sql` and chats.version = ${expectedVersion}::int`;
+  const andExpectedVersion = expectedVersion === undefined ? sql`` : sql`and chats.version = ${expectedVersion}::int`;
   const savedChat = canCreate ? sql`(table updated_chat union all table created_chat) saved_chat` : sql`updated_chat`;
   const { columns, source } = insertable(tail);
   const andMissing = replaces ? sql`` : sql`where position >= total`;
@@ -105,7 +105,8 @@ async function writeTail(
         set ${setTitle}version = chats.version + 1, updated_at = greatest(chats.updated_at, now())
         where
           chats.id = ${chatId}
-          and chats.xmin = (select row_version from current_chat, stored_messages where ${isExpected})${andExpectedVersion}
+          and chats.xmin = (select row_version from current_chat, stored_messages where ${isExpected})
+          ${andExpectedVersion}
         returning ${chatJson} as chat`,
       ...(canCreate && {
         created_chat: sql`
@@ -134,7 +135,7 @@ async function writeTail(
     },
     columns: {
       chat: sql`chat`,
-      digests: sql`case when chat is null and exists (table current_chat) then encode(digests, 'base64') end`,
+      digests: sql`case when chat is null and exists (table current_chat) then encode(digests,'base64') end`,
     },
     from: sql`stored_messages left join ${savedChat} on true`,
   });

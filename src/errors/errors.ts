@@ -72,10 +72,13 @@ export class ChatOwnershipError extends ChatStoreError {
 /**
  * Why a call conflicts with another writer:
  *
- * - `"version"`: the chat is not at `expectedVersion`. Load it again with `getChat`, apply the change, save with that version.
- * - `"superseded"`: a later turn, a later change or `turn.fail()` took this turn's place. Do not retry; reload to show the newer state.
+ * - `"version"`: the chat is not at `expectedVersion`. Load it again with `getChat`, apply the change, save with that
+ *   version.
+ * - `"superseded"`: a later turn, a later change or `turn.fail()` took this turn's place. Do not retry; reload to show
+ *   the newer state.
  * - `"gone"`: there is no such chat, or the message that the turn answers or continues was deleted. Do not retry.
- * - `"approval"`: another turn has acted, or is acting, on the same answers to tool calls. Reload or resume to show its answer.
+ * - `"approval"`: another turn has acted, or is acting, on the same answers to tool calls. Reload or resume to show its
+ *   answer.
  * - `"id-taken"`: the user has a chat under `forkChat`'s new id already.
  */
 export type ChatConflictReason = "version" | "superseded" | "gone" | "approval" | "id-taken";
@@ -117,23 +120,24 @@ export const versionConflict = (facts: ConflictFacts): ChatConflictError =>
 /** What was found, what was expected, and what to do. */
 const conflictMessages: Record<ChatConflictReason, (facts: ConflictFacts) => string> = {
   version: ({ chatId, expectedVersion, actualVersion }) =>
-    `Chat ${quote(chatId)} is at version ${actualVersion}, expected version ${expectedVersion}, so nothing was changed. ` +
-    "Load it again with getChat, apply your change to that, and save with its version.",
+    `Chat ${quote(chatId)} is at version ${actualVersion}, expected version ${expectedVersion}, so nothing was ` +
+    "changed. Load it again with getChat, apply your change to that, and save with its version.",
   superseded: ({ chatId }) =>
-    `A later turn, a later change or turn.fail() superseded this turn of chat ${quote(chatId)}, so its answer was not stored. ` +
-    "Expected the current turn of its question. Do not retry: load the chat again to show the newer state.",
+    `A later turn, a later change or turn.fail() superseded this turn of chat ${quote(chatId)}, so its answer was ` +
+    "not stored. Expected the current turn of its question. Do not retry: load the chat again to show the newer state.",
   gone: ({ chatId, expectedVersion, actualVersion }) =>
     actualVersion === null
       ? `Chat ${quote(chatId)} does not exist, expected version ${expectedVersion}, so nothing was changed. ` +
         "It was deleted or never created. Do not retry: to create it, save it without expectedVersion."
-      : `The message that this turn answers or continues was deleted from chat ${quote(chatId)}, so the answer was not stored. ` +
-        "Expected it in the chat. Do not retry: load the chat again to show what it holds now.",
+      : `The message that this turn answers or continues was deleted from chat ${quote(chatId)}, so the answer was ` +
+        "not stored. Expected it in the chat. Do not retry: load the chat again to show its present messages.",
   approval: ({ chatId }) =>
-    `Another turn of chat ${quote(chatId)} has acted, or is acting, on the same answers to tool calls, so nothing was changed. ` +
-    "Expected calls that are still pending. Do not retry: load the chat again, or call resumeTurn, to show that turn's answer.",
+    `Another turn of chat ${quote(chatId)} has acted, or is acting, on the same answers to tool calls, so nothing was ` +
+    "changed. Expected calls that are still pending. Do not retry: load the chat again, or call resumeTurn, to show " +
+    "the answer of that turn.",
   "id-taken": ({ chatId }) =>
-    `Chat ${quote(chatId)} exists already, so nothing was changed. Expected an id that is new: use another one, or check ` +
-    "with getChat whether an earlier attempt made this chat.",
+    `Chat ${quote(chatId)} exists already, so nothing was changed. Expected an id that is new: use another one, or ` +
+    "check with getChat whether an earlier attempt made this chat.",
 };
 
 /** One problem of an input: where it is, and what was found and expected there. */

@@ -107,8 +107,8 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
   updateMessage(input: UpdateMessageInput<M>): Promise<Chat<C> | null>;
 
   /**
-   * Deletes a message; with `following`, also all messages at later positions. A turn that answers one of them stops and
-   * stores nothing.
+   * Deletes a message; with `following`, also all messages at later positions. A turn that answers one of them stops
+   * and stores nothing.
    *
    * @returns the chat after the deletion, or `null` if the user has no such chat, or the chat has no such message.
    * @throws {ChatConflictError} `expectedVersion` was given, and the stored chat has another version.
@@ -172,9 +172,9 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
    * the body of a response with the SDK's `UI_MESSAGE_STREAM_HEADERS`. It reads what `consumeSseStream` records, with a
    * delay of a quarter of a second.
    *
-   * With the `version` that the page shows, it also streams the answer at the end of the chat, if that was stored since.
-   * A turn whose process has died is detected by ten seconds without a heartbeat. Its recording then becomes its answer,
-   * and the stream ends with an error, so that the page can offer to ask again.
+   * With the `version` that the page shows, it also streams the answer at the end of the chat, if that was stored
+   * since. A turn whose process has died is detected by ten seconds without a heartbeat. Its recording then becomes its
+   * answer, and the stream ends with an error, so that the page can offer to ask again.
    *
    * @returns `null` if there is nothing to stream: respond with 204. Also if the chat does not exist or belongs to
    * another user.

@@ -21,9 +21,9 @@ export interface StartTurnInput<M extends UIMessage = UIMessage> {
    */
   limit?: number | undefined;
   /**
-   * The kind of request, as the SDK's transport passes it to `prepareSendMessagesRequest`. It distinguishes a retry from
-   * a regeneration. Without it, a stored question with the same parts is answered again, and one with other parts is an
-   * edit.
+   * The kind of request, as the SDK's transport passes it to `prepareSendMessagesRequest`. It distinguishes a retry
+   * from a regeneration. Without it, a stored question with the same parts is answered again, and one with other parts
+   * is an edit.
    */
   trigger?: "submit-message" | "regenerate-message" | undefined;
   /** From the same place: with `"submit-message"`, the id of the stored question that is edited. */
@@ -51,9 +51,9 @@ export interface StopTurnInput {
   userId: string;
   chatId: string;
   /**
-   * The id of the last message that the page shows. Then only turns that answer or write this message are asked to stop.
-   * A request that arrives late also stops a later turn of the same message, if that was answered again or continued in
-   * the meantime. Without it, all running turns of the chat are asked.
+   * The id of the last message that the page shows. Then only turns that answer or write this message are asked to
+   * stop. A request that arrives late also stops a later turn of the same message, if that was answered again or
+   * continued in the meantime. Without it, all running turns of the chat are asked.
    */
   messageId?: string | undefined;
 }
@@ -62,7 +62,9 @@ export interface StopTurnInput {
 export interface Turn<M extends UIMessage = UIMessage, C = unknown> {
   /** The chat with the question. */
   chat: Chat<C>;
-  /** The messages for the model: the conversation up to and including the question, or at most `limit` messages of it. */
+  /**
+   * The messages for the model: the conversation up to and including the question, or at most `limit` messages of it.
+   */
   messages: M[];
   /**
    * Spread it into `toUIMessageStream({ ... })` (ai 7) or `result.toUIMessageStreamResponse({ ... })` (ai 5 and 6). The
@@ -75,11 +77,11 @@ export interface Turn<M extends UIMessage = UIMessage, C = unknown> {
     generateMessageId: () => string;
     /**
      * Saves the answer, once: a second call returns the first call's promise, or tries again if that has failed. An
-     * empty answer (the provider failed, or the turn was stopped before the first token) is not stored, and the previous
-     * answer stays.
+     * empty answer (the provider failed, or the turn was stopped before the first token) is not stored, and the
+     * previous answer stays.
      *
-     * @throws {ChatConflictError} a later change has superseded this turn (reason `superseded`: a newer turn of the same
-     * question, an edit of the question, the continuation of its answer, `fail`), or has deleted its chat or its
+     * @throws {ChatConflictError} a later change has superseded this turn (reason `superseded`: a newer turn of the
+     * same question, an edit of the question, the continuation of its answer, `fail`), or has deleted its chat or its
      * question (`gone`). Nothing was changed.
      */
     onEnd(event: { responseMessage: M }): Promise<void>;
@@ -98,8 +100,8 @@ export interface Turn<M extends UIMessage = UIMessage, C = unknown> {
    */
   consumeSseStream(options: { stream: ReadableStream<string> }): Promise<void>;
   /**
-   * Ends the turn at once without an answer, for a route that throws before the stream begins. The question stays, pages
-   * stop waiting, `abortSignal` aborts, and `onEnd` rejects. It has no effect once the answer is stored.
+   * Ends the turn at once without an answer, for a route that throws before the stream begins. The question stays,
+   * pages stop waiting, `abortSignal` aborts, and `onEnd` rejects. It has no effect once the answer is stored.
    */
   fail(): Promise<void>;
 }
