@@ -1,8 +1,6 @@
 import { type MessageRow, withParts } from "../conversation/message-row.ts";
 import { InvalidChatError } from "../errors/errors.ts";
-
-/** A message part of any kind, as far as it matters here. */
-export type Part = Record<string, unknown>;
+import { hasOutput, isRecord, isToolCall, type Part, partsOf, toolNameOf } from "./parts.ts";
 
 /**
  * The stored assistant message with what the browser may add: answers to pending tool calls, which are an approval that was
@@ -38,7 +36,7 @@ export function answerPendingTools(
     const answered = answer(part, sentPart, index, clientTools);
     if (answered !== part && isPending(part)) answers += 1;
     // Somebody has gone on from what is asked for here.
-    if (sentPart.state === "approval-responded" && isAnswered(part)) isActedOn = true;
+    if (sentPart.state === "approval-responded" && hasOutput(part)) isActedOn = true;
     return answered;
   });
   if (sentParts.length > storedParts.length) {
@@ -122,7 +120,7 @@ function answer(part: Part, sent: Part, index: number, clientTools: ReadonlySet<
   if (part.state !== "input-available" || (sent.state !== "output-available" && sent.state !== "output-error")) {
     return part;
   }
-  if (part.providerExecuted === true || !clientTools.has(toolNameOf(part))) {
+  if (part.providerExecuted === true || !clientTools.has(String(toolNameOf(part)))) {
     throw refusal(
       index,
       "gives the output of a tool that runs on the server; expected that of a tool without execute, named in startTurn's tools",
@@ -135,21 +133,7 @@ function answer(part: Part, sent: Part, index: number, clientTools: ReadonlySet<
   return { ...part, state: sent.state, errorText: sent.errorText };
 }
 
-const toolNameOf = ({ type, toolName }: Part) =>
-  type === "dynamic-tool" ? String(toolName) : String(type).replace(/^tool-/, "");
-
-export const partsOf = ({ parts }: MessageRow): Part[] => JSON.parse(parts);
-
-export const isToolCall = (part: Part | undefined) => part?.toolCallId !== undefined;
-
-const states = ["input-streaming", "input-available", "approval-requested", "approval-responded"];
-/** How far a tool call has come. Any kind of output comes last. */
-export function progressOf({ state }: Part): number {
-  const step = states.indexOf(String(state));
-  return step === -1 ? states.length : step;
-}
 const isPending = ({ state }: Part) => state === "input-available" || state === "approval-requested";
-const isAnswered = (part: Part) => isToolCall(part) && progressOf(part) === states.length;
 
 const isSamePart = (part: Part, sent: Part) =>
   part.type === sent.type &&
@@ -162,8 +146,6 @@ const isSamePart = (part: Part, sent: Part) =>
  */
 const isBeginning = (beginning: unknown, text: unknown) =>
   typeof beginning === "string" && typeof text === "string" && text.startsWith(beginning);
-
-export const isRecord = (value: unknown): value is Part => typeof value === "object" && value !== null;
 
 const refusal = (index: number, message: string) =>
   new InvalidChatError([{ path: ["message", "parts", index], message }]);

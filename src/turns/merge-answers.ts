@@ -1,5 +1,5 @@
 import { type MessageRow, withParts } from "../conversation/message-row.ts";
-import { isRecord, isToolCall, type Part, partsOf, progressOf } from "./continuation.ts";
+import { isRecord, isToolCall, type Part, partsOf, progressOf } from "./parts.ts";
 
 /**
  * The answer of a turn that continues a message, where the stored message is no longer `base`, which the turn has read: another tab has

@@ -1,8 +1,7 @@
 import type { Chunk } from "./events.ts";
+import type { Part } from "./parts.ts";
 import type { Protocol } from "./protocol.ts";
-import { chunksOfToolCall, present } from "./tool-call-chunks.ts";
-
-type Part = Record<string, unknown>;
+import { chunksOfToolCall, ifDefined } from "./tool-call-chunks.ts";
 
 /**
  * A stored message as the chunks of a stream that the client reads back to the same message. Without an end.
@@ -13,7 +12,7 @@ export function chunksOf(
   message: { id: string; metadata?: unknown; parts: readonly unknown[] },
   protocol: Protocol,
 ): Chunk[] {
-  const start = { type: "start", messageId: message.id, ...present("messageMetadata", message.metadata) };
+  const start = { type: "start", messageId: message.id, ...ifDefined("messageMetadata", message.metadata) };
   return [start, ...message.parts.flatMap((part, index) => chunksOfPart(part as Part, `stored ${index}`, protocol))];
 }
 
@@ -24,12 +23,12 @@ function chunksOfPart(part: Part, place: string, protocol: Protocol): Chunk[] {
 }
 
 function chunksOfText({ id, text, state, providerMetadata, citations }: Part, type: string, place: string): Chunk[] {
-  const of = { id: id ?? place, ...present("providerMetadata", providerMetadata) };
+  const of = { id: id ?? place, ...ifDefined("providerMetadata", providerMetadata) };
   const chunks = [
     { ...of, type: `${type}-start` },
     { ...of, type: `${type}-delta`, delta: text },
   ];
   return state === "streaming"
     ? chunks
-    : [...chunks, { ...of, type: `${type}-end`, ...present("citations", citations) }];
+    : [...chunks, { ...of, type: `${type}-end`, ...ifDefined("citations", citations) }];
 }

@@ -1,7 +1,7 @@
 import { digestOf, type MessageRow, withParts } from "../conversation/message-row.ts";
 import { InvalidChatError } from "../errors/errors.ts";
-import { type Part, partsOf } from "./continuation.ts";
 import { mergeAnswers } from "./merge-answers.ts";
+import { type Part, partsOf } from "./parts.ts";
 import type { TurnRow } from "./turn-rows.ts";
 
 export interface PlacedTurn extends Omit<TurnRow, "id"> {

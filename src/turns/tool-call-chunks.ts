@@ -1,7 +1,6 @@
 import type { Chunk } from "./events.ts";
+import { isRecord, type Part, toolNameOf } from "./parts.ts";
 import type { Protocol } from "./protocol.ts";
-
-type Part = Record<string, unknown>;
 
 /**
  * A stored tool call as chunks.
@@ -15,21 +14,20 @@ type Part = Record<string, unknown>;
  */
 export function chunksOfToolCall(part: Part, protocol: Protocol): Chunk[] {
   const { toolCallId, state, input } = part;
-  const isDynamic = part.type === "dynamic-tool";
   const call: Part = {
     toolCallId,
-    toolName: isDynamic ? part.toolName : String(part.type).replace(/^tool-/, ""),
-    ...(isDynamic && { dynamic: true }),
-    ...present("providerExecuted", part.providerExecuted),
-    ...present("title", part.title),
-    ...present("toolMetadata", part.toolMetadata),
-    ...present("providerMetadata", part.callProviderMetadata),
+    toolName: toolNameOf(part),
+    ...(part.type === "dynamic-tool" && { dynamic: true }),
+    ...ifDefined("providerExecuted", part.providerExecuted),
+    ...ifDefined("title", part.title),
+    ...ifDefined("toolMetadata", part.toolMetadata),
+    ...ifDefined("providerMetadata", part.callProviderMetadata),
   };
   const start: Chunk = { ...call, type: "tool-input-start" };
   const streamed = (text: string | undefined): Chunk[] =>
     text === undefined ? [] : [{ type: "tool-input-delta", toolCallId, inputTextDelta: text }];
   if (state === "input-streaming") {
-    return [{ ...start, ...present("inputEncoding", part.inputEncoding) }, ...streamed(unfinishedText(part))];
+    return [{ ...start, ...ifDefined("inputEncoding", part.inputEncoding) }, ...streamed(unfinishedText(part))];
   }
   // Without a key `input`, ai 5 and 6 refuse the chunk.
   const available: Chunk = { ...call, type: "tool-input-available", input: input ?? null };
@@ -70,25 +68,25 @@ function chunksOfApproval({ toolCallId, state, approval }: Part, protocol: Proto
     type: "tool-approval-request",
     approvalId,
     toolCallId,
-    ...present("approvalDescriptor", approval.descriptor),
-    ...present("inputSchemaInput", approval.inputSchemaInput),
-    ...present("reason", approval.requestReason),
-    ...present("isAutomatic", approval.isAutomatic),
-    ...present("signature", approval.signature),
+    ...ifDefined("approvalDescriptor", approval.descriptor),
+    ...ifDefined("inputSchemaInput", approval.inputSchemaInput),
+    ...ifDefined("reason", approval.requestReason),
+    ...ifDefined("isAutomatic", approval.isAutomatic),
+    ...ifDefined("signature", approval.signature),
   };
   const hasResponse = state !== "approval-requested" && typeof approved === "boolean";
   return hasResponse && protocol.readsApprovalResponses
-    ? [request, { type: "tool-approval-response", approvalId, approved, ...present("reason", approval.reason) }]
+    ? [request, { type: "tool-approval-response", approvalId, approved, ...ifDefined("reason", approval.reason) }]
     : [request];
 }
 
 function chunkOfResult(part: Part, { providerMetadata: _, ...call }: Part, protocol: Protocol): Chunk {
   const { toolCallId, state, input, rawInput, output, errorText } = part;
-  const metadata = present("providerMetadata", part.resultProviderMetadata);
+  const metadata = ifDefined("providerMetadata", part.resultProviderMetadata);
   const result = {
     toolCallId,
-    ...present("dynamic", call.dynamic),
-    ...present("providerExecuted", part.providerExecuted),
+    ...ifDefined("dynamic", call.dynamic),
+    ...ifDefined("providerExecuted", part.providerExecuted),
     ...metadata,
   };
   if (state === "output-available") {
@@ -97,7 +95,7 @@ function chunkOfResult(part: Part, { providerMetadata: _, ...call }: Part, proto
       ...result,
       type: "tool-output-available",
       output: output ?? null,
-      ...present("preliminary", part.preliminary),
+      ...ifDefined("preliminary", part.preliminary),
     };
   }
   const failed = input === undefined ? rawInput : input;
@@ -107,7 +105,5 @@ function chunkOfResult(part: Part, { providerMetadata: _, ...call }: Part, proto
     : { ...result, type: "tool-output-error", errorText };
 }
 
-const isRecord = (value: unknown): value is Part => typeof value === "object" && value !== null;
-
-/** The SDK refuses a chunk with a key that is there and undefined. */
-export const present = (key: string, value: unknown) => (value === undefined ? {} : { [key]: value });
+/** Spread into a chunk, because the SDK refuses a chunk with a key whose value is undefined. */
+export const ifDefined = (key: string, value: unknown) => (value === undefined ? {} : { [key]: value });
