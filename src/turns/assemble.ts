@@ -1,5 +1,5 @@
 import type { UIMessage } from "ai";
-import { chunksIn, isOver } from "./events.ts";
+import { hasEndMarker, parseStreamChunks } from "./sse-events.ts";
 
 /** The texts of a recording, page by page. */
 export type Recording = AsyncIterable<readonly string[]>;
@@ -46,7 +46,7 @@ async function readChunks(sdk: Sdk, base: UIMessage, recording: Recording, limit
   async function writeAll(write: (chunk: never) => void): Promise<void> {
     let servedAt = performance.now();
     for await (const texts of recording) {
-      for (const chunk of chunksIn(texts)) {
+      for (const chunk of parseStreamChunks(texts)) {
         // What the client is told of an error is no part of the message.
         if (chunk.type === "error") continue;
         if (count === limit) return;
@@ -66,7 +66,7 @@ async function readChunks(sdk: Sdk, base: UIMessage, recording: Recording, limit
         await new Promise((resolve) => setTimeout(resolve, 0));
         servedAt = performance.now();
       }
-      isFinished ||= texts.some(isOver);
+      isFinished ||= texts.some(hasEndMarker);
     }
   }
 

@@ -1,6 +1,6 @@
-import type { Chunk } from "./events.ts";
 import type { Part } from "./parts.ts";
 import type { Protocol } from "./protocol.ts";
+import type { Chunk } from "./sse-events.ts";
 import { chunksOfToolCall, ifDefined } from "./tool-call-chunks.ts";
 
 /**

@@ -8,10 +8,10 @@ import { asUser } from "../database/row-level-security.ts";
 import { refuseTransaction } from "../database/transaction.ts";
 import { withTypedErrors } from "../errors/typed-errors.ts";
 import type { Parsed, resumeTurnInput } from "../input.ts";
-import { chunksIn, eventOf, hasEnd } from "./events.ts";
 import { chunksOf } from "./message-chunks.ts";
 import { installedProtocol } from "./protocol.ts";
 import { loadRecovered, messageBefore, seemsDead, untilSecondLook, withSecondLook } from "./recover-turn.ts";
+import { doneEvent, hasStreamEnd, parseStreamChunks, toSseEvent } from "./sse-events.ts";
 import { type RecordedPage, type RecordedTurn, readRecording } from "./turn-queries.ts";
 
 /** Milliseconds between two looks at a recording: the first after something came, the longest, and after a long silence. */
@@ -19,7 +19,6 @@ const pauses = { shortest: 100, longest: 300, whenSilent: 1_000 };
 /** Milliseconds of silence after which looks become rare, and after which a proxy may want to see that the line is alive. */
 const [longSilence, tooLongForProxies] = [3_000, 10_000];
 
-const endMark = "data: [DONE]\n\n";
 /** With an error the clients keep what they show, and do not take it for an end that they may go on from. */
 const interruption = {
   type: "error",
@@ -88,8 +87,8 @@ export async function resumeTurn(
       if (!page) {
         // It was not recorded and has ended; or the reader is a minute behind; or it was superseded, or its chat deleted or claimed.
         if (position === 0) return yield* instead(turn, signal);
-        if (!hasSeenEnd) yield eventOf(interruption);
-        return yield endMark;
+        if (!hasSeenEnd) yield toSseEvent(interruption);
+        return yield doneEvent;
       }
       if (position === 0 && page.texts.length > 0) {
         const isContinuation = turn.questionId === turn.answerId;
@@ -98,7 +97,7 @@ export async function resumeTurn(
         yield* beginning;
       }
       for (const text of page.texts) {
-        hasSeenEnd ||= hasEnd(text);
+        hasSeenEnd ||= hasStreamEnd(text);
         yield text;
       }
       position += page.texts.length;
@@ -112,8 +111,8 @@ export async function resumeTurn(
       if (isDead) await recover();
       if (isDead || page.turn.isEnded) {
         if (position === 0) return yield* instead(turn, signal);
-        if (isDead || page.turn.isInterrupted || !hasSeenEnd) yield eventOf(interruption);
-        return yield endMark;
+        if (isDead || page.turn.isInterrupted || !hasSeenEnd) yield toSseEvent(interruption);
+        return yield doneEvent;
       }
       if (performance.now() - shown > tooLongForProxies) {
         yield ": still here\n\n";
@@ -151,14 +150,14 @@ export async function resumeTurn(
       return yield* whole(answer, isInterrupted ? interruption : { type: "finish" });
     }
     // Nothing was said; or the chat is gone, or another user's now.
-    if (!chat) yield eventOf(interruption);
-    yield endMark;
+    if (!chat) yield toSseEvent(interruption);
+    yield doneEvent;
   }
 
   /** What a client needs before the recording of an answer: its start, where something else was recorded first. */
   function startOf({ answerId }: RecordedTurn, texts: string[]): string[] {
-    const [first] = chunksIn(texts.slice(0, 1));
-    return first?.type === "start" ? [] : [eventOf({ type: "start", messageId: answerId })];
+    const [first] = parseStreamChunks(texts.slice(0, 1));
+    return first?.type === "start" ? [] : [toSseEvent({ type: "start", messageId: answerId })];
   }
 
   /** Texts as the bytes of a response's body. While nobody reads, nothing is asked of the database. */
@@ -188,12 +187,12 @@ const isSilent = ({ isStale, isAbandoned }: RecordedTurn) => isStale && !isAband
 /** A stored message, as the SDK streams it. */
 async function* whole(row: MessageRow, end: object): AsyncGenerator<string, void, void> {
   yield* await eventsOf(row);
-  yield eventOf(end);
-  yield endMark;
+  yield toSseEvent(end);
+  yield doneEvent;
 }
 
 async function eventsOf(row: MessageRow): Promise<string[]> {
-  return chunksOf(toMessage(row), await installedProtocol()).map(eventOf);
+  return chunksOf(toMessage(row), await installedProtocol()).map(toSseEvent);
 }
 
 function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {

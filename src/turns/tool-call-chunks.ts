@@ -1,6 +1,6 @@
-import type { Chunk } from "./events.ts";
 import { isRecord, type Part, toolNameOf } from "./parts.ts";
 import type { Protocol } from "./protocol.ts";
+import type { Chunk } from "./sse-events.ts";
 
 /**
  * A stored tool call as chunks.

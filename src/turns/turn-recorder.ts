@@ -1,5 +1,5 @@
 import { heartbeatInterval } from "../conversation/turn-liveness.ts";
-import { createCollector } from "./events.ts";
+import { createEventBuffer } from "./sse-events.ts";
 import type { HeartbeatResult } from "./turn-queries.ts";
 
 /** Milliseconds between two pieces. Bounds how much is lost if the process dies, and how long a stop request takes. */
@@ -33,7 +33,7 @@ export function recordTurn(
   write: (position: number | undefined, text: string | undefined) => Promise<HeartbeatResult>,
   abortTurn: () => void,
 ): Recording {
-  const events = createCollector();
+  const events = createEventBuffer();
   /** The stream ends where it does because it broke, or because the answer is not wanted any more. */
   let isCutOff = false;
   const abort = () => {

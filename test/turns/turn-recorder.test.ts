@@ -1,12 +1,12 @@
 import { expect, onTestFinished, test, vi } from "vitest";
-import { chunksIn, eventOf, hasEnd } from "../../src/turns/events.ts";
+import { hasStreamEnd, parseStreamChunks, toSseEvent } from "../../src/turns/sse-events.ts";
 import type { HeartbeatResult } from "../../src/turns/turn-queries.ts";
 import { recordTurn } from "../../src/turns/turn-recorder.ts";
 
 const fine: HeartbeatResult = { owned: 1, exists: 1, running: 1, stop: 0, superseded: 0 };
 const start = { type: "start", messageId: "a1" };
 const delta = (text: string) => ({ type: "text-delta", id: "1", delta: text });
-const streamOf = (chunks: object[]) => ReadableStream.from(chunks.map(eventOf));
+const streamOf = (chunks: object[]) => ReadableStream.from(chunks.map(toSseEvent));
 
 /** What the table does: a piece counts once, at its place, and what comes after a place that is not there does not. */
 function table() {
@@ -31,8 +31,8 @@ test("the recorder packs a thousand words into a few small pieces, which read ba
   await recording.consume({ stream: streamOf(chunks) });
   const size = (texts: string[]) => texts.join("").length;
   expect(pieces.length).toBeLessThan(10);
-  expect(size(pieces)).toBeLessThan(size(chunks.map(eventOf)) / 6);
-  expect(chunksIn(pieces)).toEqual([
+  expect(size(pieces)).toBeLessThan(size(chunks.map(toSseEvent)) / 6);
+  expect(parseStreamChunks(pieces)).toEqual([
     start,
     { type: "text-start", id: "1" },
     delta(words.map((word) => word.delta).join("")),
@@ -53,7 +53,7 @@ test("the recorder merges only deltas of one kind, and joins characters that wer
     { type: "tool-input-delta", toolCallId: "t", inputTextDelta: '":1}' },
   ];
   await recordTurn(write, () => {}).consume({ stream: streamOf(chunks) });
-  expect(chunksIn(pieces)).toEqual([
+  expect(parseStreamChunks(pieces)).toEqual([
     delta("😀 \u0000"),
     ...chunks.slice(2, 5),
     { type: "tool-input-delta", toolCallId: "t", inputTextDelta: '{"a":1}' },
@@ -63,9 +63,9 @@ test("the recorder merges only deltas of one kind, and joins characters that wer
 
 test("the recorder drops comments and the end mark, puts its own in that one's place, and takes events in any pieces", async () => {
   const { pieces, write } = table();
-  const text = [": hello\n\n", eventOf(start), eventOf(delta("word")), "data: [DONE]\n\n"].join("");
+  const text = [": hello\n\n", toSseEvent(start), toSseEvent(delta("word")), "data: [DONE]\n\n"].join("");
   await recordTurn(write, () => {}).consume({ stream: ReadableStream.from(text.split("")) });
-  expect(pieces.join("")).toBe(`${eventOf(start)}${eventOf(delta("word"))}: over\n\n`);
+  expect(pieces.join("")).toBe(`${toSseEvent(start)}${toSseEvent(delta("word"))}: over\n\n`);
 });
 
 const over = ": over\n\n";
@@ -78,11 +78,11 @@ test.each([
   const recording = recordTurn(write, () => {});
   const consumed = recording.consume({ stream: readable });
   const writer = writable.getWriter();
-  for (const chunk of chunks) await writer.write(eventOf(chunk));
+  for (const chunk of chunks) await writer.write(toSseEvent(chunk));
   // The SDK closes its stream when the answer is saved.
   await recording.settle();
-  expect(pieces.join("")).toBe(chunks.map(eventOf).join("") + (ends ? over : ""));
-  expect(pieces.some(hasEnd)).toBe(true);
+  expect(pieces.join("")).toBe(chunks.map(toSseEvent).join("") + (ends ? over : ""));
+  expect(pieces.some(hasStreamEnd)).toBe(true);
   recording.close();
   await writer.close();
   await consumed;
@@ -108,13 +108,13 @@ test.each([
   );
   const consumed = recording.consume({ stream: readable });
   const writer = writable.getWriter();
-  await writer.write(eventOf(delta("word")));
+  await writer.write(toSseEvent(delta("word")));
   await expect.poll(() => pieces.length).toBe(1);
   await end(writer);
   await recording.settle();
   await consumed;
   expect(isAborted).toBe(beat.stop === 1);
-  expect(pieces.some(hasEnd)).toBe(false);
+  expect(pieces.some(hasStreamEnd)).toBe(false);
 });
 
 test.each(["before", "after"])(
@@ -135,13 +135,13 @@ test.each(["before", "after"])(
     const writer = writable.getWriter();
     const words = Array.from({ length: 40 }, (_, index) => delta(`w${index} `));
     for (const word of words) {
-      await writer.write(eventOf(word));
+      await writer.write(toSseEvent(word));
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
     await writer.close();
     await consumed;
     expect(pieces.length).toBeGreaterThan(2);
-    expect(chunksIn(pieces)).toEqual([delta(words.map((word) => word.delta).join(""))]);
+    expect(parseStreamChunks(pieces)).toEqual([delta(words.map((word) => word.delta).join(""))]);
   },
 );
 
@@ -192,9 +192,9 @@ test("the recorder gives up when too much text waits for the database, and write
   const { readable, writable } = new TransformStream<string, string>();
   const consumed = recording.consume({ stream: readable });
   const writer = writable.getWriter();
-  for (let megabyte = 0; megabyte < 6; megabyte++) await writer.write(eventOf(delta("x".repeat(1_000_000))));
+  for (let megabyte = 0; megabyte < 6; megabyte++) await writer.write(toSseEvent(delta("x".repeat(1_000_000))));
   isAway = false;
-  await writer.write(eventOf(delta("word")));
+  await writer.write(toSseEvent(delta("word")));
   await writer.close();
   await consumed;
   expect(pieces).toHaveLength(0);
@@ -210,10 +210,10 @@ test("a recorder that has given up keeps its heartbeat and hears a stop", async 
   const { readable, writable } = new TransformStream<string, string>();
   const writer = writable.getWriter();
   const consumed = recording.consume({ stream: readable });
-  await writer.write(eventOf(start));
+  await writer.write(toSseEvent(start));
   await expect.poll(() => pieces.length).toBe(1);
   pieces.length = 0;
-  await writer.write(eventOf(delta("word")));
+  await writer.write(toSseEvent(delta("word")));
   isStopped = true;
   await consumed;
   expect(pieces).toEqual([]);
@@ -223,7 +223,7 @@ test("a recorder that has given up keeps its heartbeat and hears a stop", async 
 test("an unreadable event ends the recording, and the stream goes on", async () => {
   const { pieces, write } = table();
   let drained = false;
-  const stream = ReadableStream.from([eventOf(start), "data: {broken\n\n", eventOf(delta("word"))]).pipeThrough(
+  const stream = ReadableStream.from([toSseEvent(start), "data: {broken\n\n", toSseEvent(delta("word"))]).pipeThrough(
     new TransformStream({
       flush: () => {
         drained = true;
