@@ -8,9 +8,9 @@ import { asUser } from "../database/row-level-security.ts";
 import { refuseTransaction } from "../database/transaction.ts";
 import { withTypedErrors } from "../errors/typed-errors.ts";
 import type { Parsed, resumeTurnInput } from "../input.ts";
-import { chunksOf } from "./message-chunks.ts";
-import { installedProtocol } from "./protocol.ts";
+import { toStreamChunks } from "./message-chunks.ts";
 import { loadRecovered, messageBefore, seemsDead, untilSecondLook, withSecondLook } from "./recover-turn.ts";
+import { installedProtocol } from "./sdk-protocol.ts";
 import { doneEvent, hasStreamEnd, parseStreamChunks, toSseEvent } from "./sse-events.ts";
 import { type RecordedPage, type RecordedTurn, readRecording } from "./turn-queries.ts";
 
@@ -192,7 +192,7 @@ async function* whole(row: MessageRow, end: object): AsyncGenerator<string, void
 }
 
 async function eventsOf(row: MessageRow): Promise<string[]> {
-  return chunksOf(toMessage(row), await installedProtocol()).map(toSseEvent);
+  return toStreamChunks(toMessage(row), await installedProtocol()).map(toSseEvent);
 }
 
 function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
