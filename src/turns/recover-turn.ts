@@ -6,7 +6,7 @@ import { digestOf, type MessageRow, toMessage, toRow, withParts } from "../conve
 import type { RunningTurn } from "../conversation/running-turns.ts";
 import type { Context } from "../database/context.ts";
 import { type WriteConflict, writeConflict } from "../database/retry-on-conflict.ts";
-import { assemble, type Recording } from "./assemble.ts";
+import { assemble, type RecordingPages } from "./assemble.ts";
 import { closeCallsSince } from "./continuation.ts";
 import { partsOf } from "./parts.ts";
 import { placeAnswer } from "./place-answer.ts";
@@ -94,7 +94,7 @@ async function recoverTurns(
 }
 
 /** @returns undefined if there is nothing to place, or its question is not there any more, or not as it was asked. */
-async function placeRecording(rows: readonly MessageRow[], turn: RunningTurn, recording: () => Recording) {
+async function placeRecording(rows: readonly MessageRow[], turn: RunningTurn, recording: () => RecordingPages) {
   const asked = rows.find(({ id }) => id === turn.questionId);
   const before = asked && messageBefore(asked, turn);
   if (!before) return undefined;
