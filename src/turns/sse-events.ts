@@ -84,7 +84,7 @@ export const parseStreamChunks = (pieces: readonly string[]): Chunk[] =>
     ({ chunk }) => chunk,
   );
 
-/** Merges adjacent deltas of one text. Otherwise most of a recording would be the JSON around deltas of four letters. */
+/** Merges adjacent deltas of one text. Otherwise most of a recording would be the JSON around a few letters. */
 function mergeDeltas(events: readonly SseEvent[]): SseEvent[] {
   const merged: SseEvent[] = [];
   for (const event of events) {

@@ -36,7 +36,7 @@ export function createTurnRecorder(
   abortTurn: () => void,
 ): TurnRecorder {
   const buffer = createEventBuffer();
-  /** After giving up, the turn goes on with heartbeats, by which it learns of stop requests, and without a recording. */
+  /** After giving up, nothing is recorded, but heartbeats go on: they tell the turn of stop requests. */
   let state: "not begun" | "recording" | "given up" | "closed" = "not begun";
   let hasBegun = false;
   let hasStreamEnded = false;

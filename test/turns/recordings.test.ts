@@ -203,7 +203,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
     const pages: number[][] = [];
     for (let position = 0; position < sizes.length; ) {
       const page = await readRecording(contextOf(database.db), ids, { turnId: id, position });
-      const bytes = page?.texts.map((text) => Buffer.byteLength(text)) ?? expect.fail("no page");
+      const bytes = page?.pieces.map((text) => Buffer.byteLength(text)) ?? expect.fail("no page");
       pages.push(bytes);
       position += bytes.length;
       expect(page?.isLastPage).toBe(position === sizes.length);
