@@ -1,84 +1,92 @@
 import type { UIMessage } from "ai";
-import { chunksIn, isOver } from "./events.ts";
+import { sleep } from "./sleep.ts";
+import { hasEndMarker, parseStreamChunks } from "./sse-events.ts";
 
-/** The texts of a recording, page by page. */
-export type Recording = AsyncIterable<readonly string[]>;
+/** The pieces of a recording, page by page. */
+export type RecordingPages = AsyncIterable<readonly string[]>;
 
-export interface Assembled {
+export interface AssembledMessage {
   message: UIMessage;
-  /** Its stream had come to its end. */
+  /** The stream had come to its end. */
   isFinished: boolean;
 }
 
-/** The one function of the SDK that is needed here. */
+/** The only function of the SDK that is used here. */
 type Sdk = Pick<typeof import("ai"), "createUIMessageStream">;
 
-/** Milliseconds after which others in this process are served. */
-const longEnough = 10;
+/** Milliseconds after which other work of this process gets its turn. */
+const longestBlock = 10;
+
+/** Milliseconds to wait for the SDK to pass a chunk on. All three versions do; one that keeps a chunk must not hang. */
+const passTimeout = 1_000;
 
 /**
- * The message that the SDK makes of a recording which continues `base`, as far as it goes: up to its end, or up to a chunk that does not
- * fit what came before it, as after an upgrade of the SDK. In that case `recording` is read again.
+ * Assembles the message that the SDK makes of a recording that continues `base`: up to the recording's end, or up to a
+ * chunk that does not fit the chunks before it, as after an upgrade of the SDK. In that case it reads the recording
+ * again, and stops before that chunk.
  */
-export async function assemble(base: UIMessage, recording: () => Recording, installed?: Sdk): Promise<Assembled> {
+export async function assemble(
+  base: UIMessage,
+  recording: () => RecordingPages,
+  installed?: Sdk,
+): Promise<AssembledMessage> {
   const sdk = installed ?? (await import("ai"));
-  const all = await readChunks(sdk, base, recording(), Number.POSITIVE_INFINITY);
-  const assembled = all.assembled ?? (await readChunks(sdk, base, recording(), all.count)).assembled;
+  const all = await applyChunks(sdk, base, recording(), Number.POSITIVE_INFINITY);
+  const assembled = all.assembled ?? (await applyChunks(sdk, base, recording(), all.count)).assembled;
   return assembled ?? { message: base, isFinished: false };
 }
 
 /**
- * The SDK's own way of putting an answer together on the server, which keeps one message and adds to it. Its `readUIMessageStream` copies
- * the message at every chunk: the time for that grows with the square of the message.
+ * Applies at most `limit` chunks with the function that puts answers together on a server, which keeps one message and
+ * adds to it. `readUIMessageStream` would copy the message at every chunk, in time that grows with its square.
  *
- * @returns how many chunks the SDK has understood, and what it made of them unless one did not fit. `limit`: no more than so many.
+ * @returns how many chunks the SDK has applied, and the message unless a chunk did not fit.
  */
-async function readChunks(sdk: Sdk, base: UIMessage, recording: Recording, limit: number) {
-  let assembled: Assembled | undefined;
+async function applyChunks(sdk: Sdk, base: UIMessage, recording: RecordingPages, limit: number) {
+  let assembled: AssembledMessage | undefined;
   let isFinished = false;
   let failure: { error: unknown } | undefined;
   let isBroken = false;
   let count = 0;
-  let hasCome = () => {};
-  let executed: Promise<void> | undefined;
+  let onPassed = () => {};
+  let written: Promise<void> | undefined;
 
-  /** Writes one chunk after the other, so that no more than one page is in memory, and it is known which one does not fit. */
-  async function writeAll(write: (chunk: never) => void): Promise<void> {
-    let servedAt = performance.now();
-    for await (const texts of recording) {
-      for (const chunk of chunksIn(texts)) {
-        // What the client is told of an error is no part of the message.
+  /** Waits for each chunk, so that only one page is in memory, and to know which chunk does not fit. */
+  async function writeChunks(write: (chunk: never) => void): Promise<void> {
+    let resumedAt = performance.now();
+    for await (const pieces of recording) {
+      for (const chunk of parseStreamChunks(pieces)) {
+        // Tells the client of an error, and is no part of the message.
         if (chunk.type === "error") continue;
         if (count === limit) return;
-        const read = new Promise<void>((resolve) => {
-          // All three versions hand on each chunk; one that keeps a chunk must not hold up the chat.
-          const timer = setTimeout(resolve, 1_000);
-          hasCome = () => {
+        const passed = new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, passTimeout);
+          onPassed = () => {
             clearTimeout(timer);
             resolve();
           };
         });
         write(chunk as never);
-        await read;
+        await passed;
         if (isBroken) return;
         isFinished ||= chunk.type === "finish";
-        if (performance.now() - servedAt < longEnough) continue;
-        await new Promise((resolve) => setTimeout(resolve, 0));
-        servedAt = performance.now();
+        if (performance.now() - resumedAt < longestBlock) continue;
+        await sleep(0);
+        resumedAt = performance.now();
       }
-      isFinished ||= texts.some(isOver);
+      isFinished ||= pieces.some(hasEndMarker);
     }
   }
 
   const stream = sdk.createUIMessageStream({
     originalMessages: [base],
     execute: ({ writer }) => {
-      executed = writeAll((chunk) => writer.write(chunk)).catch((error) => {
+      written = writeChunks((chunk) => writer.write(chunk)).catch((error) => {
         failure = { error };
       });
-      return executed;
+      return written;
     },
-    // By this name in ai 5, 6 and 7.
+    // ai 5, 6 and 7 all know this name.
     onFinish: ({ responseMessage }) => {
       assembled = { message: responseMessage, isFinished };
     },
@@ -87,14 +95,14 @@ async function readChunks(sdk: Sdk, base: UIMessage, recording: Recording, limit
     const reader = stream.getReader();
     while (!(await reader.read()).done) {
       count++;
-      hasCome();
+      onPassed();
     }
   } catch {
-    // A chunk that does not fit.
+    // A chunk did not fit.
     isBroken = true;
-    hasCome();
+    onPassed();
   }
-  await executed;
+  await written;
   if (failure) throw failure.error;
   return { assembled, count };
 }

@@ -1,35 +1,36 @@
-import type { Chunk } from "./events.ts";
-import type { Protocol } from "./protocol.ts";
-import { chunksOfToolCall, present } from "./tool-call-chunks.ts";
-
-type Part = Record<string, unknown>;
+import type { Part } from "./parts.ts";
+import type { SdkProtocol } from "./sdk-protocol.ts";
+import type { Chunk } from "./sse-events.ts";
+import { ifDefined, toolCallToChunks } from "./tool-call-chunks.ts";
 
 /**
- * A stored message as the chunks of a stream that the client reads back to the same message. Without an end.
+ * Converts a stored message to the chunks of a stream that the client reads back to the same message. Leaves out the
+ * last chunk, because the caller knows how the stream ends.
  *
- * The client calls `onData` for each data part, also for one that it has shown before: no other chunk makes a data part.
+ * The client calls `onData` for each data part, also for one that it showed before: no other chunk makes a data part.
  */
-export function chunksOf(
+export function toStreamChunks(
   message: { id: string; metadata?: unknown; parts: readonly unknown[] },
-  protocol: Protocol,
+  protocol: SdkProtocol,
 ): Chunk[] {
-  const start = { type: "start", messageId: message.id, ...present("messageMetadata", message.metadata) };
-  return [start, ...message.parts.flatMap((part, index) => chunksOfPart(part as Part, `stored ${index}`, protocol))];
+  const start = { type: "start", messageId: message.id, ...ifDefined("messageMetadata", message.metadata) };
+  return [start, ...message.parts.flatMap((part, index) => partToChunks(part as Part, `stored ${index}`, protocol))];
 }
 
-function chunksOfPart(part: Part, place: string, protocol: Protocol): Chunk[] {
+function partToChunks(part: Part, fallbackId: string, protocol: SdkProtocol): Chunk[] {
   if (part.type === "step-start") return [{ type: "start-step" }];
-  if (part.type === "text" || part.type === "reasoning") return chunksOfText(part, part.type, place);
-  return "toolCallId" in part ? chunksOfToolCall(part, protocol) : [part as Chunk];
+  if (part.type === "text" || part.type === "reasoning") return textToChunks(part, part.type, fallbackId);
+  return "toolCallId" in part ? toolCallToChunks(part, protocol) : [part as Chunk];
 }
 
-function chunksOfText({ id, text, state, providerMetadata, citations }: Part, type: string, place: string): Chunk[] {
-  const of = { id: id ?? place, ...present("providerMetadata", providerMetadata) };
+function textToChunks(part: Part, type: string, fallbackId: string): Chunk[] {
+  const { id, text, state, providerMetadata, citations } = part;
+  const common = { id: id ?? fallbackId, ...ifDefined("providerMetadata", providerMetadata) };
   const chunks = [
-    { ...of, type: `${type}-start` },
-    { ...of, type: `${type}-delta`, delta: text },
+    { ...common, type: `${type}-start` },
+    { ...common, type: `${type}-delta`, delta: text },
   ];
   return state === "streaming"
     ? chunks
-    : [...chunks, { ...of, type: `${type}-end`, ...present("citations", citations) }];
+    : [...chunks, { ...common, type: `${type}-end`, ...ifDefined("citations", citations) }];
 }

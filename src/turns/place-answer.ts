@@ -1,51 +1,47 @@
 import { digestOf, type MessageRow, withParts } from "../conversation/message-row.ts";
 import { InvalidChatError } from "../errors/errors.ts";
-import { type Part, partsOf } from "./continuation.ts";
 import { mergeAnswers } from "./merge-answers.ts";
-import type { TurnRow } from "./turn-rows.ts";
+import { type Part, partsOf } from "./parts.ts";
+import type { RecoveredAnswer, TurnRow } from "./turn-rows.ts";
 
-export interface PlacedTurn extends Omit<TurnRow, "id"> {
-  /** Of the answer that its recording became, if it was taken for dead, and how many parts that had before. */
-  recoveredDigest?: string | null | undefined;
-  recoveredAfter?: number | null | undefined;
-}
+/** A turn, and the answer that its recording became if it was declared dead. */
+export type AnsweredTurn = Omit<TurnRow, "id"> & Partial<RecoveredAnswer>;
 
 /**
- * The conversation with the answer right after its question, in place of what the turn saw there when it started; or, if it
- * continues the message it answers, in that one's place. What others have put there meanwhile stays. `present` are all messages, or
- * those from the question on; then `taken` are ids of others.
+ * Puts an answer right after its question, in place of the messages that the turn replaces, or in place of the message
+ * that the turn continues. Messages that other writers have added meanwhile stay.
  *
- * @returns undefined if a later change has taken the answer's place: its question is gone or is another, or the answer that its
- * recording became has been continued, edited or deleted.
+ * @param rows - all messages, or those from the question on.
+ * @param otherIds - ids of messages that are not among `rows`.
+ * @returns "superseded" if the question was removed or changed, or if the answer that the turn's recording became was
+ * continued, edited or removed.
  */
 export function placeAnswer(
-  present: readonly MessageRow[],
-  { question, answerId, replaces, recoveredDigest, recoveredAfter }: PlacedTurn,
+  rows: readonly MessageRow[],
+  { question, answerId, replaces, recoveredDigest, recoveredAfter }: AnsweredTurn,
   answer: MessageRow,
-  taken: readonly string[] = [],
-): readonly MessageRow[] | undefined {
-  const at = present.findIndex(({ id }) => id === question.id);
-  const asked = present[at];
-  if (!asked) return undefined;
-  const isAsAsked = digestOf(asked) === digestOf(question);
-  const recovered = recoveredDigest ? present.find(({ id }) => id === answerId) : undefined;
-  if (recoveredDigest && (!recovered || digestOf(recovered) !== recoveredDigest)) return undefined;
+  otherIds: readonly string[] = [],
+): readonly MessageRow[] | "superseded" {
+  const at = rows.findIndex(({ id }) => id === question.id);
+  const asked = rows[at];
+  if (!asked) return "superseded";
+  const isUnchanged = digestOf(asked) === digestOf(question);
+  const recovered = recoveredDigest ? rows.find(({ id }) => id === answerId) : undefined;
+  if (recoveredDigest && (!recovered || digestOf(recovered) !== recoveredDigest)) return "superseded";
 
   if (question.role === "assistant" && answer.id === question.id) {
-    const continued = withoutEmptyEnd(question, answer);
-    return present.with(
-      at,
-      isAsAsked ? continued : mergeAnswers(question, continued, asked, recovered && (recoveredAfter ?? undefined)),
-    );
+    const continued = dropEmptyEnd(question, answer);
+    if (isUnchanged) return rows.with(at, continued);
+    return rows.with(at, mergeAnswers(question, continued, asked, recovered && (recoveredAfter ?? undefined)));
   }
-  if (!isAsAsked) return undefined;
-  if (saysNothing(answer)) return present;
+  if (!isUnchanged) return "superseded";
+  if (isEmptyAnswer(answer)) return rows;
 
-  // Its own beginning, too, which its recording became when the turn was taken for dead.
+  // Also replaces the answer that the turn's recording became.
   const replaced = new Set([answerId, ...replaces]);
-  const before = present.slice(0, at + 1);
-  const after = present.slice(at + 1).filter(({ id }) => !replaced.has(id));
-  if (taken.includes(answer.id) || [...before, ...after].some(({ id }) => id === answer.id)) {
+  const before = rows.slice(0, at + 1);
+  const after = rows.slice(at + 1).filter(({ id }) => !replaced.has(id));
+  if (otherIds.includes(answer.id) || [...before, ...after].some(({ id }) => id === answer.id)) {
     throw new InvalidChatError([
       {
         path: ["responseMessage", "id"],
@@ -56,18 +52,18 @@ export function placeAnswer(
   return [...before, answer, ...after];
 }
 
-/** A message whose parts say nothing: a provider that failed, or a stop before the first word. */
-export const saysNothing = (row: MessageRow): boolean => partsOf(row).every(isEmpty);
+/** The provider failed, or the turn was stopped before the first token. */
+export const isEmptyAnswer = (row: MessageRow): boolean => partsOf(row).every(isEmptyPart);
 
-/** A continued message without the parts that the turn has added, if these say nothing: its tools can be acted on again. */
-function withoutEmptyEnd(base: MessageRow, answer: MessageRow): MessageRow {
+/** A continued message without the parts that the turn added, if all are empty: another turn can act on its tools. */
+function dropEmptyEnd(base: MessageRow, answer: MessageRow): MessageRow {
   const parts = partsOf(answer);
   const { length } = partsOf(base);
-  return parts.length > length && parts.slice(length).every(isEmpty)
+  return parts.length > length && parts.slice(length).every(isEmptyPart)
     ? withParts(answer, parts.slice(0, length))
     : answer;
 }
 
-/** The mark where a step begins, and a text or a reasoning that has begun and holds nothing, also with metadata of the provider. */
-const isEmpty = (part: Part | null) =>
+/** The start of a step, or a text or reasoning without text, also with metadata of the provider. */
+const isEmptyPart = (part: Part | null) =>
   part?.type === "step-start" || ((part?.type === "text" || part?.type === "reasoning") && part.text === "");

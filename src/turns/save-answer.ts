@@ -5,26 +5,26 @@ import { diffMessages } from "../conversation/message-diff.ts";
 import { digestOf, type MessageRow } from "../conversation/message-row.ts";
 import { retryWithLock } from "../conversation/retry-with-lock.ts";
 import type { Context } from "../database/context.ts";
-import { type WriteConflict, writeConflict } from "../database/retry-on-conflict.ts";
+import { writeConflict } from "../database/retry-on-conflict.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { ChatConflictError } from "../errors/errors.ts";
-import { placeAnswer, saysNothing } from "./place-answer.ts";
+import { type AnsweredTurn, isEmptyAnswer, placeAnswer } from "./place-answer.ts";
 import type { AskedTurn } from "./save-question.ts";
 import type { ActorInChat } from "./turn-queries.ts";
 import { endTurn } from "./turn-rows.ts";
 
-/** An answer that was sent to the database; undefined if it was empty. When the call failed, it may be stored all the same. */
-type Attempt = { sent: MessageRow | undefined };
-
 interface AnswerInput {
   answer: MessageRow;
-  /** Whether anything of the turn is recorded. */
+  /** Whether the turn has a recording. */
   isRecorded: boolean;
   /** Whether `turn.fail()` has ended the turn. */
   hasFailed: boolean;
 }
 
-/** The function that saves the answer of a turn. It can be called again after it has failed. */
+/** What a call has sent to the database. If the call fails, it may be stored all the same. */
+type SentAnswer = MessageRow | "empty answer";
+
+/** Returns the function that saves the answer of a turn. It can be called again after it has failed. */
 export function createAnswerSaver(
   context: Context,
   actor: ActorInChat & { turnId: string },
@@ -32,65 +32,68 @@ export function createAnswerSaver(
   limit: number | undefined,
 ): (input: AnswerInput) => Promise<void> {
   const { chatId } = actor;
-  // Not `asked` itself: while the turn runs, its whole conversation would stay in memory.
+  // Not `asked` itself, or the whole conversation would stay in memory while the turn runs.
   const { chat, turn, fromQuestion } = asked;
   const idsBefore = asked.before.map(({ id }) => id);
-  const failedAttempts: Attempt[] = [];
+  const sentBefore: SentAnswer[] = [];
 
   return async ({ answer, isRecorded, hasFailed }) => {
-    const isNew = answer.id === turn.answerId;
-    // The first attempt uses what the turn knows, without reading the chat again.
-    let known = (isNew || limit === undefined) && !context.settings.portable && !hasFailed ? fromQuestion : undefined;
-    let attempt: Attempt | undefined;
+    const hasNewId = answer.id === turn.answerId;
+    // A shorter window does not tell whether a message before it has the id of the answer.
+    const knowsEnough = hasNewId || limit === undefined;
+    let canUseKnown = knowsEnough && !context.settings.portable && !hasFailed;
+    let sent: SentAnswer | undefined;
     try {
       await asUser(context, actor, (context) =>
-        retryWithLock(context, actor, async (context) => {
-          if (!known) return loadAndTrySave(context);
-          const stored = known;
-          known = undefined;
-          return trySave(context, stored, isNew ? [] : idsBefore);
+        retryWithLock(context, actor, (context) => {
+          if (!canUseKnown) return loadAndSave(context);
+          // The first attempt does not read the chat again.
+          canUseKnown = false;
+          return save(context, fromQuestion, turn, hasNewId ? [] : idsBefore);
         }),
       );
     } catch (error) {
-      if (attempt) failedAttempts.push(attempt);
+      if (sent) sentBefore.push(sent);
       throw error;
     }
 
-    async function loadAndTrySave(context: Context): Promise<unknown> {
-      const upTo = turn.question.id;
-      const loaded = await loadWindow(context, actor, { limit: 1, upTo, idsToCheck: [answer.id], forTurn: true });
-      // The row goes with the chat, even if a chat was created again under its id.
+    async function loadAndSave(context: Context): Promise<unknown> {
+      const window = { limit: 1, upTo: turn.question.id, idsToCheck: [answer.id], forTurn: true };
+      const loaded = await loadWindow(context, actor, window);
+      // Without the row of the turn, the chat was deleted, even if there is another one under its id now.
       const current = hasFailed ? undefined : loaded?.turns.find(({ id }) => id === turn.id);
-      if (loaded && current) return trySave(context, loaded, loaded.existingIds, current);
+      if (loaded && current) return save(context, loaded, { ...current, question: turn.question }, loaded.existingIds);
       if (isStored(answer, loaded?.rows)) return loaded;
       throw conflict(loaded);
     }
 
-    async function trySave(
+    async function save(
       context: Context,
       stored: AskedTurn["fromQuestion"],
+      current: AnsweredTurn,
       otherIds: readonly string[],
-      current: object = {},
-    ): Promise<unknown | WriteConflict> {
-      const rows = placeAnswer(stored.rows, { ...turn, ...current, question: turn.question }, answer, otherIds);
-      if (!rows) throw conflict(stored);
-      attempt = { sent: rows === stored.rows ? undefined : rows.find(({ id }) => id === answer.id) };
+    ): Promise<unknown> {
+      const rows = placeAnswer(stored.rows, current, answer, otherIds);
+      if (rows === "superseded") throw conflict(stored);
+      const placed = rows === stored.rows ? undefined : rows.find(({ id }) => id === answer.id);
+      sent = placed ?? "empty answer";
       const written = await guardedWrite(context, {
         ...actor,
         stored,
         diff: diffMessages(stored.rows, rows, stored.firstOrder),
         alsoWrite: endTurn(context.tables, chatId, { id: turn.id, isRecorded }),
       });
-      // Another writer came first, and nothing was stored.
-      if (written === writeConflict) attempt = undefined;
+      // Another writer came first, so nothing was stored.
+      if (written === writeConflict) sent = undefined;
       return written;
     }
   };
 
-  /** Whether an earlier call has stored the answer, and only its confirmation was lost. */
+  /** Whether an earlier call has stored the answer, although it failed. */
   function isStored(answer: MessageRow, rows: readonly MessageRow[] = []): boolean {
-    if (saysNothing(answer) && failedAttempts.some(({ sent }) => !sent)) return true;
-    const digests = [answer.digest, ...failedAttempts.map(({ sent }) => sent && digestOf(sent))];
+    const sentRows = sentBefore.filter((sent) => typeof sent !== "string");
+    if (isEmptyAnswer(answer) && sentRows.length < sentBefore.length) return true;
+    const digests = [answer, ...sentRows].map(digestOf);
     return rows.some((row) => row.id === answer.id && digests.includes(digestOf(row)));
   }
 

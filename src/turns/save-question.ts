@@ -1,16 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { type GuardedWrite, guardedWrite } from "../conversation/guarded-write.ts";
+import { guardedWrite } from "../conversation/guarded-write.ts";
 import type { StoredChat } from "../conversation/load-chat.ts";
 import { diffMessages } from "../conversation/message-diff.ts";
 import { digestOf, type MessageRow } from "../conversation/message-row.ts";
-import { retryWithLock } from "../conversation/retry-with-lock.ts";
 import type { Context } from "../database/context.ts";
 import { type WriteConflict, writeConflict } from "../database/retry-on-conflict.ts";
-import { asUser } from "../database/row-level-security.ts";
 import { ChatConflictError } from "../errors/errors.ts";
 import type { Chat } from "../types.ts";
-import { placeQuestion, type Request } from "./place-question.ts";
-import { loadRecovered, seemsDead, withSecondLook } from "./recover-turn.ts";
+import { placeQuestion, type RequestIntent } from "./place-question.ts";
+import { confirmDead, loadAndRecover, type SeemsDead, seemsDead } from "./recover-turns.ts";
 import { beginTurn, type TurnRow } from "./turn-rows.ts";
 
 export interface QuestionInput {
@@ -19,7 +17,7 @@ export interface QuestionInput {
   title?: string | undefined;
   message: MessageRow;
   limit?: number | undefined;
-  request: Request;
+  request: RequestIntent;
 }
 
 /** A turn whose question is stored. */
@@ -33,7 +31,8 @@ export interface AskedTurn {
 }
 
 /**
- * Stores the question and the row of its turn in one write. Before that, the recordings of dead turns in the chat become their answers.
+ * Stores the question and the row of its turn in one write. Before that, the recordings of dead turns in the chat
+ * become their answers.
  *
  * @throws {ChatOwnershipError}
  * @throws {ChatConflictError} the message answers tool calls on whose answers another turn has acted.
@@ -41,49 +40,47 @@ export interface AskedTurn {
 export function saveQuestion(context: Context, input: QuestionInput): Promise<AskedTurn> {
   const { userId, chatId } = input;
   // Before the retries, so that each attempt writes the same turn.
-  const ids = { turnId: randomUUID(), newAnswerId: randomUUID() };
-  return withSecondLook((hadSecondLook) =>
-    asUser(context, { userId }, (context) =>
-      retryWithLock(context, { userId, chatId }, (context) => trySave(context, { ...input, ...ids, hadSecondLook })),
-    ),
+  const newIds = { turnId: randomUUID(), answerId: randomUUID() };
+  return confirmDead(context, { userId, chatId }, (context, isConfirmed) =>
+    trySave(context, input, newIds, isConfirmed),
   );
 }
 
 async function trySave(
   context: Context,
-  input: QuestionInput & { turnId: string; newAnswerId: string; hadSecondLook: boolean },
-): Promise<AskedTurn | WriteConflict | typeof seemsDead> {
-  const { userId, chatId, title, message, limit, request, turnId, newAnswerId, hadSecondLook } = input;
+  { userId, chatId, title, message, limit, request }: QuestionInput,
+  newIds: { turnId: string; answerId: string },
+  isConfirmed: boolean,
+): Promise<AskedTurn | SeemsDead | WriteConflict> {
   const window = limit === undefined ? undefined : { limit, upTo: message.id };
-  const stored = await loadRecovered(context, { userId, chatId }, { window, hadSecondLook });
-  if (stored === writeConflict || stored === seemsDead) return stored;
+  const stored = await loadAndRecover(context, { userId, chatId }, { window, isConfirmed });
+  if (stored === seemsDead || stored === writeConflict) return stored;
 
   const placed = placeQuestion(stored, message, request);
-  if (!placed) {
+  if (placed === "acted on") {
     const actualVersion = stored?.chat.version ?? null;
     throw new ChatConflictError({ reason: "approval", chatId, expectedVersion: null, actualVersion });
   }
   const { rows, question, replaces, before } = placed;
   const turn: TurnRow = {
-    id: turnId,
+    id: newIds.turnId,
     question: { ...question, digest: digestOf(question) },
-    answerId: question.role === "user" ? newAnswerId : question.id,
+    answerId: question.role === "user" ? newIds.answerId : question.id,
     replaces,
   };
   const replacing = (stored?.turns ?? []).filter((turn) => turn.replaces.includes(question.id)).map(({ id }) => id);
-  const change: GuardedWrite = {
+  const written = await guardedWrite(context, {
     userId,
     chatId,
     title,
     stored,
     diff: diffMessages(stored?.rows ?? [], rows, stored?.firstOrder),
-    alsoWrite: beginTurn(context.tables, chatId, turn, { areNone: !stored?.hasTurnRows, replacing }),
-  };
-  const written = await guardedWrite(context, change);
+    alsoWrite: beginTurn(context.tables, chatId, turn, { exist: stored?.hasTurnRows ?? false, replacing }),
+  });
   if (written === writeConflict) return writeConflict;
 
   const at = rows.findIndex(({ id }) => id === question.id);
   const firstOrder = (stored?.firstOrder ?? 0) + at;
-  const following = rows.slice(at).map((row, index) => ({ ...row, order: firstOrder + index }));
-  return { chat: written.chat, turn, before, fromQuestion: { ...written, rows: following, firstOrder } };
+  const fromQuestion = rows.slice(at).map((row, index) => ({ ...row, order: firstOrder + index }));
+  return { chat: written.chat, turn, before, fromQuestion: { ...written, rows: fromQuestion, firstOrder } };
 }

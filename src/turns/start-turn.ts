@@ -13,7 +13,7 @@ import type { Turn } from "../types.ts";
 import { createAnswerSaver } from "./save-answer.ts";
 import { saveQuestion } from "./save-question.ts";
 import { type ActorInChat, deleteEndedTurns, deleteTurn, heartbeat, markAbandoned } from "./turn-queries.ts";
-import { recordTurn } from "./turn-recorder.ts";
+import { createTurnRecorder } from "./turn-recorder.ts";
 
 export async function startTurn<M extends UIMessage>(
   context: Context,
@@ -21,8 +21,8 @@ export async function startTurn<M extends UIMessage>(
 ): Promise<Turn<M>> {
   refuseTransaction(
     context,
-    "will have ended when the answer is to be saved; expected the database itself. Start the turn before or after the " +
-      "transaction, or save both messages in it with upsertChat",
+    "ends before the answer is saved; expected the database itself. Start the turn before or after the transaction, " +
+      "or save both messages in it with upsertChat",
   );
   // Before the model is called, so that a failure of the model does not lose the question.
   const asked = await saveQuestion(context, {
@@ -37,12 +37,12 @@ export async function startTurn<M extends UIMessage>(
   const conversation = [...before, turn.question];
   const messages = (limit === undefined ? conversation : lastOf(conversation, limit)).map((row) => toMessage<M>(row));
 
-  /** The turn has access to its chat even when another user claims that. */
+  /** The turn keeps access to its chat when another user claims that. */
   const actor = { userId, chatId, turnId: turn.id };
   const asTurn = <T>(work: (context: Context) => Promise<T>) => asUser(context, actor, work);
   const saveAnswer = createAnswerSaver(context, actor, asked, limit);
   const stopping = new AbortController();
-  const recording = recordTurn(
+  const recorder = createTurnRecorder(
     (position, text) => asTurn((context) => heartbeat(context, actor, turn.id, position, text)),
     () => stopping.abort(),
   );
@@ -62,23 +62,23 @@ export async function startTurn<M extends UIMessage>(
   async function endWith(event: { responseMessage: M }): Promise<void> {
     const answer = toRow(parseInput(answerInput, event).responseMessage, ["responseMessage"]);
     // Readers take the end of a turn to mean that its recording is complete and its answer stored.
-    await recording.settle();
+    await recorder.settle();
     try {
-      await saveAnswer({ answer, isRecorded: recording.hasBegun(), hasFailed });
+      await saveAnswer({ answer, isRecorded: recorder.hasBegun(), hasFailed });
     } catch (error) {
       // Readers need not wait for heartbeats: the recording can become the answer at once.
-      if (recording.hasBegun() && !ChatConflictError.isInstance(error)) {
+      if (recorder.hasBegun() && !ChatConflictError.isInstance(error)) {
         await asTurn((context) => markAbandoned(context, actor, turn.id)).catch(() => {});
       }
       throw error;
     } finally {
-      recording.close();
+      recorder.close();
     }
-    if (recording.hasBegun()) deleteEndedTurnsLater(context, actor);
+    if (recorder.hasBegun()) deleteEndedTurnsLater(context, actor);
   }
 
   async function fail(): Promise<void> {
-    // If the answer is being saved, its outcome decides. Once it is stored, there is nothing to end.
+    // If the answer is being saved, wait for the outcome. A turn whose answer is stored has ended already.
     const isSaved = await saved?.then(
       () => true,
       () => false,
@@ -86,12 +86,9 @@ export async function startTurn<M extends UIMessage>(
     if (isSaved) return;
     hasFailed = true;
     stopping.abort();
-    recording.close();
-    await withTypedErrors(
-      "turn.fail",
-      context.tables,
-      asTurn((context) => deleteTurn(context, actor, turn.id)),
-    );
+    recorder.close();
+    const deleted = asTurn((context) => deleteTurn(context, actor, turn.id));
+    await withTypedErrors("turn.fail", context.tables, deleted);
   }
 
   return {
@@ -99,7 +96,7 @@ export async function startTurn<M extends UIMessage>(
     messages,
     persist: { originalMessages: messages, generateMessageId: () => turn.answerId, onEnd, onFinish: onEnd },
     abortSignal: stopping.signal,
-    consumeSseStream: recording.consume,
+    consumeSseStream: recorder.consume,
     fail,
   };
 }

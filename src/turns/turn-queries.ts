@@ -5,7 +5,7 @@ import { query, write } from "../database/query.ts";
 import { sql } from "../database/sql.ts";
 import { type Actor, accessibleTo, type ChatTables } from "../schema.ts";
 
-/** A chat, as a user or as a turn that this user began. */
+/** A chat, and the user, or the turn that this user began, as which it is accessed. */
 export interface ActorInChat extends Actor {
   chatId: string;
 }
@@ -23,8 +23,8 @@ export interface HeartbeatResult {
 }
 
 /**
- * Commits asynchronously: a crash of Postgres may lose the last pieces, and the column `chunks` reveals it. PGlite has no background
- * process that writes its log, and would lose all pieces, so it keeps its setting.
+ * Commits asynchronously: a crash of Postgres may lose the last pieces, and the column `chunks` reveals it. PGlite has
+ * no background process that writes its log, and would lose all pieces, so it keeps its setting.
  */
 const commitAsynchronously = sql`
   set_config(
@@ -37,10 +37,11 @@ const accessibleChat = ({ chats }: ChatTables, { chatId, ...actor }: ActorInChat
   sql`select chats.id from ${chats} where chats.id = ${chatId} and ${accessibleTo(chats, actor)}`;
 
 /**
- * Writes a heartbeat of a running turn and, if there is one, the next piece of its recording. A turn that was declared dead runs again.
+ * Writes a heartbeat of a running turn and, if there is one, the next piece of its recording. A turn that was declared
+ * dead runs again.
  *
- * @param position - how many pieces are recorded before this one, so that a piece is written once even if it is sent again after a
- * failure. A recorder that has given up has none.
+ * @param position - how many pieces are recorded before this one, so that a piece that is sent again after a failure is
+ * written once. A recorder that has given up passes none.
  */
 export async function heartbeat(
   context: Context,
@@ -52,12 +53,9 @@ export async function heartbeat(
   const { turns, turnChunks } = context.tables;
   const isTurn = sql`t.chat_id = ${actor.chatId} and t.id = ${turnId}::uuid`;
   const setChunks = text === undefined ? sql`` : sql`, chunks = ${position}::int + 1`;
-  const hasPosition =
-    position === undefined
-      ? sql`true`
-      : text === undefined
-        ? sql`t.chunks = ${position}::int`
-        : sql`t.chunks in (${position}::int, ${position}::int + 1)`;
+  // One more piece may be recorded if this one is sent again.
+  const acceptedChunks = text === undefined ? sql`${position}::int` : sql`${position}::int, ${position}::int + 1`;
+  const hasPosition = position === undefined ? sql`true` : sql`t.chunks in (${acceptedChunks})`;
   const [result] = await query<HeartbeatResult & { synchronousCommit: string }>(context, {
     ctes: {
       accessible_chat: accessibleChat(context.tables, actor),
@@ -101,33 +99,34 @@ export interface RecordedTurn {
   isEnded: boolean;
   isInterrupted: boolean;
   isStale: boolean;
-  /** Its process has said that it will write nothing more. */
+  /** Its process has given up saving the answer and sends no more heartbeats. */
   isAbandoned: boolean;
 }
 
-/** A page has at most so many pieces and so many bytes, unless its first piece is larger. A reader keeps one page in memory. */
+/** Limits of a page, which a reader keeps in memory. If its first piece is larger, a page has only that piece. */
 const maxPageLength = 200;
 const maxPageBytes = 256_000;
 
 /** Pieces of a recording that follow one another. */
-export interface RecordedPage {
+export interface RecordingPage {
   turn: RecordedTurn;
-  texts: string[];
-  /** Nothing more can be read now. */
+  pieces: string[];
+  /** No more pieces can be read now. */
   isLastPage: boolean;
 }
 
 /**
- * Reads the next pieces of a recording, after as many as `position`: of the turn with this id, or else of the newest turn that runs.
- * Skips superseded turns, and turns that have recorded nothing in the time they had.
+ * Reads the pieces of a recording after the first `position`: of the turn with this id, or else of the newest turn that
+ * runs. Skips superseded turns, and turns that are stale before their first piece.
  */
 export async function readRecording(
   context: Context,
   actor: ActorInChat,
   { turnId, position }: { turnId?: string | undefined; position: number },
-): Promise<RecordedPage | undefined> {
+): Promise<RecordingPage | undefined> {
   const { turns, turnChunks } = context.tables;
-  const isWanted = turnId ? sql`t.id = ${turnId}::uuid` : sql`t.ended_at is null and (t.chunks > 0 or not ${isStale})`;
+  const isRunning = sql`t.ended_at is null and (t.chunks > 0 or not ${isStale})`;
+  const isWanted = turnId ? sql`t.id = ${turnId}::uuid` : isRunning;
   const rows = await query<{ turn: string; seq: number | null; text: string | null }>(context, {
     ctes: {
       accessible_chat: accessibleChat(context.tables, actor),
@@ -165,12 +164,12 @@ export async function readRecording(
   const [first] = rows;
   if (!first) return undefined;
   const [id, questionId, answerId, chunks, isEnded, isInterrupted, stale, isAbandoned] = JSON.parse(first.turn);
-  // Pieces after a missing one are of no use.
+  // Stops at a missing piece: the message cannot be assembled without it.
   const pieces = rows.filter(({ seq }, index) => seq === position + index);
   return {
     turn: { id, questionId, answerId, chunks, isEnded, isInterrupted, isStale: stale, isAbandoned },
-    texts: pieces.map(({ text }) => text ?? ""),
-    // Where a piece is missing, the page that finds no piece is the last.
+    pieces: pieces.map(({ text }) => text ?? ""),
+    // A page without pieces is the last also if the next piece is missing.
     isLastPage: pieces.length === 0 || position + pieces.length >= chunks,
   };
 }
@@ -182,15 +181,15 @@ export async function* readWholeRecording(
   turnId: string,
 ): AsyncGenerator<string[], void, void> {
   let position = 0;
-  let page: RecordedPage | undefined;
+  let page: RecordingPage | undefined;
   do {
     page = await readRecording(context, actor, { turnId, position });
-    if (page) yield page.texts;
-    position += page?.texts.length ?? 0;
+    if (page) yield page.pieces;
+    position += page?.pieces.length ?? 0;
   } while (page && !page.isLastPage);
 }
 
-/** Marks a turn whose process will write nothing more, so that readers need not wait until it is stale. */
+/** Marks a turn whose process has given up, so that readers need not wait until its heartbeats are missing. */
 export async function markAbandoned(context: Context, actor: ActorInChat, turnId: string): Promise<void> {
   const { turns } = context.tables;
   await write(
@@ -221,7 +220,7 @@ export async function deleteTurn(context: Context, actor: ActorInChat, turnId: s
   );
 }
 
-/** Deletes the rows and recordings of the chat's turns that have ended, once readers have had the time to read their end. */
+/** Deletes the rows and recordings of ended turns of the chat, once readers have had the time to read their end. */
 export async function deleteEndedTurns(context: Context, actor: ActorInChat): Promise<void> {
   const { turns } = context.tables;
   await write(
@@ -233,8 +232,8 @@ export async function deleteEndedTurns(context: Context, actor: ActorInChat): Pr
 }
 
 /**
- * Asks running turns to stop; with `messageId`, only those that answer or write this message. A turn that seems dead is asked, too: its
- * process may live.
+ * Asks running turns to stop; with `messageId`, only the turns that answer or write this message. Also asks turns that
+ * seem dead, because their processes may live.
  *
  * @returns whether a turn was running.
  */

@@ -1,5 +1,6 @@
 import { heartbeatInterval } from "../conversation/turn-liveness.ts";
-import { createCollector } from "./events.ts";
+import { sleep } from "./sleep.ts";
+import { createEventBuffer } from "./sse-events.ts";
 import type { HeartbeatResult } from "./turn-queries.ts";
 
 /** Milliseconds between two pieces. Bounds how much is lost if the process dies, and how long a stop request takes. */
@@ -10,62 +11,52 @@ const flushSize = 32_000;
 const maxBuffered = 4_000_000;
 /** Milliseconds that the end of a turn waits for the rest of its recording. */
 const settleTimeout = 1_000;
-/** How often the last piece is tried once the stream is over. */
+/** How often the last piece is tried after the stream has ended. */
 const maxLastAttempts = 3;
 
-/** The recording of one turn's stream. It never delays the stream, and what fails here fails here alone. */
-export interface Recording {
-  /** Reads the stream to its end, and resolves then, whatever happens. */
+/** Records the stream of one turn. It never delays the stream, and a failure ends only the recording. */
+export interface TurnRecorder {
+  /** Reads the stream to its end. Never rejects. */
   consume(options: { stream: ReadableStream<string> }): Promise<void>;
-  /** Whether somebody has asked for a recording. */
+  /** Whether `consume` was called before the turn ended. */
   hasBegun(): boolean;
-  /** Resolves when all that was said is written, or when that takes too long. */
+  /** Resolves when the whole stream so far is recorded, or when that takes too long. */
   settle(): Promise<void>;
-  /** The turn has ended, one way or the other. */
+  /** Stops recording and heartbeats, because the turn has ended. */
   close(): void;
 }
 
 /**
- * @param write - writes the next piece, or gives a sign of life if there is none; without a position, whatever is recorded.
+ * @param write - writes a heartbeat, and the piece `text` if there is one. `position` is how many pieces are recorded
+ * before; a recorder that has given up passes none.
  * @param abortTurn - called when the answer is not wanted any more.
  */
-export function recordTurn(
+export function createTurnRecorder(
   write: (position: number | undefined, text: string | undefined) => Promise<HeartbeatResult>,
   abortTurn: () => void,
-): Recording {
-  const events = createCollector();
-  /** The stream ends where it does because it broke, or because the answer is not wanted any more. */
-  let isCutOff = false;
-  const abort = () => {
-    isCutOff = true;
-    abortTurn();
-  };
-  /** What is given up is not recorded any further. The turn goes on, gives signs of life, and hears of a stop. */
+): TurnRecorder {
+  const buffer = createEventBuffer();
+  /** After giving up, nothing is recorded, but heartbeats go on: they tell the turn of stop requests. */
   let state: "not begun" | "recording" | "given up" | "closed" = "not begun";
   let hasBegun = false;
-  let isStreamOver = false;
-  /** Whether what there is does not wait for the interval: the beginning, for who loads the page again at once. */
-  let flushNow = true;
+  let hasStreamEnded = false;
+  /** The stream ends early, because it broke or the answer is not wanted any more. */
+  let isCutOff = false;
   let position = 0;
-  /** A piece that may have been written already stays as it is until that is known. */
+  /** A failed write may have taken effect, so its piece is sent again unchanged until a write succeeds. */
   let inFlight: string | undefined;
   let failures = 0;
+  /** The next piece does not wait for the interval. Nor does the first, for pages that are reloaded at once. */
+  let flushNow = true;
   let wake = () => {};
   const onFlushed: (() => void)[] = [];
 
-  const isAllWritten = () => state === "given up" || (inFlight === undefined && events.count() === 0);
-  const pause = (milliseconds: number) =>
-    new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  const flushSoon = () => {
+  const isAllWritten = () => state === "given up" || (inFlight === undefined && buffer.count() === 0);
+
+  function flushSoon(): void {
     flushNow = true;
     wake();
-  };
+  }
 
   function delay(): number {
     if (failures > 0) return backoff(failures);
@@ -74,83 +65,90 @@ export function recordTurn(
   }
 
   async function keepWriting(): Promise<void> {
-    let last = performance.now();
-    while (state !== "closed" && !(isStreamOver && isAllWritten())) {
-      const wait = last + delay() - performance.now();
+    let writtenAt = performance.now();
+    while (state !== "closed" && !(hasStreamEnded && isAllWritten())) {
+      const wait = writtenAt + delay() - performance.now();
       if (wait > 0) {
-        // Something may come meanwhile that is due earlier.
-        await pause(wait);
+        // What wakes it may be due earlier than what it waits for.
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, wait);
+          wake = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
         continue;
       }
       try {
-        if (state === "given up") applyHeartbeat(await write(undefined, undefined));
-        else {
-          if (events.count() > 0) inFlight ??= events.take();
-          applyHeartbeat(await write(position, inFlight));
-          if (inFlight !== undefined) position++;
-          inFlight = undefined;
-        }
+        await writeNext();
         failures = 0;
       } catch {
         failures++;
-        if (isStreamOver && failures >= maxLastAttempts) state = "closed";
+        if (hasStreamEnded && failures >= maxLastAttempts) state = "closed";
       }
-      last = performance.now();
-      flushNow = events.size() > flushSize;
+      writtenAt = performance.now();
+      flushNow = buffer.size() > flushSize;
       for (const resolve of onFlushed.splice(0)) resolve();
     }
     state = "closed";
     for (const resolve of onFlushed.splice(0)) resolve();
   }
 
-  /** What cannot be read is not recorded, but has to be taken off the stream all the same, or that stands still. */
-  function take(piece: string): void {
-    const wasEmpty = isAllWritten();
-    try {
-      events.add(piece);
-    } catch {
-      giveUp();
-    }
-    if (state === "recording" && events.size() > maxBuffered && events.count() !== 1) giveUp();
-    if (events.size() > flushSize) flushSoon();
-    else if (wasEmpty) wake();
+  async function writeNext(): Promise<void> {
+    if (state === "given up") return applyHeartbeat(await write(undefined, undefined));
+    if (buffer.count() > 0) inFlight ??= buffer.take();
+    applyHeartbeat(await write(position, inFlight));
+    if (inFlight !== undefined) position++;
+    inFlight = undefined;
   }
 
   function applyHeartbeat({ owned, exists, running, stop, superseded }: HeartbeatResult): void {
-    // This turn has ended by itself, while the heartbeat was under way.
+    // The turn has ended while the heartbeat was under way.
     if (state === "closed") return;
     const isUnwanted = !owned || !exists || superseded;
-    if (isUnwanted || stop) abort();
+    if (isUnwanted || stop) {
+      isCutOff = true;
+      abortTurn();
+    }
     if (isUnwanted) state = "closed";
     else if (!running) giveUp();
   }
 
-  /** Postgres has lost a piece of the recording, or it is too large. */
+  function record(piece: string): void {
+    const wasAllWritten = isAllWritten();
+    try {
+      buffer.add(piece);
+    } catch {
+      // An event that is no JSON.
+      giveUp();
+    }
+    if (state === "recording" && buffer.size() > maxBuffered && buffer.count() !== 1) giveUp();
+    if (buffer.size() > flushSize) flushSoon();
+    else if (wasAllWritten) wake();
+  }
+
+  /** Also called if Postgres has lost a piece of the recording. */
   function giveUp(): void {
     state = state === "recording" ? "given up" : "closed";
-    // What waits would only keep memory.
-    events.take();
+    // Frees the memory.
+    buffer.take();
     inFlight = undefined;
   }
 
   return {
     async consume({ stream }) {
-      const isFirst = state === "not begun";
-      hasBegun ||= isFirst;
-      if (isFirst) state = "recording";
-      const writing = isFirst ? keepWriting() : undefined;
-      try {
-        const reader = stream.getReader();
-        for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-          if (!isFirst || state !== "recording") continue;
-          take(piece.value);
-        }
-      } catch {
-        // A stream that broke has ended, too.
-        isCutOff ||= isFirst;
-      }
-      if (isFirst && !isCutOff) events.end();
-      isStreamOver ||= isFirst;
+      // A second stream of the turn is not recorded, but it would stand still if it was not read.
+      if (state !== "not begun") return void (await readAll(stream, () => {}));
+      state = "recording";
+      hasBegun = true;
+      const writing = keepWriting();
+      const outcome = await readAll(stream, (piece) => {
+        // After giving up, the rest of the stream is only read.
+        if (state === "recording") record(piece);
+      });
+      isCutOff ||= outcome === "broken";
+      if (!isCutOff) buffer.end();
+      hasStreamEnded = true;
       flushSoon();
       await writing;
     },
@@ -160,14 +158,14 @@ export function recordTurn(
     async settle() {
       if (state !== "recording") return;
       const deadline = performance.now() + settleTimeout;
-      // The SDK calls while its last chunks are on their way here.
-      for (let tick = 0; tick < 20 && !events.hasEnded() && !isStreamOver; tick++) await sleep(0);
-      // A stream that was cut off says so itself, with a chunk, or else its readers must not take it for one that is over.
-      if (!isCutOff) events.end();
+      // The SDK calls `onEnd` while its last chunks are still on their way here.
+      for (let tick = 0; tick < 20 && !buffer.hasEnded() && !hasStreamEnded; tick++) await sleep(0);
+      // Without the marker, readers take a stream for interrupted unless a chunk ends it.
+      if (!isCutOff) buffer.end();
       while (state === "recording" && !isAllWritten() && performance.now() < deadline) {
-        const written = new Promise<void>((resolve) => onFlushed.push(resolve));
+        const flushed = new Promise<void>((resolve) => onFlushed.push(resolve));
         flushSoon();
-        await Promise.race([written, sleep(deadline - performance.now())]);
+        await Promise.race([flushed, sleep(deadline - performance.now())]);
       }
     },
 
@@ -178,5 +176,14 @@ export function recordTurn(
   };
 }
 
+async function readAll(stream: ReadableStream<string>, onPiece: (piece: string) => void): Promise<"ended" | "broken"> {
+  try {
+    const reader = stream.getReader();
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) onPiece(piece.value);
+    return "ended";
+  } catch {
+    return "broken";
+  }
+}
+
 const backoff = (failures: number) => Math.min(100 * 2 ** (failures - 1), 2_000);
-const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -4,7 +4,7 @@ import { firstHeartbeatWithin, hasExpired, mayStillEnd } from "../conversation/t
 import { sql } from "../database/sql.ts";
 import type { ChatTables } from "../schema.ts";
 
-/** A row of `turns`: the only thing by which other requests, and the turn itself later, know of a turn. */
+/** A row of `turns`. Other requests know a turn only by its row, and the turn stores its answer only if it has one. */
 export interface TurnRow {
   id: string;
   question: MessageRow;
@@ -15,17 +15,17 @@ export interface TurnRow {
 
 /** How the chat's other turns concern a turn that begins. */
 interface OtherTurns {
-  /** The chat has no row of any turn. */
-  areNone: boolean;
-  /** The ids of the turns whose answers will replace this question, and so its answer, too. */
+  /** Whether the chat has rows of other turns. */
+  exist: boolean;
+  /** The ids of the turns whose answers will replace this question, and with it the answer of this turn. */
   replacing: readonly string[];
 }
 
 type AlsoWrite = (when: SQL, removedIds: readonly string[]) => SQL[];
 
 /**
- * Begins a turn: supersedes the turns of the same question, the turn that wrote the message it continues, and those whose question or
- * answer it removes. Deletes expired rows of the chat.
+ * Begins a turn: supersedes the turns of the same question, the turn that wrote the message it continues, and the turns
+ * whose question or answer it removes. Deletes expired rows of the chat.
  */
 export const beginTurn =
   (tables: ChatTables, chatId: string, turn: TurnRow, others: OtherTurns): AlsoWrite =>
@@ -33,9 +33,10 @@ export const beginTurn =
     const { turns } = tables;
     const { id, question, answerId, replaces } = turn;
     const statements: SQL[] = [];
-    if (!others.areNone) {
+    if (others.exist) {
       statements.push(supersedeTurns(tables, chatId, [question.id, ...removedIds], id, when));
-      // Deletes no row that the statement above updates: Postgres does not say what happens to a row that one statement changes twice.
+      // Must not delete a row that the statement above updates: Postgres does not define what happens to a row that one
+      // statement changes twice.
       statements.push(sql`
         delete from ${turns} t
         where t.chat_id = ${chatId} and ${hasExpired} and ${when}`);
@@ -44,7 +45,11 @@ export const beginTurn =
       statements.push(sql`
         update ${turns} t
         set replaces = (t.replaces::jsonb || to_jsonb(${answerId}::text))::json
-        where t.chat_id = ${chatId} and t.id::text in (${elementsOf(others.replacing)}) and not ${hasExpired} and ${when}`);
+        where
+          t.chat_id = ${chatId}
+          and t.id::text in (${elementsOf(others.replacing)})
+          and not ${hasExpired}
+          and ${when}`);
     }
     statements.push(sql`
       insert into ${turns} (chat_id, id, question_id, question_digest, answer_id, replaces, beat_at)
@@ -56,8 +61,8 @@ export const beginTurn =
   };
 
 /**
- * Ends a turn, together with the save of its answer. Supersedes turns whose question or answer that removes. The row of a recorded turn
- * stays for clients that are still reading; the row of any other turn is deleted.
+ * Ends a turn, together with the save of its answer. Supersedes the turns whose question or answer that save removes.
+ * Keeps the row of a recorded turn for clients that are still reading, and deletes the row of any other turn.
  */
 export const endTurn =
   (tables: ChatTables, chatId: string, { id, isRecorded }: { id: string; isRecorded: boolean }): AlsoWrite =>
@@ -72,15 +77,16 @@ export const endTurn =
     ];
   };
 
-/** What a recording became: an answer of this digest, which had so many parts before the recording; or none. */
-export interface Recovered {
+/** The answer that the recording of a dead turn became; null if it became none. */
+export interface RecoveredAnswer {
   recoveredDigest: string | null;
+  /** How many parts the answer had before the parts that come from the recording. */
   recoveredAfter: number | null;
 }
 
-/** Marks a dead turn whose recording becomes its answer. If its process lives after all, it will end the turn. */
+/** Interrupts a dead turn, whose recording becomes its answer. If its process lives, it can still end the turn. */
 export const interruptTurn =
-  (tables: ChatTables, chatId: string, id: string, { recoveredDigest, recoveredAfter }: Recovered): AlsoWrite =>
+  (tables: ChatTables, chatId: string, id: string, { recoveredDigest, recoveredAfter }: RecoveredAnswer): AlsoWrite =>
   (when, removedIds) => [
     ...supersedeRemoved(tables, chatId, removedIds, id, when),
     sql`
@@ -103,7 +109,7 @@ function supersedeRemoved(
   return removedIds.length === 0 ? [] : [supersedeTurns(tables, chatId, removedIds, turnId, when)];
 }
 
-/** Supersedes the turns that answer or write these messages, except the turn that does it. They store nothing any more. */
+/** Supersedes the other turns that answer or write these messages, so that they can no longer store an answer. */
 const supersedeTurns = (
   { turns }: ChatTables,
   chatId: string,

@@ -1,5 +1,5 @@
 import type { UIMessage } from "ai";
-import { eventOf } from "../../src/turns/events.ts";
+import { toSseEvent } from "../../src/turns/sse-events.ts";
 import { actedOn, approved, closed, denied, line, requested, type Said, type Seen } from "./expected-conversation.ts";
 
 type Part = UIMessage["parts"][number];
@@ -101,5 +101,5 @@ export function streamOf(messageId: string, said: Said, wasApproved: boolean): R
   });
   const start = { type: "start", messageId };
   // In one piece, which is recorded at once.
-  return ReadableStream.from([[start, ...(said.acted ? [acted] : []), ...chunks].map(eventOf).join("")]);
+  return ReadableStream.from([[start, ...(said.acted ? [acted] : []), ...chunks].map(toSseEvent).join("")]);
 }

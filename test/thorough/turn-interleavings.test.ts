@@ -5,7 +5,7 @@ import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatDatabase, createChatStore, type StartTurnInput, type Turn } from "../../src/index.ts";
-import { eventOf } from "../../src/turns/events.ts";
+import { toSseEvent } from "../../src/turns/sse-events.ts";
 import { say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
 import { eventually } from "../support/eventually.ts";
@@ -185,7 +185,7 @@ describe.each(isLong ? ways : ways.slice(0, 2))(
         { type: "text-start", id: "1" },
         { type: "text-delta", id: "1", delta: "The beginning" },
       ];
-      await turn.consumeSseStream({ stream: ReadableStream.from([chunks.map(eventOf).join("")]) });
+      await turn.consumeSseStream({ stream: ReadableStream.from([chunks.map(toSseEvent).join("")]) });
       await pool.query("update chat_store.turns set beat_at = 'epoch' where chat_id = $1 and chunks > 0", [chatId]);
     };
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type ChatDatabase, type ChatStore, createChatStore, type Turn } from "../../src/index.ts";
-import { eventOf } from "../../src/turns/events.ts";
+import { toSseEvent } from "../../src/turns/sse-events.ts";
 import { say, textOf } from "../support/conversations.ts";
 import { databases, inModes, nodePostgres, openWith, servers, type TestDatabase } from "../support/databases.ts";
 import { dyingProcess } from "../support/dying-process.ts";
@@ -46,7 +46,7 @@ describe.each(kinds)("Whether a turn is alive, on $name, $mode", ({ open, storeO
       await writer.close().catch(() => {});
       await recorded;
     });
-    const write = (chunk: object) => void writer.write(eventOf(chunk)).catch(() => {});
+    const write = (chunk: object) => void writer.write(toSseEvent(chunk)).catch(() => {});
     write({ type: "start", messageId: turn.persist.generateMessageId() });
     write({ type: "text-start", id: "1" });
     return { say: (delta: string) => write({ type: "text-delta", id: "1", delta }) };
@@ -137,7 +137,7 @@ describe.each(kinds)("Whether a turn is alive, on $name, $mode", ({ open, storeO
       { type: "text-start", id: "1" },
     ];
     await turn.consumeSseStream({
-      stream: ReadableStream.from([...chunks, { type: "text-delta", id: "1", delta: "The moon " }].map(eventOf)),
+      stream: ReadableStream.from([...chunks, { type: "text-delta", id: "1", delta: "The moon " }].map(toSseEvent)),
     });
     await setBack(ids, silent);
     const heard = await Promise.all([1, 2].map(async () => new Response(await store.resumeTurn(ids)).text()));
@@ -159,7 +159,7 @@ describe.each(kinds)("Whether a turn is alive, on $name, $mode", ({ open, storeO
       const turn = await start(store, ids);
       const start_ = { type: "start", messageId: turn.persist.generateMessageId() };
       await turn.consumeSseStream({
-        stream: ReadableStream.from([start_, { type: "text-start", id: "1" }].map(eventOf)),
+        stream: ReadableStream.from([start_, { type: "text-start", id: "1" }].map(toSseEvent)),
       });
       await setBack(ids, silent);
       // The writer comes back after the other process has looked once.

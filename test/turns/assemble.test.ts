@@ -3,7 +3,7 @@ import * as ai5 from "ai5";
 import * as ai6 from "ai6";
 import { describe, expect, test } from "vitest";
 import { assemble } from "../../src/turns/assemble.ts";
-import { eventOf } from "../../src/turns/events.ts";
+import { toSseEvent } from "../../src/turns/sse-events.ts";
 
 const base: ai.UIMessage = { id: "a1", role: "assistant", parts: [] };
 const start = { type: "start", messageId: "a1" };
@@ -24,7 +24,7 @@ const call = (id: string, output: unknown) => [
 /** A recording of a piece for each chunk, in pages of a hundred. */
 const recordingOf = (chunks: object[]) =>
   async function* () {
-    for (let at = 0; at < chunks.length; at += 100) yield chunks.slice(at, at + 100).map(eventOf);
+    for (let at = 0; at < chunks.length; at += 100) yield chunks.slice(at, at + 100).map(toSseEvent);
   };
 
 const sdks = [
@@ -62,7 +62,7 @@ describe.each(sdks)("A recording with $name", ({ sdk }) => {
 
   test("is not taken for whole when it cannot be read to its end", async () => {
     const broken = async function* () {
-      yield [start, ...text("The ")].map(eventOf);
+      yield [start, ...text("The ")].map(toSseEvent);
       throw new Error("connection lost");
     };
     await expect(assemble(base, broken, sdk)).rejects.toThrow("connection lost");

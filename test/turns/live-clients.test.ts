@@ -17,9 +17,9 @@ import { eventually } from "../support/eventually.ts";
 
 /** The version that the application has installed, for its pages and for the store. */
 const installed = vi.hoisted(() => ({ sdk: undefined as typeof ai5 | undefined }));
-vi.mock(import("../../src/turns/protocol.ts"), async (original) => {
-  const { protocolOf, ...others } = await original();
-  return { ...others, protocolOf, installedProtocol: () => protocolOf(installed.sdk ?? expect.fail()) };
+vi.mock(import("../../src/turns/sdk-protocol.ts"), async (original) => {
+  const { detectProtocol, ...others } = await original();
+  return { ...others, detectProtocol, installedProtocol: () => detectProtocol(installed.sdk ?? expect.fail()) };
 });
 
 /** What a model does when it is asked: its stream, which ends with an error once nobody wants it any more. */

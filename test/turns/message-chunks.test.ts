@@ -3,9 +3,9 @@ import * as ai from "ai";
 import * as ai5 from "ai5";
 import * as ai6 from "ai6";
 import { describe, expect, test } from "vitest";
-import { eventOf } from "../../src/turns/events.ts";
-import { chunksOf } from "../../src/turns/message-chunks.ts";
-import { protocolOf } from "../../src/turns/protocol.ts";
+import { toStreamChunks } from "../../src/turns/message-chunks.ts";
+import { detectProtocol } from "../../src/turns/sdk-protocol.ts";
+import { toSseEvent } from "../../src/turns/sse-events.ts";
 import { conversations } from "../support/sdk-messages.ts";
 
 type Part = Record<string, unknown>;
@@ -15,7 +15,7 @@ const asJson = <T>(value: T): T => JSON.parse(JSON.stringify(value));
 
 /** What a page of this version shows after it has resumed, and for which calls its `onToolCall` was called. */
 async function resumed(sdk: typeof ai, message: Message): Promise<{ message: unknown; calls: string[] }> {
-  const body = [...chunksOf(message, await protocolOf(sdk)), { type: "finish" }].map(eventOf).join("");
+  const body = [...toStreamChunks(message, await detectProtocol(sdk)), { type: "finish" }].map(toSseEvent).join("");
   const calls: string[] = [];
   const state = {
     status: "ready" as const,

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { queryUnprepared } from "../../src/database/query.ts";
 import { type ChatDatabase, type ChatStore, createChatStore } from "../../src/index.ts";
 import { chatTables, defaultSchema } from "../../src/schema.ts";
-import { eventOf } from "../../src/turns/events.ts";
+import { toSseEvent } from "../../src/turns/sse-events.ts";
 import { heartbeat, readRecording } from "../../src/turns/turn-queries.ts";
 import { say } from "../support/conversations.ts";
 import { databases, type TestDatabase } from "../support/databases.ts";
@@ -19,9 +19,9 @@ const contextOf = (db: ChatDatabase) => ({
   settings: { portable: false, rowLevelSecurity: false },
 });
 const fine = { owned: 1, exists: 1, running: 1, stop: 0, superseded: 0 };
-const word = (delta: string) => eventOf({ type: "text-delta", id: "1", delta });
+const word = (delta: string) => toSseEvent({ type: "text-delta", id: "1", delta });
 const beginning = (messageId: string) =>
-  eventOf({ type: "start", messageId }) + eventOf({ type: "text-start", id: "1" });
+  toSseEvent({ type: "start", messageId }) + toSseEvent({ type: "text-start", id: "1" });
 
 /** What the events of a stream say, and how it ends. */
 async function heard(stream: ReadableStream<Uint8Array> | null) {
@@ -143,12 +143,12 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
 
   test.each([
     { did: "died", end: "", state: "output-error" },
-    { did: "had finished it", end: eventOf({ type: "finish" }), state: "input-available" },
+    { did: "had finished it", end: toSseEvent({ type: "finish" }), state: "input-available" },
     { did: "had finished it without saying so", end: ": over\n\n", state: "input-available" },
   ])("the stored answer has its tool call as $state when the server $did", async ({ end, state }) => {
     const { ids, answerId, write } = await begin();
     const call = { type: "tool-input-available", toolCallId: "t1", toolName: "look", input: {} };
-    await write(0, beginning(answerId) + eventOf(call) + end);
+    await write(0, beginning(answerId) + toSseEvent(call) + end);
     await silence(ids.chatId);
     await store.resumeTurn(ids);
     expect((await store.getChat(ids))?.messages[1]?.parts.at(-1)).toMatchObject({ toolCallId: "t1", state });
@@ -158,7 +158,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
   test("a tool in progress is stored as one that failed when the server died, also after an approval", async () => {
     const called = { type: "tool-input-available", toolCallId: "t1", toolName: "look", input: {} };
     const asked = await begin();
-    await asked.write(0, beginning(asked.answerId) + eventOf(called) + eventOf(progress));
+    await asked.write(0, beginning(asked.answerId) + toSseEvent(called) + toSseEvent(progress));
     const approval = { id: "p", approved: true };
     const call = { type: "tool-look", toolCallId: "t1", input: {}, approval: { id: "p" } };
     const part = (more: object) => ({ id: "a1", role: "assistant", parts: [{ ...call, ...more }] }) as UIMessage;
@@ -174,7 +174,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
       ids,
       turn?.id ?? expect.fail(),
       0,
-      eventOf({ type: "start" }) + eventOf(progress),
+      toSseEvent({ type: "start" }) + toSseEvent(progress),
     );
     for (const each of [asked.ids, ids]) {
       await silence(each.chatId);
@@ -203,7 +203,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
     const pages: number[][] = [];
     for (let position = 0; position < sizes.length; ) {
       const page = await readRecording(contextOf(database.db), ids, { turnId: id, position });
-      const bytes = page?.texts.map((text) => Buffer.byteLength(text)) ?? expect.fail("no page");
+      const bytes = page?.pieces.map((text) => Buffer.byteLength(text)) ?? expect.fail("no page");
       pages.push(bytes);
       position += bytes.length;
       expect(page?.isLastPage).toBe(position === sizes.length);
@@ -228,7 +228,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
   ])("a reader that $does gets an error in the middle of an answer, and none after its end", async ({ cut }) => {
     for (const [end, expected] of [
       ["", "error"],
-      [eventOf({ type: "finish" }), "finish"],
+      [toSseEvent({ type: "finish" }), "finish"],
     ] as const) {
       const { ids, answerId, write } = await begin();
       await write(0, beginning(answerId) + word("You must NOT ") + end);
@@ -254,7 +254,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
       ids,
       newer?.id ?? expect.fail(),
       0,
-      eventOf({ type: "start", messageId: "anew" }),
+      toSseEvent({ type: "start", messageId: "anew" }),
     );
     expect(new TextDecoder().decode((await reader.read()).value)).toContain("anew");
     await reader.cancel();
@@ -288,7 +288,7 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
     const say2 = async (text: string) => {
       const [row] = await database.query<{ id: string }>(newest, [ids.chatId]);
       const recorded =
-        eventOf({ type: "start", messageId: "a1" }) + eventOf({ type: "text-start", id: "1" }) + word(text);
+        toSseEvent({ type: "start", messageId: "a1" }) + toSseEvent({ type: "text-start", id: "1" }) + word(text);
       await heartbeat(contextOf(database.db), ids, row?.id ?? expect.fail(), 0, recorded);
     };
     await say2("Done.");
@@ -390,9 +390,11 @@ describe.each(databases)("A recording on $name", ({ name, open }) => {
 
   test("a reader gets the start of the message first when the recording begins with another event", async () => {
     const { ids, answerId, write } = await begin();
-    await write(0, eventOf({ type: "data-progress", data: 1 }));
+    await write(0, toSseEvent({ type: "data-progress", data: 1 }));
     const reader = ((await store.resumeTurn(ids)) ?? expect.fail("nothing runs")).getReader();
-    expect(new TextDecoder().decode((await reader.read()).value)).toBe(eventOf({ type: "start", messageId: answerId }));
+    expect(new TextDecoder().decode((await reader.read()).value)).toBe(
+      toSseEvent({ type: "start", messageId: answerId }),
+    );
     await reader.cancel();
   });
 

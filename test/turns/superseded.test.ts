@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ChatStore, Turn } from "../../src/index.ts";
-import { eventOf } from "../../src/turns/events.ts";
+import { toSseEvent } from "../../src/turns/sse-events.ts";
 import { say, textOf } from "../support/conversations.ts";
 import { databases, inModes, type TestDatabase } from "../support/databases.ts";
 import { faultyDatabase } from "../support/faulty-database.ts";
@@ -40,7 +40,7 @@ describe.each(kinds)("A superseded turn on $name, $mode", ({ open, storeOn }) =>
   /** The chunks become the turn's recording. */
   const record = (turn: Turn, ...chunks: object[]) => {
     const start = { type: "start", messageId: turn.persist.generateMessageId() };
-    return turn.consumeSseStream({ stream: ReadableStream.from([start, ...chunks].map(eventOf)) });
+    return turn.consumeSseStream({ stream: ReadableStream.from([start, ...chunks].map(toSseEvent)) });
   };
   const words = (delta: string) => [
     { type: "text-start", id: "1" },

@@ -1,12 +1,12 @@
 import { expect, onTestFinished, test, vi } from "vitest";
-import { chunksIn, eventOf, hasEnd } from "../../src/turns/events.ts";
+import { hasStreamEnd, parseStreamChunks, toSseEvent } from "../../src/turns/sse-events.ts";
 import type { HeartbeatResult } from "../../src/turns/turn-queries.ts";
-import { recordTurn } from "../../src/turns/turn-recorder.ts";
+import { createTurnRecorder } from "../../src/turns/turn-recorder.ts";
 
 const fine: HeartbeatResult = { owned: 1, exists: 1, running: 1, stop: 0, superseded: 0 };
 const start = { type: "start", messageId: "a1" };
 const delta = (text: string) => ({ type: "text-delta", id: "1", delta: text });
-const streamOf = (chunks: object[]) => ReadableStream.from(chunks.map(eventOf));
+const streamOf = (chunks: object[]) => ReadableStream.from(chunks.map(toSseEvent));
 
 /** What the table does: a piece counts once, at its place, and what comes after a place that is not there does not. */
 function table() {
@@ -27,12 +27,12 @@ test("the recorder packs a thousand words into a few small pieces, which read ba
   const { pieces, write } = table();
   const words = Array.from({ length: 1_000 }, (_, index) => delta(`w${index} `));
   const chunks = [start, { type: "text-start", id: "1" }, ...words, { type: "text-end", id: "1" }, { type: "finish" }];
-  const recording = recordTurn(write, () => expect.fail("nothing to abort"));
-  await recording.consume({ stream: streamOf(chunks) });
+  const recorder = createTurnRecorder(write, () => expect.fail("nothing to abort"));
+  await recorder.consume({ stream: streamOf(chunks) });
   const size = (texts: string[]) => texts.join("").length;
   expect(pieces.length).toBeLessThan(10);
-  expect(size(pieces)).toBeLessThan(size(chunks.map(eventOf)) / 6);
-  expect(chunksIn(pieces)).toEqual([
+  expect(size(pieces)).toBeLessThan(size(chunks.map(toSseEvent)) / 6);
+  expect(parseStreamChunks(pieces)).toEqual([
     start,
     { type: "text-start", id: "1" },
     delta(words.map((word) => word.delta).join("")),
@@ -52,8 +52,8 @@ test("the recorder merges only deltas of one kind, and joins characters that wer
     { type: "tool-input-delta", toolCallId: "t", inputTextDelta: '{"a' },
     { type: "tool-input-delta", toolCallId: "t", inputTextDelta: '":1}' },
   ];
-  await recordTurn(write, () => {}).consume({ stream: streamOf(chunks) });
-  expect(chunksIn(pieces)).toEqual([
+  await createTurnRecorder(write, () => {}).consume({ stream: streamOf(chunks) });
+  expect(parseStreamChunks(pieces)).toEqual([
     delta("😀 \u0000"),
     ...chunks.slice(2, 5),
     { type: "tool-input-delta", toolCallId: "t", inputTextDelta: '{"a":1}' },
@@ -63,9 +63,9 @@ test("the recorder merges only deltas of one kind, and joins characters that wer
 
 test("the recorder drops comments and the end mark, puts its own in that one's place, and takes events in any pieces", async () => {
   const { pieces, write } = table();
-  const text = [": hello\n\n", eventOf(start), eventOf(delta("word")), "data: [DONE]\n\n"].join("");
-  await recordTurn(write, () => {}).consume({ stream: ReadableStream.from(text.split("")) });
-  expect(pieces.join("")).toBe(`${eventOf(start)}${eventOf(delta("word"))}: over\n\n`);
+  const text = [": hello\n\n", toSseEvent(start), toSseEvent(delta("word")), "data: [DONE]\n\n"].join("");
+  await createTurnRecorder(write, () => {}).consume({ stream: ReadableStream.from(text.split("")) });
+  expect(pieces.join("")).toBe(`${toSseEvent(start)}${toSseEvent(delta("word"))}: over\n\n`);
 });
 
 const over = ": over\n\n";
@@ -75,15 +75,15 @@ test.each([
 ])("the recorder notes once that a stream $kind is over, when its answer is to be saved", async ({ chunks, ends }) => {
   const { pieces, write } = table();
   const { readable, writable } = new TransformStream<string, string>();
-  const recording = recordTurn(write, () => {});
-  const consumed = recording.consume({ stream: readable });
+  const recorder = createTurnRecorder(write, () => {});
+  const consumed = recorder.consume({ stream: readable });
   const writer = writable.getWriter();
-  for (const chunk of chunks) await writer.write(eventOf(chunk));
+  for (const chunk of chunks) await writer.write(toSseEvent(chunk));
   // The SDK closes its stream when the answer is saved.
-  await recording.settle();
-  expect(pieces.join("")).toBe(chunks.map(eventOf).join("") + (ends ? over : ""));
-  expect(pieces.some(hasEnd)).toBe(true);
-  recording.close();
+  await recorder.settle();
+  expect(pieces.join("")).toBe(chunks.map(toSseEvent).join("") + (ends ? over : ""));
+  expect(pieces.some(hasStreamEnd)).toBe(true);
+  recorder.close();
   await writer.close();
   await consumed;
   expect(pieces.join("").split(over)).toHaveLength(ends ? 2 : 1);
@@ -100,21 +100,21 @@ test.each([
   const { pieces, write } = table();
   const { readable, writable } = new TransformStream<string, string>();
   let isAborted = false;
-  const recording = recordTurn(
+  const recorder = createTurnRecorder(
     async (position, text) => ({ ...(await write(position, text)), stop: beat.stop }),
     () => {
       isAborted = true;
     },
   );
-  const consumed = recording.consume({ stream: readable });
+  const consumed = recorder.consume({ stream: readable });
   const writer = writable.getWriter();
-  await writer.write(eventOf(delta("word")));
+  await writer.write(toSseEvent(delta("word")));
   await expect.poll(() => pieces.length).toBe(1);
   await end(writer);
-  await recording.settle();
+  await recorder.settle();
   await consumed;
   expect(isAborted).toBe(beat.stop === 1);
-  expect(pieces.some(hasEnd)).toBe(false);
+  expect(pieces.some(hasStreamEnd)).toBe(false);
 });
 
 test.each(["before", "after"])(
@@ -130,23 +130,23 @@ test.each(["before", "after"])(
       return beat;
     };
     const { readable, writable } = new TransformStream<string, string>();
-    const recording = recordTurn(failing, () => {});
-    const consumed = recording.consume({ stream: readable });
+    const recorder = createTurnRecorder(failing, () => {});
+    const consumed = recorder.consume({ stream: readable });
     const writer = writable.getWriter();
     const words = Array.from({ length: 40 }, (_, index) => delta(`w${index} `));
     for (const word of words) {
-      await writer.write(eventOf(word));
+      await writer.write(toSseEvent(word));
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
     await writer.close();
     await consumed;
     expect(pieces.length).toBeGreaterThan(2);
-    expect(chunksIn(pieces)).toEqual([delta(words.map((word) => word.delta).join(""))]);
+    expect(parseStreamChunks(pieces)).toEqual([delta(words.map((word) => word.delta).join(""))]);
   },
 );
 
 test("a database that never answers delays the end of a stream by one second, and nothing else", async () => {
-  const recording = recordTurn(
+  const recorder = createTurnRecorder(
     () => new Promise(() => {}),
     () => {},
   );
@@ -160,12 +160,12 @@ test("a database that never answers delays the end of a stream by one second, an
       },
     }),
   );
-  void recording.consume({ stream });
+  void recorder.consume({ stream });
   await expect.poll(() => drained).toBe(true);
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   let isSettled = false;
-  const settled = recording.settle().then(() => {
+  const settled = recorder.settle().then(() => {
     isSettled = true;
   });
   await vi.advanceTimersByTimeAsync(990);
@@ -176,7 +176,7 @@ test("a database that never answers delays the end of a stream by one second, an
 });
 
 test("the recorder stops retrying when the stream has ended and the database stays away", async () => {
-  await recordTurn(
+  await createTurnRecorder(
     () => Promise.reject(new Error("away")),
     () => expect.fail("nothing to abort"),
   ).consume({ stream: streamOf([start]) });
@@ -185,16 +185,16 @@ test("the recorder stops retrying when the stream has ended and the database sta
 test("the recorder gives up when too much text waits for the database, and writes no more", async () => {
   const { pieces, write } = table();
   let isAway = true;
-  const recording = recordTurn(
+  const recorder = createTurnRecorder(
     async (...piece) => (isAway ? Promise.reject(new Error("away")) : write(...piece)),
     () => expect.fail("nothing to abort"),
   );
   const { readable, writable } = new TransformStream<string, string>();
-  const consumed = recording.consume({ stream: readable });
+  const consumed = recorder.consume({ stream: readable });
   const writer = writable.getWriter();
-  for (let megabyte = 0; megabyte < 6; megabyte++) await writer.write(eventOf(delta("x".repeat(1_000_000))));
+  for (let megabyte = 0; megabyte < 6; megabyte++) await writer.write(toSseEvent(delta("x".repeat(1_000_000))));
   isAway = false;
-  await writer.write(eventOf(delta("word")));
+  await writer.write(toSseEvent(delta("word")));
   await writer.close();
   await consumed;
   expect(pieces).toHaveLength(0);
@@ -203,34 +203,34 @@ test("the recorder gives up when too much text waits for the database, and write
 test("a recorder that has given up keeps its heartbeat and hears a stop", async () => {
   const { pieces, write } = table();
   let isStopped = false;
-  const recording = recordTurn(
+  const recorder = createTurnRecorder(
     async (position, text) => ({ ...(await write(position, text)), stop: isStopped ? 1 : 0 }),
     () => void writer.close(),
   );
   const { readable, writable } = new TransformStream<string, string>();
   const writer = writable.getWriter();
-  const consumed = recording.consume({ stream: readable });
-  await writer.write(eventOf(start));
+  const consumed = recorder.consume({ stream: readable });
+  await writer.write(toSseEvent(start));
   await expect.poll(() => pieces.length).toBe(1);
   pieces.length = 0;
-  await writer.write(eventOf(delta("word")));
+  await writer.write(toSseEvent(delta("word")));
   isStopped = true;
   await consumed;
   expect(pieces).toEqual([]);
-  expect(recording.hasBegun()).toBe(true);
+  expect(recorder.hasBegun()).toBe(true);
 });
 
 test("an unreadable event ends the recording, and the stream goes on", async () => {
   const { pieces, write } = table();
   let drained = false;
-  const stream = ReadableStream.from([eventOf(start), "data: {broken\n\n", eventOf(delta("word"))]).pipeThrough(
+  const stream = ReadableStream.from([toSseEvent(start), "data: {broken\n\n", toSseEvent(delta("word"))]).pipeThrough(
     new TransformStream({
       flush: () => {
         drained = true;
       },
     }),
   );
-  await recordTurn(write, () => expect.fail("nothing to abort")).consume({ stream });
+  await createTurnRecorder(write, () => expect.fail("nothing to abort")).consume({ stream });
   expect(drained).toBe(true);
   expect(pieces.join("")).not.toContain("word");
 });
@@ -242,19 +242,19 @@ test.each<[string, Partial<HeartbeatResult>, boolean]>([
   ["another process took it for dead", { running: 0 }, false],
 ])("when %s (%o), the turn aborts: %s", async (_, beat, aborts) => {
   let isAborted = false;
-  const recording = recordTurn(
+  const recorder = createTurnRecorder(
     async () => ({ ...fine, ...beat }),
     () => {
       isAborted = true;
     },
   );
-  await recording.consume({ stream: streamOf([start]) });
+  await recorder.consume({ stream: streamOf([start]) });
   expect(isAborted).toBe(aborts);
 });
 
 test("a recording that gets no stream has not begun when the turn ends", async () => {
-  const recording = recordTurn(table().write, () => {});
-  await recording.settle();
-  recording.close();
-  expect(recording.hasBegun()).toBe(false);
+  const recorder = createTurnRecorder(table().write, () => {});
+  await recorder.settle();
+  recorder.close();
+  expect(recorder.hasBegun()).toBe(false);
 });

@@ -1,8 +1,8 @@
-/** What one version of the SDK makes of the chunks of a stream, as far as versions differ. */
-export interface Protocol {
+/** How the installed version of the SDK reads the chunks of a stream, where versions differ. */
+export interface SdkProtocol {
   /** It knows `tool-approval-request` and `tool-output-denied`: ai 6 and 7. */
   readsApprovalRequests: boolean;
-  /** It knows `tool-approval-response`: ai 7. The clients of ai 5 and 6 refuse a stream with a chunk that they do not know. */
+  /** It knows `tool-approval-response`: ai 7. The clients of ai 5 and 6 refuse a stream with an unknown chunk. */
   readsApprovalResponses: boolean;
   /** `tool-input-start` may carry the provider's metadata of the call: ai 6 and 7. */
   readsMetadataAtStart: boolean;
@@ -10,29 +10,29 @@ export interface Protocol {
   readsInputOfErrors: boolean;
 }
 
-/** Taken where the installed version cannot be tried: ai 6 and 7 both read what follows from it, and ai 5 stores no approvals. */
-const unknown: Protocol = {
+/** For an SDK that cannot be tried: ai 6 and 7 both read these chunks, and ai 5 stores no approvals. */
+const fallbackProtocol: SdkProtocol = {
   readsApprovalRequests: true,
   readsApprovalResponses: false,
   readsMetadataAtStart: true,
   readsInputOfErrors: false,
 };
 
-let installed: Promise<Protocol> | undefined;
+let installed: Promise<SdkProtocol> | undefined;
 
 /**
- * The protocol of the SDK that the application has installed. A page is built with the same one. A page that is still open from before
- * an upgrade to ai 7 shows an error for a stored approval, until it is loaded again.
+ * The protocol of the SDK that the application has installed. Its pages are built with the same SDK. A page that is
+ * still open from before an upgrade to ai 7 shows an error for a stored approval until it is loaded again.
  *
- * The SDK is imported when this is asked for the first time, and not when the package is.
+ * Imports the SDK with the first call, so that an import of the package does not import it.
  */
-export function installedProtocol(): Promise<Protocol> {
-  installed ??= import("ai").then(protocolOf).catch(() => unknown);
+export function installedProtocol(): Promise<SdkProtocol> {
+  installed ??= import("ai").then(detectProtocol).catch(() => fallbackProtocol);
   return installed;
 }
 
-/** Found by trying: minor versions differ, too, and none of them says what it knows. */
-export async function protocolOf({ readUIMessageStream }: { readUIMessageStream: unknown }): Promise<Protocol> {
+/** Tries the SDK with a stream, because minor versions differ, too, and no version says which chunks it knows. */
+export async function detectProtocol({ readUIMessageStream }: { readUIMessageStream: unknown }): Promise<SdkProtocol> {
   const read = readUIMessageStream as (options: { stream: ReadableStream<unknown> }) => AsyncIterable<unknown>;
   const chunks = [
     { type: "start", messageId: "message" },
