@@ -327,8 +327,8 @@ const retryable: Failure[] = [
           value: async (statement: SQL) => {
             await rival.query("begin");
             await rival.query("update chat_store.chats set version = version + 1 where id = $1", [chatId]);
-            // A statement that reads does not wait.
-            const result = db.execute(statement);
+            // A statement that reads does not wait. Drizzle would run it again for each `then`.
+            const result = (async () => db.execute(statement))();
             await Promise.race([result, isWaiting("overtaken")]);
             await rival.query("commit");
             return result;
