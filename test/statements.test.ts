@@ -251,6 +251,8 @@ describe.each(modes)("the statements of the store, $mode", ({ storeOn }) => {
         const { text, values } = statement;
         if (/^(begin|commit|rollback)/.test(text)) locked = undefined;
         if (!/\b(chats|messages|turns|turn_chunks)\b/.test(text)) continue;
+        // However it is laid out in the source.
+        expect(text).not.toMatch(/\n|--/);
         if (comparesOwner(statement, userId)) {
           owned.push(statement);
           if (locksChat(statement)) locked = values[Number(/chats"?\."?id"? = \$(\d+)/.exec(text)?.[1] ?? 1) - 1];
