@@ -1,10 +1,10 @@
 import type { Context } from "../database/context.ts";
 import { query } from "../database/query.ts";
 import { sql } from "../database/sql.ts";
-import { type Actor, accessibleTo } from "../schema.ts";
+import type { Actor } from "../schema.ts";
 import type { Chat } from "../types.ts";
-import { chatJson, parseChat } from "./chat-row.ts";
-import { type LoadedRow, loadedColumns, messagesIn, type StoredMessage } from "./loaded-rows.ts";
+import { parseChat } from "./chat-row.ts";
+import { currentChat, type LoadedRow, loadedColumns, messagesIn, type StoredMessage } from "./loaded-rows.ts";
 import { type RunningTurn, runningTurnsIn, unionTurns } from "./running-turns.ts";
 
 /** A chat with its messages, or with the last of them. */
@@ -25,19 +25,17 @@ export interface StoredChat {
 /** Loads a chat and its messages, if the actor has access to it. */
 export async function loadChat(
   context: Context,
-  { chatId, ...actor }: Actor & { chatId: string },
+  actor: Actor & { chatId: string },
   { forTurn = false } = {},
 ): Promise<StoredChat | null> {
   const { chats, messages, turns } = context.tables;
+  const { chatId } = actor;
   // One statement sees one snapshot: two could combine a title with the messages of another version. The chat is a row
   // of its own, because repeating it with each message costs more. JSON is read as text: drivers parse JSON null and
   // SQL NULL to the same null, and an application may have given its driver another parser.
   const loaded = await query<LoadedRow>(context, {
     ctes: {
-      current_chat: sql`
-        select ${chatJson} as chat, chats.xmin::text as row_version
-        from ${chats}
-        where chats.id = ${chatId} and ${accessibleTo(chats, actor)}`,
+      current_chat: currentChat(chats, actor),
     },
     columns: loadedColumns,
     from: sql`

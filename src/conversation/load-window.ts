@@ -1,10 +1,10 @@
 import type { Context } from "../database/context.ts";
 import { query } from "../database/query.ts";
 import { sql } from "../database/sql.ts";
-import { type Actor, accessibleTo } from "../schema.ts";
-import { chatJson, parseChat } from "./chat-row.ts";
+import type { Actor } from "../schema.ts";
+import { parseChat } from "./chat-row.ts";
 import type { StoredChat } from "./load-chat.ts";
-import { type LoadedRow, loadedColumns, messagesIn } from "./loaded-rows.ts";
+import { currentChat, type LoadedRow, loadedColumns, messagesIn } from "./loaded-rows.ts";
 import { runningTurnsIn, unionTurns } from "./running-turns.ts";
 
 /** Which messages of a chat to load. */
@@ -41,10 +41,11 @@ export interface ChatWindow extends StoredChat {
  */
 export async function loadWindow(
   context: Context,
-  { chatId, ...actor }: Actor & { chatId: string },
+  actor: Actor & { chatId: string },
   { limit, before, upTo, idsToCheck = [], forTurn = false }: Window,
 ): Promise<ChatWindow | null> {
   const { chats, messages, turns } = context.tables;
+  const { chatId } = actor;
   const anchorId = before ?? upTo ?? null;
   const inRange =
     before === undefined
@@ -68,10 +69,7 @@ export async function loadWindow(
 
   const loaded = await query<LoadedRow>(context, {
     ctes: {
-      current_chat: sql`
-        select ${chatJson} as chat, chats.xmin::text as row_version
-        from ${chats}
-        where chats.id = ${chatId} and ${accessibleTo(chats, actor)}`,
+      current_chat: currentChat(chats, actor),
       anchor: sql`
         select m."order" as position
         from ${messages} m

@@ -1,3 +1,7 @@
+import type { SQL } from "drizzle-orm";
+import { sql } from "../database/sql.ts";
+import { type Actor, accessibleTo, type ChatTables } from "../schema.ts";
+import { chatJson } from "./chat-row.ts";
 import type { MessageRow } from "./message-row.ts";
 
 export interface StoredMessage extends MessageRow {
@@ -23,3 +27,9 @@ export const loadedColumns = ["kind", "data", "id", "role", "parts", "metadata",
 /** The messages among the rows, in order: a union returns its rows in any order. */
 export const messagesIn = (rows: readonly LoadedRow[]): LoadedRow[] =>
   rows.filter(({ kind }) => kind === "message" || kind === "later message").sort((a, b) => a.order - b.order);
+
+/** The chat of a statement that loads it, if the actor has access to it. */
+export const currentChat = (chats: ChatTables["chats"], { chatId, ...actor }: Actor & { chatId: string }): SQL => sql`
+  select ${chatJson} as chat, chats.xmin::text as row_version
+  from ${chats}
+  where chats.id = ${chatId} and ${accessibleTo(chats, actor)}`;
