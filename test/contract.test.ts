@@ -256,6 +256,22 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       expect((await store.getChat(ids))?.messages).toEqual(messages);
       expect((await stored(ids.chatId)).messages.map(({ order }) => order)).toEqual([0, 1, 2, 3, 4]);
     });
+
+    test.each(sizes)("upsertChat repairs orders that direct SQL has repeated, %i characters a message", async (size) => {
+      const ids = newIds();
+      const kept = conversation(1, size);
+      await store.upsertChat({ ...ids, messages: conversation(3, size) });
+      await database.query(`update chat_store.messages set "order" = greatest("order" - 1, 0) where chat_id = $1`, [
+        ids.chatId,
+      ]);
+      for (const messages of [[...kept, say("user", "other", "n1"), say("user", "another", "n2")], kept]) {
+        await store.upsertChat({ ...ids, messages });
+        expect((await stored(ids.chatId)).messages.map(({ id, order }) => [id, order])).toEqual(
+          messages.map(({ id }, order) => [id, order]),
+        );
+        await database.query(`update chat_store.messages set "order" = 0 where chat_id = $1`, [ids.chatId]);
+      }
+    });
   });
 
   describe("getChat", () => {
