@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { sql, TransactionRollbackError } from "drizzle-orm";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ChatOwnershipError, type ChatStore, createChatStore } from "../../src/index.ts";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { ChatOwnershipError, type ChatStore, createChatStore, InvalidChatError } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import type { TestDatabase } from "../support/databases.ts";
 import { underRowLevelSecurity } from "../support/row-level-security.ts";
@@ -45,6 +45,22 @@ describe.each(underRowLevelSecurity)("a store $mode, on $name", ({ open, storeOn
     }
     await expect(store.startTurn({ ...stranger, message: say("user", "Hi") })).rejects.toThrow(ChatOwnershipError);
     expect(await everything()).toEqual(before);
+  });
+
+  test("the store refuses content that JSON cannot carry before it begins a transaction", async () => {
+    const transaction = vi.spyOn(database.db, "transaction");
+    onTestFinished(() => transaction.mockRestore());
+    const ids = newIds();
+    const message = { ...say("user", "Hi"), metadata: 1n };
+    for (const call of [
+      () => store.upsertChat({ ...ids, messages: [message] }),
+      () => store.updateMessage({ ...ids, message }),
+      () => store.updateChat({ ...ids, metadata: { count: 1n } }),
+      () => store.startTurn({ ...ids, message }),
+    ]) {
+      await expect(call()).rejects.toThrow(InvalidChatError);
+    }
+    expect(transaction).not.toHaveBeenCalled();
   });
 
   test("a refusal leaves a transaction of the caller usable", async () => {
