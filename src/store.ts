@@ -62,22 +62,25 @@ export function createChatStore<M extends UIMessage = UIMessage, C = unknown>(
         withPortableFallback(context, async (context) => run(context, parseInput(shape, given))),
       );
 
-  /** All that a method does, as one user. Methods with several transactions call `asUser` themselves. */
+  /**
+   * All that a method does, as one user. Methods that serialise content before, or have several transactions, call
+   * `asUser` themselves.
+   */
   const asOwner =
     <Input extends { userId: string }, Result>(run: Run<Input, Result>): Run<Input, Result> =>
     (context, given) =>
       asUser(context, { userId: given.userId }, (context) => run(context, given));
 
   const store: ChatStore<M> = {
-    upsertChat: method("upsertChat", input.upsertChatInput, asOwner(upsertChat)),
+    upsertChat: method("upsertChat", input.upsertChatInput, upsertChat),
     getChat: method("getChat", input.chatInput, asOwner(getChat<M>)),
     getChats: method("getChats", input.getChatsInput, asOwner(getChats)),
-    updateChat: method("updateChat", input.updateChatInput, asOwner(updateChat)),
+    updateChat: method("updateChat", input.updateChatInput, updateChat),
     deleteChat: method("deleteChat", input.chatInput, asOwner(deleteChat)),
     forkChat: method("forkChat", input.forkChatInput, asOwner(forkChat)),
     searchChats: method("searchChats", input.searchChatsInput, asOwner(searchChats)),
     getMessages: method("getMessages", input.getMessagesInput, asOwner(getMessages<M>)),
-    updateMessage: method("updateMessage", input.updateMessageInput, asOwner(updateMessage)),
+    updateMessage: method("updateMessage", input.updateMessageInput, updateMessage),
     deleteMessage: method("deleteMessage", input.deleteMessageInput, asOwner(deleteMessage)),
     claimChats: method("claimChats", input.claimChatsInput, claimChats),
     deleteAllChats: method("deleteAllChats", input.userInput, deleteAllChats),

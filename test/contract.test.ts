@@ -256,6 +256,25 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       expect((await store.getChat(ids))?.messages).toEqual(messages);
       expect((await stored(ids.chatId)).messages.map(({ order }) => order)).toEqual([0, 1, 2, 3, 4]);
     });
+
+    test.each(sizes)(
+      "upsertChat repairs orders that direct SQL has repeated, %i characters a message",
+      async (size) => {
+        const ids = newIds();
+        const kept = conversation(1, size);
+        await store.upsertChat({ ...ids, messages: conversation(3, size) });
+        await database.query(`update chat_store.messages set "order" = greatest("order" - 1, 0) where chat_id = $1`, [
+          ids.chatId,
+        ]);
+        for (const messages of [[...kept, say("user", "other", "n1"), say("user", "another", "n2")], kept]) {
+          await store.upsertChat({ ...ids, messages });
+          expect((await stored(ids.chatId)).messages.map(({ id, order }) => [id, order])).toEqual(
+            messages.map(({ id }, order) => [id, order]),
+          );
+          await database.query(`update chat_store.messages set "order" = 0 where chat_id = $1`, [ids.chatId]);
+        }
+      },
+    );
   });
 
   describe("getChat", () => {
@@ -285,6 +304,30 @@ describe.each([...kinds, ...embedded])("a chat store on $name, $mode", ({ open, 
       await store.upsertChat({ ...ids, messages: [message] });
       const { createdAt, extra, ...kept } = message;
       expect((await store.getChat(ids))?.messages).toStrictEqual([kept]);
+    });
+  });
+
+  test("a caller may change its messages and metadata while a call runs", async () => {
+    const ids = newIds();
+    const saved = { ...ids, messages: structuredClone(conversation(2)) };
+    const edited = { ...ids, message: say("assistant", "Edited", "m1") };
+    const updated = { ...ids, metadata: { topic: "Tides" } };
+    const change = (parts: UIMessage["parts"] = []) => parts.splice(0, 1, { type: "text", text: "Changed meanwhile" });
+
+    const saving = store.upsertChat(saved);
+    for (const { parts } of saved.messages) change(parts);
+    await saving;
+    expect((await store.getChat(ids))?.messages).toEqual(conversation(2));
+
+    const editing = store.updateMessage(edited);
+    change(edited.message.parts);
+    await editing;
+    const updating = store.updateChat(updated);
+    updated.metadata.topic = "Changed meanwhile";
+    await updating;
+    expect(await store.getChat(ids)).toMatchObject({
+      messages: [conversation(1)[0], say("assistant", "Edited", "m1")],
+      metadata: { topic: "Tides" },
     });
   });
 

@@ -4,6 +4,7 @@ import { serialise } from "../conversation/message-row.ts";
 import type { Context } from "../database/context.ts";
 import { query } from "../database/query.ts";
 import { retryOnConflict, writeConflict } from "../database/retry-on-conflict.ts";
+import { asUser } from "../database/row-level-security.ts";
 import { sql } from "../database/sql.ts";
 import type { Parsed, updateChatInput } from "../input.ts";
 import { ownedBy } from "../schema.ts";
@@ -17,8 +18,16 @@ export async function updateChat(
   context: Context,
   { userId, chatId, ...values }: Parsed<typeof updateChatInput>,
 ): Promise<Chat | null> {
-  const { chats } = context.tables;
+  // Before anything is awaited: the caller may change its metadata after the call.
   const columns = columnsOf(values);
+  return asUser(context, { userId }, (context) => updateColumns(context, { userId, chatId, columns }));
+}
+
+function updateColumns(
+  context: Context,
+  { userId, chatId, columns }: { userId: string; chatId: string; columns: readonly Column[] },
+): Promise<Chat | null> {
+  const { chats } = context.tables;
   const assignments = columns.map(({ name, value }) => sql`${sql.raw(name)} = ${value}`);
   const conditions = columns.map(({ differs }) => differs);
   const differs = sql`(${sql.join(conditions, sql` or `)})`;

@@ -50,10 +50,15 @@ export async function guardedWrite(context: Context, change: GuardedWrite): Prom
       ? sql`version = chats.version + 1, updated_at = greatest(chats.updated_at, now())`
       : sql`version = chats.version`;
     const setTitle = newTitle === undefined ? sql`` : sql`, title = ${newTitle}`;
+    // In a transaction of the caller's the row version stays the same from call to call, and only `version` changes.
     const updateChat = sql`
       update ${chats}
       set ${setVersion} ${setTitle}
-      where chats.id = ${chatId} and ${accessibleTo(chats, actor)} and chats.xmin = ${rowVersion}::text::xid
+      where
+        chats.id = ${chatId}
+        and ${accessibleTo(chats, actor)}
+        and chats.xmin = ${rowVersion}::text::xid
+        and chats.version = ${chat.version}::int
       returning ${returnedUpdatedAt(settings)} as updated_at, chats.xmin::text as row_version`;
     const written = await writeAll<{ updated_at: string; row_version: string }>(
       updateChat,

@@ -20,6 +20,10 @@ export function digestsOf(rows: readonly MessageRow[]): MessageDigests {
 
 export const countOf = (digests: MessageDigests): number => digests.length / recordLength;
 
+/** The order of the message at a position. */
+export const orderAt = (digests: MessageDigests, position: number): number =>
+  digests.readInt32BE(position * recordLength);
+
 /** The hashes in hex of the first `start` messages, of one more, and so on, and of all messages. */
 export function prefixHashes(digests: MessageDigests, start: number): string[] {
   const running = createHash("sha256").update(digests.subarray(0, start * recordLength));

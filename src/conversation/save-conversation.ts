@@ -100,7 +100,7 @@ async function createChat(
   if (owner === "this user") return writeConflict;
   if (owner === "another user") throw new ChatOwnershipError({ chatId });
   // With policies only an insert tells whether a chat is hidden or missing. The error below rolls it back.
-  if (context.settings.rowLevelSecurity) await create([]);
+  if (context.settings.rowLevelSecurity && (await create([])) === writeConflict) return writeConflict;
   throw versionConflict({ chatId, expectedVersion, actualVersion: null });
 }
 

@@ -5,7 +5,15 @@ import { ownedBy } from "../schema.ts";
 import type { Chat } from "../types.ts";
 import { chatJson, parseChat } from "./chat-row.ts";
 import { batchesOf, insertable, onConflictUpdate } from "./diff-statements.ts";
-import { commonPrefix, countOf, digestsFrom, digestsOf, type MessageDigests, prefixHashes } from "./message-digests.ts";
+import {
+  commonPrefix,
+  countOf,
+  digestsFrom,
+  digestsOf,
+  type MessageDigests,
+  orderAt,
+  prefixHashes,
+} from "./message-digests.ts";
 import type { ConversationInput, MessageRow } from "./message-row.ts";
 
 /** A statement that has written nothing, and the digests that it has found: null if the user has no such chat. */
@@ -45,7 +53,9 @@ export async function replaceTail(
   const isUnchanged = oldTail.length + newTail.length === 0;
   const oldDigests = new Set(oldTail);
   const isReplaced = !newTail.some((digest) => oldDigests.has(digest));
-  if (isUnchanged || !isReplaced || batchesOf(input.rows.slice(start)).length > 1) return null;
+  // The statement finds the old end by its orders. They begin before `start` if an application's SQL has repeated one.
+  const isFound = oldTail.length === 0 || orderAt(stored, start) >= start;
+  if (isUnchanged || !isReplaced || !isFound || batchesOf(input.rows.slice(start)).length > 1) return null;
 
   const total = countOf(stored);
   const expected = prefixHashes(stored, total).map((hash) => ({ total, hash }));

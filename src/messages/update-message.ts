@@ -1,7 +1,8 @@
 import type { SQL } from "drizzle-orm";
-import { editMessage } from "../conversation/edit-message.ts";
+import { editMessage, type MessageEdit } from "../conversation/edit-message.ts";
 import { toRow } from "../conversation/message-row.ts";
 import type { Context } from "../database/context.ts";
+import { asUser } from "../database/row-level-security.ts";
 import { sql } from "../database/sql.ts";
 import { InvalidChatError } from "../errors/errors.ts";
 import type { Parsed, updateMessageInput } from "../input.ts";
@@ -12,8 +13,9 @@ export async function updateMessage(
   { userId, chatId, message, expectedVersion }: Parsed<typeof updateMessageInput>,
 ): Promise<Chat | null> {
   const { messages, turns } = context.tables;
+  // Before anything is awaited: the caller may change its message after the call.
   const { id, role, parts, metadata, digest } = toRow(message, ["message"]);
-  const edited = await editMessage(context, {
+  const edit: MessageEdit = {
     userId,
     chatId,
     messageId: id,
@@ -44,7 +46,8 @@ export async function updateMessage(
         delete from ${turns} t
         where t.chat_id = ${chatId} and ${id} in (t.question_id, t.answer_id) and t.ended_at is not null and ${when}`,
     ],
-  });
+  };
+  const edited = await asUser(context, { userId }, (context) => editMessage(context, edit));
   if (edited && edited.role !== role) {
     throw new InvalidChatError([
       { path: ["message", "role"], message: "is not the role this message is stored with; expected that one" },

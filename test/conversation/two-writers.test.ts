@@ -1,10 +1,11 @@
 // Projects: main, drivers, postgres, citus. Long: tables.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { ChatStore } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import {
   databasesWithoutTransactions,
   inModes,
+  isOnCitus,
   modes,
   nodePostgres,
   openWith,
@@ -115,3 +116,27 @@ describe.each([...inModes(servers), ...inModes([serializable, ...databasesWithou
     });
   },
 );
+
+/** Portable saves are several statements in a savepoint, and savepoints of one transaction must not overlap. */
+const inOneStatement = isOnCitus ? [] : inModes(servers, modes.slice(0, 1));
+
+describe.each(inOneStatement)("Calls at once in one transaction on $name", ({ open, storeOn }) => {
+  test("the chat holds the whole conversation of one of two calls", async () => {
+    const database = await open();
+    onTestFinished(() => database.close());
+    const ids = { userId: "u", chatId: "in a transaction" };
+    const [first, ...edited] = ["first", "anna", "ben"].map((writer) =>
+      conversation(6).map(({ id, role }) => say(role, `${writer} wrote ${id}`, id)),
+    );
+    // Each leaves messages in the middle as they are, so that only a diff tells what to write.
+    const candidates = edited.map((messages, index) => messages.with(2 + index, first?.[2 + index] ?? expect.fail()));
+    await database.db.transaction(async (tx) => {
+      const store = storeOn(tx);
+      await store.upsertChat({ ...ids, messages: first ?? [] });
+      await Promise.all(candidates.map((messages) => store.upsertChat({ ...ids, messages })));
+    });
+    const chat = await storeOn(database.db).getChat(ids);
+    expect(candidates).toContainEqual(chat?.messages);
+    expect(chat?.version).toBe(3);
+  });
+});

@@ -1,7 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { sql, TransactionRollbackError } from "drizzle-orm";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ChatOwnershipError, type ChatStore, createChatStore } from "../../src/index.ts";
+import { type SQL, sql, TransactionRollbackError } from "drizzle-orm";
+import { PgDialect } from "drizzle-orm/pg-core";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import {
+  type ChatDatabase,
+  ChatOwnershipError,
+  type ChatStore,
+  createChatStore,
+  InvalidChatError,
+} from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import type { TestDatabase } from "../support/databases.ts";
 import { underRowLevelSecurity } from "../support/row-level-security.ts";
@@ -45,6 +52,49 @@ describe.each(underRowLevelSecurity)("a store $mode, on $name", ({ open, storeOn
     }
     await expect(store.startTurn({ ...stranger, message: say("user", "Hi") })).rejects.toThrow(ChatOwnershipError);
     expect(await everything()).toEqual(before);
+  });
+
+  test("the store refuses content that JSON cannot carry before it begins a transaction", async () => {
+    const transaction = vi.spyOn(database.db, "transaction");
+    onTestFinished(() => transaction.mockRestore());
+    const ids = newIds();
+    const message = { ...say("user", "Hi"), metadata: 1n };
+    for (const call of [
+      () => store.upsertChat({ ...ids, messages: [message] }),
+      () => store.updateMessage({ ...ids, message }),
+      () => store.updateChat({ ...ids, metadata: { count: 1n } }),
+      () => store.startTurn({ ...ids, message }),
+    ]) {
+      await expect(call()).rejects.toThrow(InvalidChatError);
+    }
+    expect(transaction).not.toHaveBeenCalled();
+  });
+
+  test("a save with a version finds a chat that the user has created while it looks for the owner", async () => {
+    const [theirs, ids] = [newIds(), newIds()];
+    await store.upsertChat({ ...theirs, messages: [] });
+    const dialect = new PgDialect();
+    let isCreated = false;
+    const hooked = (db: ChatDatabase): ChatDatabase =>
+      Object.create(db, {
+        transaction: {
+          value: (work: (tx: ChatDatabase) => Promise<unknown>, config?: object) =>
+            db.transaction((tx) => work(hooked(tx)), config),
+        },
+        execute: {
+          value: async (statement: SQL) => {
+            if (!isCreated && /^insert into "chat_store"."chats"/.test(dialect.sqlToQuery(statement).sql)) {
+              isCreated = true;
+              await database.query("delete from chat_store.chats where id = $1", [theirs.chatId]);
+              await store.upsertChat({ ...ids, chatId: theirs.chatId, messages: conversation(1) });
+            }
+            return db.execute(statement);
+          },
+        },
+      });
+    const save = { userId: ids.userId, chatId: theirs.chatId, messages: conversation(4, 2_000), expectedVersion: 1 };
+    expect(await storeOn(hooked(database.db)).upsertChat(save)).toMatchObject({ version: 2 });
+    expect(isCreated).toBe(true);
   });
 
   test("a refusal leaves a transaction of the caller usable", async () => {

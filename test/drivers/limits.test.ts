@@ -47,8 +47,9 @@ describe.each(databasesWithoutTransactions)("$name, which has no transactions", 
 });
 
 describe.each(databasesWithoutTransactions)("$name, where every save is one statement", (driver) => {
-  // A statement has 65,535 parameters at most, which is what 10,923 messages of six columns would take.
-  test.each([10_922, 10_923, 22_000])("upsertChat saves, edits and reverses %i messages", async (length) => {
+  // A statement has 65,535 parameters at most, which is what 13,107 messages of five columns would take. From 10,001 on
+  // they are one parameter.
+  test.each([10_000, 10_001, 13_108, 22_000])("upsertChat saves, edits and reverses %i messages", async (length) => {
     const { db, migrator } = await open(driver);
     await migrate(migrator);
     const store = createChatStore(db);
