@@ -128,7 +128,7 @@ const conflictMessages: Record<ChatConflictReason, (facts: ConflictFacts) => str
   gone: ({ chatId, expectedVersion, actualVersion }) =>
     actualVersion === null
       ? `Chat ${quote(chatId)} does not exist, expected version ${expectedVersion}, so nothing was changed. ` +
-        "It was deleted or never created. Do not retry: to create it, save it without expectedVersion."
+        "It was deleted or never created. Do not retry: show that it is gone. A save without expectedVersion creates it."
       : `The message that this turn answers or continues was deleted from chat ${quote(chatId)}, so the answer was ` +
         "not stored. Expected it in the chat. Do not retry: load the chat again to show its present messages.",
   approval: ({ chatId }) =>

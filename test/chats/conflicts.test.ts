@@ -11,7 +11,7 @@ import { kinds } from "../support/kinds.ts";
 const advice: Record<ChatConflictReason, RegExp> = {
   version: /apply your change to that, and save with its version/,
   superseded: /Do not retry: load the chat again to show the newer state/,
-  gone: /Do not retry: (to create it, save it without expectedVersion|load the chat again to show its present messages)/,
+  gone: /Do not retry: (show that it is gone|load the chat again to show its present messages)/,
   approval: /Do not retry: load the chat again, or call resumeTurn, to show the answer of that turn/,
   "id-taken": /use another one, or check with getChat whether an earlier attempt made this chat/,
 };

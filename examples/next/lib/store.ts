@@ -1,14 +1,18 @@
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
-import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "drizzle-chat-store";
+import { type ChatStore, createChatStore, migrate } from "drizzle-chat-store";
 import { drizzle as drizzlePostgres } from "drizzle-orm/node-postgres";
+import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
 import { drizzle as drizzlePGlite } from "drizzle-orm/pglite";
 import { Pool } from "pg";
 
+/** A database of either driver. */
+type Database = PgDatabase<PgQueryResultHKT>;
+
 // Next loads this module more than once, and in development again after every change. A database is opened once.
 const shared = globalThis as typeof globalThis & {
-  database?: ChatDatabase;
+  database?: Database;
   chatStore?: Promise<ChatStore> | undefined;
 };
 
@@ -22,7 +26,7 @@ export function getStore(): Promise<ChatStore> {
   return shared.chatStore;
 }
 
-export function getDatabase(): ChatDatabase {
+export function getDatabase(): Database {
   shared.database ??= process.env.DATABASE_URL ? postgres(process.env.DATABASE_URL) : embedded();
   return shared.database;
 }
