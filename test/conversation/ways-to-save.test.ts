@@ -282,3 +282,12 @@ describe("A long chat on a driver without transactions", () => {
     }
   });
 });
+
+test("with row-level security, a new chat and its messages take two statements", async () => {
+  const ids = { userId: owner, chatId: randomUUID() };
+  const store = createChatStore(database.db, { rowLevelSecurity: true });
+  const { statements } = await database.capture(() => store.upsertChat({ ...ids, messages: stored }));
+  const ofSettings = ({ text }: { text: string }) => text.includes("set_config(");
+  const kinds = statements.filter((statement) => !ofSettings(statement)).map(({ text }) => kindOf(text));
+  expect(kinds).toEqual(["begin", "append", "chat", "messages", "commit"]);
+});
