@@ -13,9 +13,22 @@ export default defineConfig(() => {
   return [
     {
       ...shared,
-      entry: { index: "src/index.ts", schema: "src/schema.ts", cli: "src/cli/cli.ts" },
+      entry: {
+        index: "src/index.ts",
+        schema: "src/schema.ts",
+        handler: "src/handler.ts",
+        client: "src/client.ts",
+        cli: "src/cli/cli.ts",
+      },
       format: "esm",
-      dts: { entry: { index: "src/index.ts", schema: "src/schema.ts" } },
+      dts: {
+        entry: {
+          index: "src/index.ts",
+          schema: "src/schema.ts",
+          handler: "src/handler.ts",
+          client: "src/client.ts",
+        },
+      },
       // The SQL travels inside the JavaScript: a path to a file beside it would not survive the application's bundler.
       loader: { ".sql": "text" },
     },

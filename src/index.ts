@@ -12,6 +12,7 @@ export { isRetryable } from "./errors/is-retryable.ts";
 export { migrate } from "./migrate/migrate.ts";
 export { createChatStore } from "./store.ts";
 export type {
+  AnswerStream,
   Chat,
   ChatDatabase,
   ChatMatch,

@@ -7,13 +7,14 @@ import { expect, test } from "vitest";
  * of `src/` stands here by its name.
  */
 const layers = [
-  ["index"],
-  ["store"],
+  ["index", "handler", "client"],
+  ["store", "http"],
   ["chats", "messages", "turns", "cli"],
   ["conversation", "migrate"],
   ["database"],
   ["errors"],
-  ["input", "schema", "types"],
+  ["input", "schema", "protocol"],
+  ["types"],
 ];
 
 const source = readdirSync("src", { recursive: true, encoding: "utf8" }).filter(

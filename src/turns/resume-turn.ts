@@ -2,6 +2,7 @@ import type { Context } from "../database/context.ts";
 import { refuseTransaction } from "../database/transaction.ts";
 import { withTypedErrors } from "../errors/typed-errors.ts";
 import type { Parsed, resumeTurnInput } from "../input.ts";
+import type { AnswerStream } from "../types.ts";
 import { followRecording, isSilent } from "./follow-recording.ts";
 import { confirmAfter } from "./recover-turns.ts";
 import { sleep } from "./sleep.ts";
@@ -12,20 +13,22 @@ import { createTurnReader, type TurnReader } from "./turn-reader.ts";
 export async function resumeTurn(
   context: Context,
   { userId, chatId, version }: Parsed<typeof resumeTurnInput>,
-): Promise<ReadableStream<Uint8Array> | null> {
+): Promise<AnswerStream | null> {
   refuseTransaction(
     context,
     "ends before the stream does; expected the database itself. Call resumeTurn outside the transaction",
   );
   const reader = createTurnReader(context, { userId, chatId });
   const page = await readFirstPage(reader);
-  if (page && !page.turn.isStale) return toByteStream(context, (signal) => followRecording(reader, page, signal));
+  if (page && !page.turn.isStale) {
+    return toByteStream(context, page.turn.version, (signal) => followRecording(reader, page, signal));
+  }
 
   const chat = await (page ? reader.recover(isSilent(page.turn)) : reader.loadLastMessage());
   const last = chat?.rows.at(-1);
   if (!chat || last?.role !== "assistant") return null;
   const isNews = last.id === page?.turn.answerId || (version !== undefined && chat.chat.version > version);
-  return isNews ? toByteStream(context, () => streamAnswer(last, chat.turns)) : null;
+  return isNews ? toByteStream(context, chat.chat.version - 1, () => streamAnswer(last, chat.turns)) : null;
 }
 
 /** The first page of the turn that runs. Reads it again some time later if the turn seems dead. */
@@ -40,12 +43,13 @@ async function readFirstPage(reader: TurnReader): Promise<RecordingPage | undefi
 /** The body of a response. Queries the database only when the client reads. */
 function toByteStream(
   context: Context,
+  version: number,
   textsUntil: (signal: AbortSignal) => AsyncGenerator<string>,
-): ReadableStream<Uint8Array> {
+): AnswerStream {
   const encoder = new TextEncoder();
   const cancelled = new AbortController();
   const texts = textsUntil(cancelled.signal);
-  return new ReadableStream<Uint8Array>(
+  const stream = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const { done, value } = await withTypedErrors("resumeTurn", context.tables, texts.next());
@@ -56,4 +60,5 @@ function toByteStream(
     },
     { highWaterMark: 0 },
   );
+  return Object.assign(stream, { version });
 }

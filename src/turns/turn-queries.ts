@@ -34,7 +34,7 @@ const commitAsynchronously = sql`
   )`;
 
 const accessibleChat = ({ chats }: ChatTables, { chatId, ...actor }: ActorInChat) =>
-  sql`select chats.id from ${chats} where chats.id = ${chatId} and ${accessibleTo(chats, actor)}`;
+  sql`select chats.version from ${chats} where chats.id = ${chatId} and ${accessibleTo(chats, actor)}`;
 
 /**
  * Writes a heartbeat of a running turn and, if there is one, the next piece of its recording. A turn that was declared
@@ -92,6 +92,8 @@ export async function heartbeat(
 /** A turn as the readers of its recording see it. */
 export interface RecordedTurn {
   id: string;
+  /** The version of the chat. */
+  version: number;
   questionId: string;
   answerId: string;
   /** How many pieces are recorded. */
@@ -134,11 +136,12 @@ export async function readRecording(
         select
           t.id,
           json_build_array(
-            t.id, t.question_id, t.answer_id, t.chunks,
+            t.id, accessible_chat.version, t.question_id, t.answer_id, t.chunks,
             t.ended_at is not null, t.interrupted, ${isStale}, t.beat_at = 'epoch'
           )::text as data
         from ${turns} t
-        where t.chat_id = ${actor.chatId} and exists (table accessible_chat) and not t.superseded and ${isWanted}
+        cross join accessible_chat
+        where t.chat_id = ${actor.chatId} and not t.superseded and ${isWanted}
         order by t.started_at desc, t.id
         limit 1`,
     },
@@ -163,11 +166,13 @@ export async function readRecording(
   });
   const [first] = rows;
   if (!first) return undefined;
-  const [id, questionId, answerId, chunks, isEnded, isInterrupted, stale, isAbandoned] = JSON.parse(first.turn);
+  const [id, version, questionId, answerId, chunks, isEnded, isInterrupted, stale, isAbandoned] = JSON.parse(
+    first.turn,
+  );
   // Stops at a missing piece: the message cannot be assembled without it.
   const pieces = rows.filter(({ seq }, index) => seq === position + index);
   return {
-    turn: { id, questionId, answerId, chunks, isEnded, isInterrupted, isStale: stale, isAbandoned },
+    turn: { id, version, questionId, answerId, chunks, isEnded, isInterrupted, isStale: stale, isAbandoned },
     pieces: pieces.map(({ text }) => text ?? ""),
     // A page without pieces is the last also if the next piece is missing.
     isLastPage: pieces.length === 0 || position + pieces.length >= chunks,

@@ -15,7 +15,7 @@ import type {
   UpsertChatInput,
 } from "./chats.ts";
 import type { DeleteMessageInput, GetMessagesInput, MessagePage, UpdateMessageInput } from "./messages.ts";
-import type { ResumeTurnInput, StartTurnInput, StopTurnInput, Turn } from "./turns.ts";
+import type { AnswerStream, ResumeTurnInput, StartTurnInput, StopTurnInput, Turn } from "./turns.ts";
 
 /**
  * The chats of all users in one Postgres schema. Every method takes the `userId` of the signed-in user, which must come
@@ -180,7 +180,7 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
    * another user.
    * @throws {InvalidChatError} the store was created for a transaction, which would end before the stream.
    */
-  resumeTurn(input: ResumeTurnInput): Promise<ReadableStream<Uint8Array> | null>;
+  resumeTurn(input: ResumeTurnInput): Promise<AnswerStream | null>;
 
   /**
    * Asks the running turn to stop, on whatever server it runs. Its answer up to then is stored. A recorded turn notices

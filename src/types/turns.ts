@@ -41,9 +41,18 @@ export interface ResumeTurnInput {
   chatId: string;
   /**
    * The version of the chat that the page shows, from `getChat` or from the page's own last turn. It lets the server
-   * skip an answer that the page already shows.
+   * skip an answer that the page already shows. 0 for a page that shows no message.
    */
   version?: number | undefined;
+}
+
+/** The stream of an answer: the body of a response. */
+export interface AnswerStream extends ReadableStream<Uint8Array> {
+  /**
+   * The version of the chat before this answer is stored. A page that has read the answer to its end shows the next
+   * version, if the answer is not empty and no other change came in between.
+   */
+  readonly version: number;
 }
 
 export interface StopTurnInput {

@@ -1,0 +1,152 @@
+import { type ChatTransport, DefaultChatTransport, type UIMessage } from "ai";
+import { versionHeader } from "../protocol.ts";
+import type { ChatEvents } from "./chat-events.ts";
+import { followAnswer } from "./follow-answer.ts";
+import type { OwnChanges } from "./own-changes.ts";
+import type { ReceivedAnswers } from "./received-answers.ts";
+import { ChatRequestError } from "./request-error.ts";
+import { type ChatClientOptions, fetchOk, urlOf } from "./send-request.ts";
+
+export interface ChatTransportOptions {
+  /** The version of the chat that the page shows. With it, a transport is for one chat. */
+  version?: number | undefined;
+  /** What to send beside each message: the handler's option `body` checks it. */
+  body?: object | (() => object | Promise<object>) | undefined;
+}
+
+/** What the transports of a client share. */
+interface Shared {
+  options: ChatClientOptions;
+  answers: ReceivedAnswers;
+  ownChanges: OwnChanges;
+  events: ChatEvents;
+}
+
+/** One request for an answer, and the answer. */
+interface Exchange {
+  chatId: string;
+  abortSignal: AbortSignal | undefined;
+  /** The last message that the page shows. */
+  messageId: string | undefined;
+  /** Whether the request brings a question. */
+  isQuestion: boolean;
+}
+
+/**
+ * A transport that sends the last message alone. When it resumes, it names the version of the chat that its page shows,
+ * so that the server does not send the page's own last answer again.
+ */
+export function createChatTransport<M extends UIMessage>(
+  { options, answers, ownChanges, events }: Shared,
+  { version: loadedVersion, body }: ChatTransportOptions,
+): ChatTransport<M> & { resumeStreamIsReplay: true } {
+  const { basePath = "/api/chat", headers, credentials } = options;
+  /** The versions that pages show, by chat. */
+  const shown = new Map<string, number>();
+  const versionOf = (chatId: string) => {
+    const version = shown.get(chatId) ?? loadedVersion;
+    return version === undefined ? undefined : ownChanges.after(chatId, version);
+  };
+  const show = (chatId: string, version: number) => {
+    shown.set(chatId, Math.max(version, versionOf(chatId) ?? 0));
+  };
+
+  async function receive(
+    { chatId, abortSignal, messageId, isQuestion }: Exchange,
+    request: (transport: DefaultChatTransport<M>) => ReturnType<ChatTransport<M>["reconnectToStream"]>,
+  ) {
+    // The SDK's signal aborts when the user leaves the page, too: it ends the request, and never the turn.
+    const cut = new AbortController();
+    if (abortSignal?.aborted) cut.abort(abortSignal.reason);
+    abortSignal?.addEventListener("abort", () => cut.abort(abortSignal.reason), { once: true });
+    let onEnd = () => {};
+    const ended = new Promise<void>((resolve) => {
+      onEnd = resolve;
+    });
+    const answer = { messageId, cut: () => cut.abort(), ended };
+    answers.add(chatId, answer);
+
+    let versionBefore: number | undefined;
+    const transport = new DefaultChatTransport<M>({
+      api: urlOf(basePath, {}),
+      ...(headers && { headers }),
+      ...(credentials && { credentials }),
+      ...(body && { body }),
+      fetch: async (url, init) => {
+        const response = await fetchOk(options.fetch ?? globalThis.fetch, url, { ...init, signal: cut.signal });
+        expectStream(response);
+        const version = response.headers.get(versionHeader);
+        if (version !== null) versionBefore = Number(version);
+        return response;
+      },
+      prepareSendMessagesRequest: ({ id, messages, trigger, messageId, body }) => ({
+        body: { ...body, id, message: messageOf(messages, trigger, messageId), trigger, messageId },
+      }),
+      prepareReconnectToStreamRequest: ({ id }) => ({
+        api: urlOf(basePath, { path: [id, "stream"], query: { version: versionOf(id) } }),
+      }),
+    });
+
+    try {
+      const stream = await request(transport);
+      if (!stream) {
+        onEnd();
+        return null;
+      }
+      if (isQuestion) {
+        if (versionBefore !== undefined) show(chatId, versionBefore);
+        events.publish({ type: "turn", chatId });
+      }
+      void ended.then(() => events.publish({ type: "turn", chatId }));
+      return followAnswer(stream, cut.signal, {
+        onMessageId: (id) => {
+          answer.messageId = id;
+        },
+        onComplete: ({ isEmpty }) => {
+          if (versionBefore !== undefined && !isEmpty) show(chatId, versionBefore + 1);
+        },
+        onEnd,
+      });
+    } catch (error) {
+      onEnd();
+      throw error;
+    }
+  }
+
+  return {
+    resumeStreamIsReplay: true,
+
+    async sendMessages({ chatId, abortSignal, ...given }) {
+      const { messages, trigger } = given;
+      // A page with nothing but its first question shows nothing that is stored.
+      if (trigger === "submit-message" && messages.length === 1 && versionOf(chatId) === undefined) show(chatId, 0);
+      const exchange = { chatId, abortSignal, messageId: messages.at(-1)?.id, isQuestion: true };
+      const stream = await receive(exchange, (transport) => transport.sendMessages({ chatId, abortSignal, ...given }));
+      if (!stream) throw new ChatRequestError({ code: "failed", status: 204 }, "The response has no stream.");
+      return stream;
+    },
+
+    reconnectToStream: ({ abortSignal, ...given }) =>
+      receive({ chatId: given.chatId, abortSignal, messageId: undefined, isQuestion: false }, (transport) =>
+        transport.reconnectToStream(given),
+      ),
+  };
+}
+
+/**
+ * The message that a request is about: the edited one, or the one with answered tool calls, which may not be the last; or
+ * else the last one.
+ */
+function messageOf<M extends UIMessage>(messages: M[], trigger: string, messageId: string | undefined): M | undefined {
+  const named = trigger === "submit-message" && messages.find(({ id }) => id === messageId);
+  return named || messages.at(-1);
+}
+
+/** A login page, say, is no stream either, and the SDK would take it for an empty one. */
+function expectStream({ status, headers }: Response): void {
+  if (status === 204 || headers.get("content-type")?.startsWith("text/event-stream")) return;
+  throw new ChatRequestError(
+    { code: "failed", status },
+    "The response is no stream; expected that of the chat handler.",
+  );
+}

@@ -1,0 +1,113 @@
+import type { UIMessageChunk } from "ai";
+import { lostConnection } from "./request-error.ts";
+
+export interface AnswerEvents {
+  /** The id of the message that the stream brings. */
+  onMessageId: (messageId: string) => void;
+  /** The server has sent the answer to its end, also one that ends with an error. It stores no answer that is empty. */
+  onComplete: (answer: { isEmpty: boolean }) => void;
+  /** Nothing more comes, for whatever reason. */
+  onEnd: () => void;
+}
+
+/**
+ * Passes on what the page shows. Holds back the start of an answer until there is something to show: the server stores
+ * no empty answer, as after a stop before the first word, so that the page must not show one either.
+ */
+export function followAnswer(
+  stream: ReadableStream<UIMessageChunk>,
+  signal: AbortSignal,
+  { onMessageId, onComplete, onEnd }: AnswerEvents,
+): ReadableStream<UIMessageChunk> {
+  const reader = stream.getReader();
+  let held: UIMessageChunk[] = [];
+  let isEmpty = true;
+  let hasFailed = false;
+
+  /** The chunks that the page gets instead of this one. */
+  function pass(chunk: UIMessageChunk): UIMessageChunk[] {
+    if (chunk.type === "start" && chunk.messageId !== undefined) onMessageId(chunk.messageId);
+    hasFailed ||= chunk.type === "error";
+    if (!isEmpty) return [chunk];
+    if (isBeforeContent(chunk)) {
+      held.push(chunk);
+      return [];
+    }
+    if (isBesideContent(chunk)) return [withoutMetadata(chunk)];
+    const start = held;
+    held = [];
+    isEmpty = false;
+    return [...start, chunk];
+  }
+
+  async function read(): Promise<UIMessageChunk[] | undefined> {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) {
+        onComplete({ isEmpty });
+        onEnd();
+        return undefined;
+      }
+      const chunks = pass(value);
+      if (chunks.length > 0) return chunks;
+    }
+  }
+
+  return new ReadableStream<UIMessageChunk>({
+    async pull(controller) {
+      try {
+        const chunks = await read();
+        if (!chunks) return controller.close();
+        for (const chunk of chunks) controller.enqueue(chunk);
+      } catch (error) {
+        controller.error(signal.aborted ? error : lostConnection(error));
+        onEnd();
+      }
+    },
+    async cancel(reason) {
+      // The SDK reads no further than an error. The server saves the answer at the end of the stream.
+      if (hasFailed) return void drain();
+      onEnd();
+      await reader.cancel(reason);
+    },
+  });
+
+  async function drain(): Promise<void> {
+    try {
+      while (await read());
+    } catch {
+      onEnd();
+    }
+  }
+}
+
+/** Chunks that add nothing yet to what the page shows. */
+function isBeforeContent(chunk: UIMessageChunk): boolean {
+  switch (chunk.type) {
+    case "start":
+    case "start-step":
+    case "finish-step":
+    case "message-metadata":
+    case "text-start":
+    case "text-end":
+    case "reasoning-start":
+    case "reasoning-end":
+      return true;
+    case "text-delta":
+    case "reasoning-delta":
+      return chunk.delta === "";
+    default:
+      return false;
+  }
+}
+
+/** Chunks that are no part of the message. */
+const isBesideContent = (chunk: UIMessageChunk): boolean =>
+  chunk.type === "error" ||
+  chunk.type === "abort" ||
+  chunk.type === "finish" ||
+  ("transient" in chunk && chunk.transient === true);
+
+/** With metadata, the SDK would show a message. */
+const withoutMetadata = (chunk: UIMessageChunk): UIMessageChunk =>
+  chunk.type === "finish" ? { ...chunk, messageMetadata: undefined } : chunk;
