@@ -187,7 +187,7 @@ export const startTurnInput = object({
     .transform((tools) => new Set(clientToolsIn(tools ?? {}))),
 });
 
-export const resumeTurnInput = object({ userId, chatId, version: version.or(z.literal(0)).optional() });
+export const resumeTurnInput = object({ userId, chatId, version: version.optional() });
 
 export const stopTurnInput = object({ userId, chatId, messageId: id("the id of a message").optional() });
 

@@ -118,8 +118,8 @@ export function createChatTransport<M extends UIMessage>(
 
     async sendMessages({ chatId, abortSignal, ...given }) {
       const { messages, trigger } = given;
-      // A page with nothing but its first question shows nothing that is stored.
-      if (trigger === "submit-message" && messages.length === 1 && versionOf(chatId) === undefined) show(chatId, 0);
+      // The first question makes the first version: if its response is lost, a resume brings the answer.
+      if (trigger === "submit-message" && messages.length === 1 && versionOf(chatId) === undefined) show(chatId, 1);
       const exchange = { chatId, abortSignal, messageId: messages.at(-1)?.id, isQuestion: true };
       const stream = await receive(exchange, (transport) => transport.sendMessages({ chatId, abortSignal, ...given }));
       if (!stream) throw new ChatRequestError({ code: "failed", status: 204 }, "The response has no stream.");

@@ -1,3 +1,5 @@
+import { isRetryable } from "./is-retryable.ts";
+import { isStoreError, storeErrorMarker } from "./is-store-error.ts";
 import { type Redaction, redactCause } from "./redact-cause.ts";
 
 /** Every error this package throws carries one of these in `code`. */
@@ -8,9 +10,6 @@ export type ChatStoreErrorCode =
   | "MIGRATION_FAILED"
   | "NOT_MIGRATED"
   | "QUERY_FAILED";
-
-// Registered globally, so that an error made by a second copy of this package is still recognised.
-const marker = Symbol.for("drizzle-chat-store.error");
 
 /**
  * The base class of all errors of this package. Thrown itself when the database refuses a statement (`QUERY_FAILED`) or
@@ -33,7 +32,9 @@ export class ChatStoreError extends Error {
     super(message, hasCause ? { cause: redactCause(options.cause, redactionOf[code]) } : undefined);
     this.code = code;
     this.#originalCause = options?.cause;
-    Object.defineProperty(this, marker, { value: true });
+    // Only of the database's errors: reading other causes may throw.
+    const mark = { isRetryable: code === "QUERY_FAILED" && isRetryable(options?.cause) };
+    Object.defineProperty(this, storeErrorMarker, { value: mark });
   }
 
   /**
@@ -46,7 +47,7 @@ export class ChatStoreError extends Error {
 
   /** Like `instanceof`, but also true for an error from another copy of this package. */
   static isInstance(error: unknown): error is ChatStoreError {
-    return typeof error === "object" && error !== null && marker in error;
+    return isStoreError(error);
   }
 }
 
@@ -65,7 +66,7 @@ export class ChatOwnershipError extends ChatStoreError {
   }
 
   static override isInstance(error: unknown): error is ChatOwnershipError {
-    return ChatStoreError.isInstance(error) && error.code === "CHAT_NOT_OWNED";
+    return isStoreError(error, "CHAT_NOT_OWNED");
   }
 }
 
@@ -107,7 +108,7 @@ export class ChatConflictError extends ChatStoreError {
   }
 
   static override isInstance(error: unknown): error is ChatConflictError {
-    return ChatStoreError.isInstance(error) && error.code === "CHAT_CONFLICT";
+    return isStoreError(error, "CHAT_CONFLICT");
   }
 }
 
@@ -160,7 +161,7 @@ export class InvalidChatError extends ChatStoreError {
   }
 
   static override isInstance(error: unknown): error is InvalidChatError {
-    return ChatStoreError.isInstance(error) && error.code === "INVALID_CHAT";
+    return isStoreError(error, "INVALID_CHAT");
   }
 }
 
@@ -176,7 +177,7 @@ export class MigrationError extends ChatStoreError {
   }
 
   static override isInstance(error: unknown): error is MigrationError {
-    return ChatStoreError.isInstance(error) && error.code === "MIGRATION_FAILED";
+    return isStoreError(error, "MIGRATION_FAILED");
   }
 }
 

@@ -1,5 +1,5 @@
 import { retryableMessages } from "./driver-messages.ts";
-import { ChatStoreError, InvalidChatError } from "./errors.ts";
+import { isStoreError } from "./is-store-error.ts";
 import { codeOf } from "./sqlstate.ts";
 
 /**
@@ -21,9 +21,9 @@ export function isRetryable(error: unknown): boolean {
   const errors = new Set([error]);
   for (const found of errors) {
     // The cause of an InvalidChatError comes from the caller's own input, which threw when it was read.
-    if (typeof found !== "object" || found === null || InvalidChatError.isInstance(found)) continue;
+    if (typeof found !== "object" || found === null || isStoreError(found, "INVALID_CHAT")) continue;
     if (isTransient(found)) return true;
-    errors.add(ChatStoreError.isInstance(found) ? found.originalCause : "cause" in found && found.cause);
+    errors.add(isStoreError(found) ? found.originalCause : "cause" in found && found.cause);
     if ("sourceError" in found) errors.add(found.sourceError); // Neon over HTTP, whose errors have no cause.
     // An AggregateError: a host name stands for several addresses, and none answered.
     if ("errors" in found && Array.isArray(found.errors)) for (const one of found.errors) errors.add(one);

@@ -85,12 +85,7 @@ export function toChunkStream(answer: unknown): ReadableStream<UIMessageChunk> {
       return toUIMessageStream({ stream: answer.stream });
   }
   throw new TypeError(
-    `answer returned ${describe(answer)}; expected the result of streamText or of an agent's stream method, or a stream ` +
-      "of UI message chunks.",
+    "answer returned no stream; expected the result of streamText or of an agent's stream method, or a stream of UI " +
+      "message chunks. A Response is none of them.",
   );
-}
-
-function describe(value: unknown): string {
-  if (typeof value !== "object" || value === null) return String(typeof value);
-  return "headers" in value && "status" in value ? "a Response" : "another object";
 }

@@ -1,7 +1,6 @@
-import { InvalidChatError } from "../errors/errors.ts";
 import type { ChatList, ChatSearch, ClientChatPage } from "../protocol.ts";
 import type { Chat } from "../types.ts";
-import { HttpError, notFound } from "./errors.ts";
+import { HttpError, isInvalid, notFound } from "./errors.ts";
 import { encodeListCursor, flagIn, limitIn, listCursorIn } from "./query.ts";
 import { idIn } from "./question.ts";
 import { readJsonObject, refuseOtherKeys } from "./request-body.ts";
@@ -47,24 +46,14 @@ export async function getChat(call: RouteCall): Promise<Response> {
   const before = query.get("before") ?? undefined;
   const limit = limitIn(query, settings.pageSize);
   const page = await settings.store.getMessages({ userId, chatId: params.id, limit, before }).catch((error) => {
-    throw isGone(error, before)
-      ? new HttpError("conflict", "The message is gone. Load the last messages again.")
-      : error;
+    throw isGone(error) ? new HttpError("conflict", "The message is gone. Load the last messages again.") : error;
   });
   if (!page) throw notFound();
   return jsonResponse({ ...page, chat: toClientChat(page.chat) } satisfies ClientChatPage);
 }
 
 /** Whether the message before which others were asked for is not stored any more. */
-function isGone(error: unknown, before: string | undefined): boolean {
-  const isId =
-    before !== undefined &&
-    before.length >= 1 &&
-    before.length <= 255 &&
-    before.isWellFormed() &&
-    !before.includes("\0");
-  return isId && InvalidChatError.isInstance(error) && error.issues.every(({ path: [key] }) => key === "before");
-}
+const isGone = (error: unknown) => isInvalid(error) && error.issues.some(({ path: [key] }) => key === "before");
 
 /** `PATCH /:id`: renames or archives the chat, or replaces its metadata. */
 export async function updateChat(call: RouteCall): Promise<Response> {

@@ -1,11 +1,5 @@
-import {
-  ChatConflictError,
-  type ChatConflictReason,
-  ChatOwnershipError,
-  ChatStoreError,
-  InvalidChatError,
-} from "../errors/errors.ts";
-import { isRetryable } from "../errors/is-retryable.ts";
+import type { ChatConflictError, InvalidChatError } from "../errors/errors.ts";
+import { isStoreError, wasDatabaseAway } from "../errors/is-store-error.ts";
 import type { ChatErrorCode } from "../protocol.ts";
 
 /** An error that becomes the response: its message is for the client. */
@@ -31,15 +25,23 @@ export const badRequest = (message: string): HttpError => new HttpError("bad_req
 
 export const notFound = (what = "chat"): HttpError => new HttpError("not_found", `There is no such ${what}.`);
 
+export const isInvalid = (error: unknown): error is InvalidChatError => isStoreError(error, "INVALID_CHAT");
+
 /** What the client is told of an error. Of a fault of the server, it learns only that there is one. */
 export function toHttpError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
-  if (InvalidChatError.isInstance(error) && !isFaultOfServer(error)) return badRequest(error.message);
+  if (isInvalid(error) && !isFaultOfServer(error)) return badRequest(error.message);
   // A chat of another user looks like one that does not exist.
-  if (ChatOwnershipError.isInstance(error)) return notFound();
-  if (ChatConflictError.isInstance(error)) return new HttpError("conflict", conflictMessages[error.reason]);
-  if (ChatStoreError.isInstance(error) && isRetryable(error)) {
-    const message = "The database is not available at the moment. Send the request again.";
+  if (isStoreError(error, "CHAT_NOT_OWNED")) return notFound();
+  if (isStoreError(error, "CHAT_CONFLICT")) {
+    const isTaken = (error as ChatConflictError).reason === "id-taken";
+    return new HttpError(
+      "conflict",
+      isTaken ? "You have a chat with this id already." : "The chat has changed. Load it again.",
+    );
+  }
+  if (wasDatabaseAway(error)) {
+    const message = "The database is not available. Send the request again.";
     return new HttpError("unavailable", message, { "retry-after": "2" });
   }
   return new HttpError("failed", "Something went wrong.");
@@ -48,12 +50,3 @@ export function toHttpError(error: unknown): HttpError {
 /** The store checks what the application passes, too: the user's id and the database. */
 const isFaultOfServer = ({ issues }: InvalidChatError) =>
   issues.some(({ path: [key] }) => key === "userId" || key === "db");
-
-const changed = "The chat has changed in the meantime. Load it again.";
-const conflictMessages: Record<ChatConflictReason, string> = {
-  version: changed,
-  superseded: changed,
-  gone: "The chat or the message is gone. Load the chat again.",
-  approval: "Another request has answered these tool calls. Load the chat again.",
-  "id-taken": "You have a chat with this id already. Use a new id.",
-};

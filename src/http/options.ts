@@ -92,31 +92,48 @@ export interface HandlerSettings
   onError: (error: unknown, context: ChatErrorContext) => void;
 }
 
-const knownOptions: Record<keyof ChatHandlerOptions, true> = {
-  store: true,
-  userId: true,
-  answer: true,
-  basePath: true,
-  tools: true,
-  limit: true,
-  message: true,
-  body: true,
-  metadata: true,
-  title: true,
-  pageSize: true,
-  maxBodyBytes: true,
-  trustedOrigins: true,
-  waitUntil: true,
-  onError: true,
+const isPositiveInteger = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 1;
+const isFunction = (value: unknown) => typeof value === "function";
+const isSchema = (value: unknown) => typeof Object(value)["~standard"]?.validate === "function";
+const isOrigin = (value: unknown) =>
+  typeof value === "string" && URL.canParse(value) && new URL(value).origin === value;
+
+const positiveInteger = [isPositiveInteger, "a positive integer"] as const;
+const aFunction = [isFunction, "a function"] as const;
+const schema = [isSchema, "a Standard Schema, such as one of zod"] as const;
+
+/** How each option is checked, and what is expected. */
+const checks: Record<keyof ChatHandlerOptions, readonly [isValid: (value: unknown) => boolean, expected: string]> = {
+  store: [(value) => isFunction(Object(value).startTurn), "what createChatStore returns"],
+  userId: aFunction,
+  answer: aFunction,
+  basePath: [(value) => typeof value === "string" && value.startsWith("/"), "a path that begins with a slash"],
+  tools: [(value) => typeof value === "object", "the tools of streamText, by name"],
+  limit: positiveInteger,
+  message: schema,
+  body: schema,
+  metadata: schema,
+  title: [(value) => value === false || isFunction(value), "a function or false"],
+  pageSize: positiveInteger,
+  maxBodyBytes: positiveInteger,
+  trustedOrigins: [
+    (value) => Array.isArray(value) && value.every(isOrigin),
+    "origins, such as https://app.example.com",
+  ],
+  waitUntil: aFunction,
+  onError: aFunction,
 };
 
-const logError = (error: unknown, { method, route }: ChatErrorContext): void =>
-  console.error(`${method} ${route} of the chat handler failed:`, error);
+const required = ["store", "userId", "answer"];
 
 /** @throws {TypeError} an option is missing, unknown or of another type. */
 export function toSettings(options: AnyOptions): HandlerSettings {
-  const unknown = Object.keys(options).find((name) => !Object.hasOwn(knownOptions, name));
-  if (unknown !== undefined) throw new TypeError(`createChatHandler has no option ${JSON.stringify(unknown)}.`);
+  for (const name of new Set([...required, ...Object.keys(options)])) {
+    const value = options[name as keyof AnyOptions];
+    const [isValid, expected] = checks[name as keyof AnyOptions] ?? [() => false, "no such option"];
+    if ((value === undefined && !required.includes(name)) || isValid(value)) continue;
+    throw new TypeError(`createChatHandler: the option ${name} is not valid; expected ${expected}.`);
+  }
   const {
     basePath = "/api/chat",
     pageSize = 30,
@@ -124,30 +141,8 @@ export function toSettings(options: AnyOptions): HandlerSettings {
     trustedOrigins = [],
     onError = logError,
   } = options;
-
-  expectOption("store", typeof options.store?.startTurn === "function", "what createChatStore returns");
-  expectOption("basePath", typeof basePath === "string" && basePath.startsWith("/"), "a path that begins with a slash");
-  for (const name of ["userId", "answer"] as const) {
-    expectOption(name, typeof options[name] === "function", "a function");
-  }
-  for (const name of ["waitUntil", "onError"] as const) {
-    expectOption(name, options[name] === undefined || typeof options[name] === "function", "a function");
-  }
-  for (const name of ["message", "body", "metadata"] as const) {
-    const schema = options[name];
-    expectOption(name, schema === undefined || "~standard" in schema, "a Standard Schema, such as one of zod");
-  }
-  for (const [name, value] of Object.entries({ pageSize, maxBodyBytes, limit: options.limit ?? 1 })) {
-    expectOption(name, Number.isSafeInteger(value) && value >= 1, "a positive integer");
-  }
-  const { title } = options;
-  expectOption("title", title === undefined || title === false || typeof title === "function", "a function or false");
-  const isOrigin = (origin: string) => URL.canParse(origin) && new URL(origin).origin === origin;
-  expectOption("trustedOrigins", trustedOrigins.every(isOrigin), "origins, such as https://app.example.com");
-
   return { ...options, basePath: basePath.replace(/\/+$/, ""), pageSize, maxBodyBytes, trustedOrigins, onError };
 }
 
-function expectOption(name: string, isValid: boolean, expected: string): void {
-  if (!isValid) throw new TypeError(`createChatHandler's option ${name} is not valid; expected ${expected}.`);
-}
+const logError = (error: unknown, { method, route }: ChatErrorContext): void =>
+  console.error(`${method} ${route} of the chat handler failed:`, error);

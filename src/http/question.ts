@@ -25,7 +25,7 @@ export async function readQuestion(request: Request, settings: HandlerSettings):
 /** The id of a chat in a body. */
 export function idIn({ id }: { id?: unknown }): string {
   if (typeof id !== "string") throw badRequest("id: expected the id of the chat, a string.");
-  if (isUnaddressable(id)) throw badRequest(`id: ${JSON.stringify(id)} cannot be part of a URL; expected another id.`);
+  if (isUnaddressable(id)) throw badRequest("id: . and .. cannot be part of a URL; expected another id.");
   return id;
 }
 

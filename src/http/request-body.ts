@@ -9,25 +9,24 @@ export async function readJsonObject(request: Request, maxBytes: number): Promis
   const text = await readText(request, maxBytes);
   if (text === "" && Number(request.headers.get("content-length")) > 0) {
     throw new Error(
-      "The request's body was read before it reached the chat handler; expected it unread. Mount the handler before " +
-        "the middleware that parses bodies, such as express.json().",
+      "The body was read before the chat handler got the request. Mount the handler before express.json() and the like.",
     );
   }
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch {
-    throw badRequest("The request's body is not JSON.");
+    throw badRequest("The body is not JSON.");
   }
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    throw badRequest("Expected a JSON object as the request's body.");
+    throw badRequest("The body is not a JSON object.");
   }
   return body as Record<string, unknown>;
 }
 
 /** Counts what arrives, because a client may send more than its content-length says, or not say it. */
 async function readText(request: Request, maxBytes: number): Promise<string> {
-  const tooLarge = () => new HttpError("too_large", `The request's body has more than ${maxBytes} bytes.`);
+  const tooLarge = () => new HttpError("too_large", `The body has more than ${maxBytes} bytes.`);
   if (Number(request.headers.get("content-length")) > maxBytes) throw tooLarge();
   const reader = request.body?.getReader();
   if (!reader) return "";
@@ -44,7 +43,7 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
   } catch (error) {
     void reader.cancel().catch(() => {});
     if (error instanceof HttpError) throw error;
-    throw badRequest("The request's body could not be read, or is not UTF-8.");
+    throw badRequest("The body could not be read, or is not UTF-8.");
   }
 }
 

@@ -15,10 +15,7 @@ export function refuseOtherSites({ headers }: Request, trustedOrigins: readonly 
   const origin = headers.get("origin");
   if (origin !== null && trustedOrigins.includes(origin)) return;
   if (site === null && (origin === null || hostOf(origin) === headers.get("host")?.toLowerCase())) return;
-  throw new HttpError(
-    "forbidden",
-    "The request comes from another site. If that site is yours, add its origin to trustedOrigins.",
-  );
+  throw new HttpError("forbidden", "The request comes from another site, whose origin is not among trustedOrigins.");
 }
 
 function hostOf(origin: string): string | undefined {

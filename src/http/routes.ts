@@ -1,4 +1,3 @@
-import { isUnaddressable } from "../protocol.ts";
 import { answerQuestion } from "./answer-question.ts";
 import * as chats from "./chat-routes.ts";
 import { badRequest, HttpError } from "./errors.ts";
@@ -36,36 +35,26 @@ interface FoundRoute {
   methods: Partial<Record<Method, Route>>;
 }
 
-/** Finds the route of a request's path. */
+/** Finds the route of a request's path. A slash may follow: some servers redirect to such a path. */
 export function findRoute(pathname: string, basePath: string): FoundRoute | undefined {
-  if (pathname !== basePath && !pathname.startsWith(`${basePath}/`)) return undefined;
-  // Some servers redirect to a path that ends with a slash.
-  const segments = pathname.slice(basePath.length).split("/").slice(1);
-  if (segments.at(-1) === "") segments.pop();
+  if (!`${pathname}/`.startsWith(`${basePath}/`)) return undefined;
+  const rest = pathname.slice(basePath.length) || "/";
   for (const [path, methods] of Object.entries(routes)) {
-    const names = path.split("/").slice(1).filter(Boolean);
-    const isMatch =
-      names.length === segments.length && names.every((name, at) => name.startsWith(":") || name === segments[at]);
-    if (isMatch) return { path, methods, params: paramsIn(names, segments) };
+    const match = rest.match(`^${path.replace(/:\w+/g, "([^/]+)")}/?$`);
+    if (!match) continue;
+    const [id = "", messageId = ""] = match.slice(1).map(decode);
+    return { path, methods, params: { id, messageId } };
   }
   return undefined;
 }
 
-function paramsIn(names: readonly string[], segments: readonly string[]): RouteCall["params"] {
-  const ids = names.flatMap((name, at) => (name.startsWith(":") ? [[name.slice(1), decode(segments[at] ?? "")]] : []));
-  return { id: "", messageId: "", ...Object.fromEntries(ids) };
-}
-
 /** Each segment is decoded once, after the path was split: an id may contain an encoded slash. */
 function decode(segment: string): string {
-  let id: string;
   try {
-    id = decodeURIComponent(segment);
+    return decodeURIComponent(segment);
   } catch {
     throw badRequest("The path has a broken percent-encoding.");
   }
-  if (isUnaddressable(id)) throw badRequest(`The path has ${JSON.stringify(id)} in place of an id.`);
-  return id;
 }
 
 /** @throws {HttpError} 405, with the methods that the path has. */

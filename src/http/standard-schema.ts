@@ -30,5 +30,5 @@ export async function validate<Output>(schema: StandardSchema<Output>, value: un
     const keys = path.map((segment) => String(typeof segment === "object" ? segment.key : segment));
     return `\n- ${[name, ...keys].filter(Boolean).join(".")}: ${message}`;
   });
-  throw badRequest(`The request's body is not valid.${lines.join("")}`);
+  throw badRequest(`The body is not valid.${lines.join("")}`);
 }

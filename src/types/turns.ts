@@ -41,7 +41,7 @@ export interface ResumeTurnInput {
   chatId: string;
   /**
    * The version of the chat that the page shows, from `getChat` or from the page's own last turn. It lets the server
-   * skip an answer that the page already shows. 0 for a page that shows no message.
+   * skip an answer that the page already shows.
    */
   version?: number | undefined;
 }
