@@ -14,9 +14,21 @@ import { nodePostgres, openWith } from "../support/databases.ts";
 
 const usage = { inputTokens: { total: 1 }, outputTokens: { total: 1 } };
 const sdks = [
-  { sdk: ai5 as any, model: (o: any) => new ai5Test.MockLanguageModelV2(o), finish: { type: "finish", finishReason: "stop", usage: { inputTokens: 1, outputTokens: 1, totalTokens: 2 } } },
-  { sdk: ai6 as any, model: (o: any) => new ai6Test.MockLanguageModelV3(o), finish: { type: "finish", finishReason: { unified: "stop" }, usage } },
-  { sdk: ai as any, model: (o: any) => new aiTest.MockLanguageModelV4(o), finish: { type: "finish", finishReason: { unified: "stop", raw: "stop" }, usage } },
+  {
+    sdk: ai5 as any,
+    model: (o: any) => new ai5Test.MockLanguageModelV2(o),
+    finish: { type: "finish", finishReason: "stop", usage: { inputTokens: 1, outputTokens: 1, totalTokens: 2 } },
+  },
+  {
+    sdk: ai6 as any,
+    model: (o: any) => new ai6Test.MockLanguageModelV3(o),
+    finish: { type: "finish", finishReason: { unified: "stop" }, usage },
+  },
+  {
+    sdk: ai as any,
+    model: (o: any) => new aiTest.MockLanguageModelV4(o),
+    finish: { type: "finish", finishReason: { unified: "stop", raw: "stop" }, usage },
+  },
 ];
 
 test.each(sdks)("smoke $#", async ({ sdk, model, finish }) => {
@@ -34,9 +46,15 @@ test.each(sdks)("smoke $#", async ({ sdk, model, finish }) => {
           doStream: async () => ({
             stream: sdk.simulateReadableStream({
               chunkDelayInMs: 30,
-              chunks: [{ type: "stream-start", warnings: [] }, { type: "text-start", id: "1" },
-                ..."one two three four five six seven eight nine ten".split(" ").map((delta) => ({ type: "text-delta", id: "1", delta: `${delta} ` })),
-                { type: "text-end", id: "1" }, finish],
+              chunks: [
+                { type: "stream-start", warnings: [] },
+                { type: "text-start", id: "1" },
+                ..."one two three four five six seven eight nine ten"
+                  .split(" ")
+                  .map((delta) => ({ type: "text-delta", id: "1", delta: `${delta} ` })),
+                { type: "text-end", id: "1" },
+                finish,
+              ],
             }),
           }),
         }),
@@ -49,7 +67,9 @@ test.each(sdks)("smoke $#", async ({ sdk, model, finish }) => {
   const client = createChatClient({ basePath: `${server.url}api/chat`, headers: { "x-user-id": "u" } });
   const id = randomUUID();
   const tab = new (class extends sdk.AbstractChat {
-    constructor(init: any) { super(init); }
+    constructor(init: any) {
+      super(init);
+    }
   })({ id, transport: client.transport(), state: new PlainState(), onError: (e: any) => console.log(e) }) as any;
   await tab.sendMessage({ text: "Hello" });
   expect(tab.status).toBe("ready");

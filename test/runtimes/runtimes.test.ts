@@ -10,6 +10,7 @@ import { createChatStore } from "../../src/index.ts";
 import { answering } from "../support/answering.ts";
 import { textOf } from "../support/conversations.ts";
 import { createDatabase, nodePostgres } from "../support/databases.ts";
+import { mounts, useMountedChat } from "../support/mounts.ts";
 import { install, own, packInto } from "../support/pack.ts";
 import { onFreePort } from "../support/postgres.ts";
 import { bun, deno, type Recognised, type Runtime, runtimes, workerd } from "../support/runtimes/runtimes.ts";
@@ -36,6 +37,7 @@ beforeAll(async () => {
   ]);
   const support = fileURLToPath(new URL("../support", import.meta.url));
   await cp(join(support, "runtimes", "programs"), join(app, "programs"), { recursive: true });
+  await cp(join(support, "mounted-chat.ts"), join(app, "programs", "chat.ts"));
   // Where these find it here as well.
   await cp(join(support, "eventually.ts"), join(folder, "eventually.ts"));
 });
@@ -75,13 +77,14 @@ const expected = (recognised: Recognised) => ({
 const withDrivers = (runtime: Runtime) =>
   runtime.drivers.map((driver) => ({ ...driver, runtime: runtime.name, driver: driver.name }));
 
+const flagsOfDeno = ["--allow-all", "--node-modules-dir=manual", "--no-lock"];
+
 test.for(withDrivers(bun))("the package works on $runtime with $driver", async ({ program, recognised }) => {
   expect(await resultOf(await binaryOf(bun), [pathOf(program)])).toEqual(expected(recognised));
 });
 
 test.for(withDrivers(deno))("the package works on $runtime with $driver", async ({ program, recognised }) => {
-  const flags = ["--allow-all", "--node-modules-dir=manual", "--no-lock"];
-  expect(await resultOf(await binaryOf(deno), ["run", ...flags, pathOf(program)])).toEqual(expected(recognised));
+  expect(await resultOf(await binaryOf(deno), ["run", ...flagsOfDeno, pathOf(program)])).toEqual(expected(recognised));
 });
 
 test.for(withDrivers(workerd))("the package works on $runtime with $driver", async ({ program, recognised }) => {
@@ -120,6 +123,34 @@ test("the package works on a runtime whose node:crypto has no hash", async () =>
   const { program, recognised } = bun.drivers.find(({ name }) => name === "PGlite") ?? expect.fail();
   const before = `./${pathOf(new URL("../support/runtimes/programs/without-hash.ts", import.meta.url))}`;
   expect(await resultOf(process.execPath, ["--import", before, pathOf(program)])).toEqual(expected(recognised));
+});
+
+const mountsOn = [
+  { runtime: bun, flags: [] },
+  { runtime: deno, flags: ["run", ...flagsOfDeno] },
+].map(({ runtime, flags }) => ({ name: runtime.name, runtime, flags }));
+
+test.for(mountsOn)("the chat handler serves every route on $name, mounted as the docs print it", async (mounted) => {
+  const { name, runtime, flags } = mounted;
+  const { block } = mounts.find((mount) => mount.name === name.toLowerCase()) ?? expect.fail();
+  const program = join("programs", `mount-${name}.ts`);
+  await writeFile(join(app, program), block.text);
+  const database = await createDatabase({ empty: true });
+  onTestFinished(database.drop);
+  const binary = await binaryOf(runtime);
+  const url = await onFreePort(async (port) => {
+    const env = { ...process.env, DATABASE_URL: database.url, PORT: String(port) };
+    const server = spawn(binary, [...flags, program], { cwd: app, env, stdio: ["ignore", "inherit", "inherit"] });
+    const exited = once(server, "exit");
+    onTestFinished(async () => {
+      server.kill();
+      await exited;
+    });
+    const url = `http://127.0.0.1:${port}`;
+    await answering(url, server);
+    return url;
+  });
+  await useMountedChat(url);
 });
 
 test.for(runtimes)("the installed $name has the version that the compatibility table names", async (runtime) => {
