@@ -95,7 +95,7 @@ const suites = [
   project("express", { globalSetup: [...postgres, pglite, build, support("installed-express")] }),
   // One file after the other, with one server and one browser: to start them costs more than two cores give back.
   project("browser", {
-    globalSetup: [build, support("next-build")],
+    globalSetup: [...postgres, build, support("next-build")],
     fileParallelism: false,
     retry: process.env.CI ? 1 : 0,
   }),

@@ -6,7 +6,8 @@ import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { answering } from "../support/answering.ts";
 import { createDatabase } from "../support/databases.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { linesOf, mounts, useMountedChat } from "../support/mounts.ts";
+import { mounts, useMountedChat } from "../support/mounts.ts";
+import { countLines } from "../support/pages.ts";
 import { onFreePort } from "../support/postgres.ts";
 
 const folder = temporaryFolder("mounts");
@@ -19,7 +20,7 @@ beforeAll(async () => {
 
 test("the docs have a mount for Express, Hono, Node, srvx, Bun and Deno, each of at most 20 lines", () => {
   expect(mounts.map(({ name }) => name).sort()).toEqual(["bun", "deno", "express", "hono", "node", "srvx"]);
-  expect(mounts.filter(({ block }) => linesOf(block) > 20)).toEqual([]);
+  expect(mounts.filter(({ block }) => countLines(block.text) > 20)).toEqual([]);
 });
 
 describe.concurrent.each(onNode)("The mount of the docs for $name", ({ name }) => {

@@ -4,15 +4,12 @@ import { expect } from "vitest";
 import { createChatClient } from "../../src/client.ts";
 import { PlainState } from "./chat-server.ts";
 import { textOf } from "./conversations.ts";
-import { type Block, blocksOf, pages } from "./pages.ts";
+import { blocksOf, pages } from "./pages.ts";
 
 /** The servers that the docs print, by the name in the comment above each. */
 export const mounts = pages
   .flatMap(blocksOf)
   .flatMap((block) => (block.note.startsWith("mount: ") ? [{ name: block.note.slice("mount: ".length), block }] : []));
-
-/** How many lines of a block are not blank. */
-export const linesOf = ({ text }: Block) => text.split("\n").filter((line) => line.trim() !== "").length;
 
 const answer = "The moon pulls at the sea, and the sea follows it around the world, twice a day.";
 

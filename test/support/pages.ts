@@ -13,6 +13,9 @@ export interface Block {
   note: string;
 }
 
+/** How many lines are not blank. */
+export const countLines = (text: string): number => text.split("\n").filter((line) => line.trim() !== "").length;
+
 /** The code blocks of a page, in its order. */
 export function blocksOf(page: string): Block[] {
   const source = readFileSync(page, "utf8");
