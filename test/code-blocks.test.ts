@@ -17,7 +17,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = temporaryFolder("code-blocks");
 
 const blocks = pages.flatMap(blocksOf);
-const code = blocks.filter(({ language }) => language.startsWith("ts"));
+/** Next compiles the application of docs/next.md itself. */
+const code = blocks.filter(({ language, note }) => language === "ts" && !note.startsWith("next: "));
 const placeOf = ({ page, line }: Block) => `${page}:${line}`;
 const fileOf = ({ page, line, language }: Block) => join(folder, `${basename(page)}-${line}.${language}`);
 
@@ -56,6 +57,11 @@ declare global {
   const accounts: typeof import("./chat").accounts;
   function countTokens(message: Message): Promise<void>;
   function readable(message: UIMessage): Promise<UIMessage>;
+  const Bun: { serve(options: { port: string | number; fetch(request: Request): Promise<Response>; idleTimeout: number }): void };
+  const Deno: {
+    serve(options: { port: number }, handler: (request: Request) => Promise<Response>): void;
+    env: { get(name: string): string | undefined };
+  };
 }
 `;
 const application = `
@@ -109,6 +115,8 @@ test("every block of TypeScript type-checks against the package", { timeout: 0 }
     paths: {
       "drizzle-chat-store": [join(root, "src/index.ts")],
       "drizzle-chat-store/schema": [join(root, "src/schema.ts")],
+      "drizzle-chat-store/handler": [join(root, "src/handler.ts")],
+      "drizzle-chat-store/client": [join(root, "src/client.ts")],
       "@ai-sdk/react": [join(folder, "ai-sdk-react.ts")],
       react: [join(folder, "react.ts")],
       "better-auth": [join(folder, "better-auth.ts")],
@@ -167,7 +175,7 @@ const anchorsOf = (page: string) =>
 
 /** Those that need a browser, a model or a database of their own, or that other tests run. */
 const runElsewhere = ({ text, note, page }: Block) =>
-  /useChat|generateText|from "(\.\/chat|better-auth)"|process\.env|export \* from/.test(text) ||
+  /useChat|generateText|from "(\.\/chat(\.ts)?|better-auth)"|process\.env|export \* from/.test(text) ||
   note === "in a handler" ||
   page === "docs/moving-in.md";
 

@@ -64,9 +64,10 @@ test("README's set-up survives the loss of its pool's connections", async () => 
   }
 });
 
-describe("README's route handler", () => {
-  const handler = blocks.find(({ note }) => note === "handler")?.text ?? "";
-  const live = blocks.find(({ note }) => note === "live")?.text ?? "";
+describe("The routes of docs/turns.md", () => {
+  const printed = blocksOf("docs/turns.md");
+  const handler = printed.find(({ note }) => note === "route")?.text ?? "";
+  const live = printed.find(({ note }) => note === "live")?.text ?? "";
   let database: TestDatabase;
   beforeAll(async () => {
     database = await embedded.open();

@@ -18,12 +18,12 @@ beforeAll(async () => {
   for (const { name, block } of onNode) await writeFile(join(folder, `${name}.ts`), block.text);
 });
 
-test("the docs have a mount for Express, Hono, Node, srvx, Bun and Deno, each of at most 20 lines", () => {
-  expect(mounts.map(({ name }) => name).sort()).toEqual(["bun", "deno", "express", "hono", "node", "srvx"]);
+test("the docs have a mount for Express, Hono, Node, srvx, Bun and Deno, and README one, each of at most 20 lines", () => {
+  expect(mounts.map(({ name }) => name).sort()).toEqual(["README", "bun", "deno", "express", "hono", "node", "srvx"]);
   expect(mounts.filter(({ block }) => countLines(block.text) > 20)).toEqual([]);
 });
 
-describe.concurrent.each(onNode)("The mount of the docs for $name", ({ name }) => {
+describe.each(onNode)("The mount of the docs for $name", ({ name }) => {
   test("the mount serves every route as the docs print it", async () => {
     const { url: databaseUrl, drop } = await createDatabase({ empty: true });
     onTestFinished(drop);
