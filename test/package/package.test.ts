@@ -58,11 +58,12 @@ describe("The tarball", () => {
       .filter((entry) => entry.isFile())
       .map((entry) => relative(installed(), join(entry.parentPath, entry.name)).replaceAll(sep, posix.sep));
     const migrations = (await readdir(join(root, "migrations"))).filter((name) => name.endsWith(".sql"));
-    const shared = /^dist\/(chunk-[\w-]+\.js|schema-[\w-]+\.d\.ts)$/;
+    const shared = /^dist\/(chunk-[\w-]+\.js|\w+-[\w-]+\.d\.ts)$/;
     expect(files.filter((file) => !shared.test(file)).sort()).toEqual(
       [
         ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
         ...["dist/cli.js", "dist/index.d.ts", "dist/index.js"],
+        ...["dist/client.d.ts", "dist/client.js", "dist/handler.d.ts", "dist/handler.js"],
         ...["dist/schema.cjs", "dist/schema.d.cts", "dist/schema.d.ts", "dist/schema.js"],
         ...migrations.map((name) => `migrations/${name}`),
         ...(await readdir(join(root, "docs"))).map((name) => `docs/${name}`),
