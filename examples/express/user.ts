@@ -1,10 +1,2 @@
-import type { Request, RequestHandler } from "express";
-import { HttpError } from "./errors.ts";
-
-/** Stands in for your login, which takes the user from a session and never from what a client can make up. */
-export const userIdOf = (request: Request) => request.get("x-user-id") ?? "";
-
-export const signedIn: RequestHandler = (request, _response, next) => {
-  if (!userIdOf(request)) throw new HttpError(401, "Who are you? Expected the header x-user-id.");
-  next();
-};
+/** Stands in for your login: take the user from your session, never from anything that a client can make up. */
+export const userIdOf = (request: Request) => request.headers.get("x-user-id");

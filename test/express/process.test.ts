@@ -74,7 +74,7 @@ test("A server lets requests wait that come before its database is open", async 
   // In an empty folder, so that it takes the server seconds to open the database.
   const starting = startForTest({ PORT: String(port), DATA_DIR: await newFolder() });
   const headers = { "x-user-id": newUser() };
-  const request = () => fetch(`http://127.0.0.1:${port}/api/chats`, { headers }).catch(() => undefined);
+  const request = () => fetch(`http://127.0.0.1:${port}/api/chat`, { headers }).catch(() => undefined);
   const first = await eventually("the server accepts a connection", request);
   expect(first.status).toBe(200);
   await starting;

@@ -35,7 +35,7 @@ test("The mock model answers word by word for about two seconds, and the server 
   await ask(chat, "And at night?");
   expect(textOf(chat.messages[3])).toContain('"And at night?", and before that "Why is the sky blue?"');
   const stored = await server.getChat(chat.id, userId);
-  expect(stored).toMatchObject({ id: chat.id, userId, title: "Why is the sky blue?", version: 4 });
+  expect(stored).toMatchObject({ id: chat.id, title: "Why is the sky blue?", version: 4 });
   expect(stored.messages).toEqual(asJson(chat.messages));
 });
 
@@ -61,6 +61,14 @@ test("README's curl commands print what README shows", async () => {
     if (json) expect(masked(JSON.parse(printed)), command).toEqual(masked(JSON.parse(shown)));
     else expect(masked(printed).trim(), command).toMatch(patternOf(masked(shown)));
   }
+});
+
+test("README shows the mount as the server has it", async () => {
+  const [readme = "", server] = await Promise.all(
+    ["README.md", "server.ts"].map((file) => readFile(join(inject("expressExample"), file), "utf8")),
+  );
+  const [mount] = readme.match(/^app\.all\(.+$/m) ?? [];
+  expect(server).toContain(mount ?? expect.fail("README shows no mount."));
 });
 
 test("The example's types are right", async () => {

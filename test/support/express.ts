@@ -7,10 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
-import type { UIMessage } from "ai";
+import { AbstractChat, type ChatInit, type UIMessage } from "ai";
 import { test as base, expect, inject, onTestFinished } from "vitest";
-import type { Chat, ChatWithMessages } from "../../src/index.ts";
-import { TestChat } from "./chat-server.ts";
+import { type ChatClient, type ClientChat, createChatClient } from "../../src/client.ts";
+import { type ChatErrorBody, statusOf } from "../../src/protocol.ts";
+import { PlainState } from "./chat-server.ts";
 import { textOf } from "./conversations.ts";
 import { createDatabase } from "./databases.ts";
 import { eventually } from "./eventually.ts";
@@ -18,10 +19,23 @@ import { answerTo, firstWordsOf, type HeldAnswer, type ModelServer, startModelSe
 
 type Settings = Record<string, string>;
 
+export type StoredChat = ClientChat & { messages: UIMessage[] };
+
+/** The SDK's own client, as `useChat` runs it, with the transport of this package. */
+export class ChatOnPage extends AbstractChat<UIMessage> {
+  constructor(init: ChatInit<UIMessage>) {
+    super({ onError: () => {}, ...init, state: new PlainState(init.messages) });
+  }
+}
+
 const run = promisify(execFile);
 
-/** A stack trace in what a server has printed: a failure that it takes for its own. */
-export const stackTrace = /\n +at /;
+/** Expects no stack trace in what a server has printed: no failure that it takes for its own. */
+export function expectNoStackTrace(output: string): void {
+  // The adapter prints why a response breaks off, as when a later change supersedes the answer.
+  const withoutConflicts = output.replace(/^ChatConflictError: .*\n( +at .*\n)+/gm, "");
+  expect(withoutConflicts).not.toMatch(/\n +at /);
+}
 
 /**
  * Gives the tests of a file a model and a server of the example that asks it. The files of a worker share the two, so that each
@@ -52,7 +66,7 @@ export const test = base
   })
   .extend("server", async ({ sharedServer }, { onCleanup }) => {
     const before = sharedServer.output().length;
-    onCleanup(() => expect(sharedServer.output().slice(before)).not.toMatch(stackTrace));
+    onCleanup(() => expectNoStackTrace(sharedServer.output().slice(before)));
     return sharedServer;
   });
 // biome-ignore-end lint/correctness/noEmptyPattern: as above.
@@ -128,23 +142,33 @@ export class ExampleServer {
     return response.json() as Promise<T>;
   }
 
-  getChats(userId: string): Promise<Chat[]> {
-    return this.getJson("/api/chats", userId);
+  /** The package's own client, as the user's browser has it. */
+  client(userId: string): ChatClient {
+    return createChatClient({ basePath: `${this.url}/api/chat`, headers: { "x-user-id": userId } });
   }
 
-  getChat(id: string, userId: string): Promise<ChatWithMessages> {
-    return this.getJson(`/api/chats/${id}`, userId);
+  /** Those that are not archived. */
+  async getChats(userId: string): Promise<ClientChat[]> {
+    return (await this.client(userId).list()).chats;
   }
 
-  /** Sends a question, or what is none. */
+  /** The chat with its messages, of which the tests have fewer than a page holds. */
+  async getChat(id: string, userId: string): Promise<StoredChat> {
+    const page = (await this.client(userId).get(id)) ?? expect.fail(`There is no chat ${id}.`);
+    expect(page.hasMore).toBe(false);
+    return { ...page.chat, messages: page.messages };
+  }
+
+  /** Sends a question, or any other body, as it is. */
   postQuestion(body: unknown, headers: Record<string, string>): Promise<Response> {
     const init = { method: "POST", headers: { "content-type": "application/json", ...headers } };
     return this.fetch("/api/chat", { ...init, body: textIn(body) });
   }
 
-  /** A chat in the SDK's own client: a new one, or the one with this id and these messages. */
-  openChat(userId: string, init: { id?: string; messages?: UIMessage[] } = {}): TestChat {
-    return new TestChat({ id: randomUUID(), ...init, url: `${this.url}/api/chat`, userId });
+  /** A page with a chat: a new one, or one that the page has loaded. */
+  openChat(userId: string, { id = randomUUID(), messages, version }: Partial<StoredChat> = {}): ChatOnPage {
+    const transport = this.client(userId).transport({ version });
+    return new ChatOnPage({ id, transport, ...(messages && { messages }) });
   }
 
   /** As a process manager would: the signal goes to npm. Resolves to the exit code. */
@@ -215,7 +239,7 @@ export const asJson = <T>(value: T): T => JSON.parse(JSON.stringify(value));
 
 const textIn = (body: unknown) => (typeof body === "string" ? body : JSON.stringify(body));
 
-export async function ask(chat: TestChat, text: string): Promise<void> {
+export async function ask(chat: ChatOnPage, text: string): Promise<void> {
   await chat.sendMessage({ text });
   expect(chat.error).toBeUndefined();
 }
@@ -226,7 +250,7 @@ export async function askTwice(server: ExampleServer, userId: string) {
   await ask(chat, "One?");
   await ask(chat, "Two?");
   const [first, , second] = chat.messages.map(({ id }) => id);
-  return { id: chat.id, path: `/api/chats/${chat.id}`, first: first ?? "", second: second ?? "" };
+  return { id: chat.id, path: `/api/chat/${chat.id}`, first: first ?? "", second: second ?? "" };
 }
 
 /** An answer of which the client shows the first words, and which goes on when the test says so. */
@@ -237,7 +261,7 @@ export interface AnswerUnderWay extends HeldAnswer {
 }
 
 /** Asks, and returns as soon as the client shows the first words of the answer. */
-export async function askAndHold(model: ModelServer, chat: TestChat, text: string): Promise<AnswerUnderWay> {
+export async function askAndHold(model: ModelServer, chat: ChatOnPage, text: string): Promise<AnswerUnderWay> {
   const held = model.hold(text);
   const questions = chat.messages.filter(({ role }) => role === "user").map((message) => textOf(message) ?? "");
   const firstWords = firstWordsOf(answerTo([...questions, text]));
@@ -247,7 +271,7 @@ export async function askAndHold(model: ModelServer, chat: TestChat, text: strin
 }
 
 /** Asks, and leaves when the first words of the answer have arrived. */
-export async function askAndLeave(model: ModelServer, chat: TestChat, text: string): Promise<AnswerUnderWay> {
+export async function askAndLeave(model: ModelServer, chat: ChatOnPage, text: string): Promise<AnswerUnderWay> {
   const answer = await askAndHold(model, chat, text);
   await chat.stop();
   await answer.asked;
@@ -255,16 +279,17 @@ export async function askAndLeave(model: ModelServer, chat: TestChat, text: stri
 }
 
 /** Waits until this is the whole text of the chat's last message. */
-export const expectToShow = (chat: TestChat, text: string) =>
+export const expectToShow = (chat: ChatOnPage, text: string) =>
   expect.poll(() => textOf(chat.messages.at(-1))).toBe(text);
 
-/** Expects JSON that holds an error and no stack, and gives its text. */
+/** Expects an error in JSON, whose code belongs to its status, without a stack. Returns the text of the response. */
 export async function expectError(response: Response, status: number): Promise<string> {
   const text = await response.text();
   expect([response.status, text]).toEqual([status, expect.any(String)]);
   expect(response.headers.get("content-type")).toMatch(/^application\/json/);
-  const body = JSON.parse(text);
-  expect(body).toEqual({ error: expect.stringMatching(/./) });
-  expect(body.error).not.toMatch(/node_modules|\n +at |\.[tj]s:\d/);
+  const body = JSON.parse(text) as ChatErrorBody;
+  expect(body).toEqual({ error: { code: expect.any(String), message: expect.stringMatching(/./) } });
+  expect(statusOf[body.error.code]).toBe(status);
+  expect(body.error.message).not.toMatch(/node_modules|\n +at |\.[tj]s:\d/);
   return text;
 }
