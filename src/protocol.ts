@@ -73,4 +73,4 @@ export interface UpdateBody<C = unknown> {
 }
 
 /** A URL cannot carry these ids: browsers and servers resolve them as folders. */
-export const isUnaddressable = (id: string): boolean => id === "." || id === "..";
+export const isUnaddressable = (id: unknown): boolean => id === "." || id === "..";

@@ -13,6 +13,9 @@ export const streamHeaders = (version: number | undefined): Record<string, strin
   ...(version !== undefined && { [versionHeader]: String(version) }),
 });
 
+/** What the client learns of an error in the stream. */
+const errorText = "An error occurred.";
+
 interface AnswerStreamOptions {
   turn: Turn;
   chunks: ReadableStream<UIMessageChunk>;
@@ -23,7 +26,7 @@ interface AnswerStreamOptions {
 }
 
 /** The response with the answer, which is saved when its stream ends, whether the client reads it or not. */
-export function answerResponse({ turn, chunks, onError, waitUntil }: AnswerStreamOptions) {
+export function answerResponse({ turn, chunks, onError, waitUntil }: AnswerStreamOptions): Response {
   const { generateMessageId, onEnd } = turn.persist;
   const save = (event: { responseMessage: UIMessage }) =>
     onEnd(event).catch((error) => {
@@ -36,11 +39,16 @@ export function answerResponse({ turn, chunks, onError, waitUntil }: AnswerStrea
     onEnd: save,
     onFinish: save,
     generateId: generateMessageId,
-    execute: ({ writer }) => writer.merge(chunks.pipeThrough(startWith(generateMessageId())) as never),
-    onError: (error) => {
-      onError(error);
-      return "An error occurred.";
+    execute: async ({ writer }) => {
+      try {
+        for await (const chunk of startedWith(generateMessageId(), chunks)) writer.write(chunk as never);
+      } catch (error) {
+        onError(error);
+        writer.write({ type: "error", errorText });
+      }
     },
+    // The SDK also calls this for each error chunk, which is no new error.
+    onError: () => errorText,
   });
   const response = ai.createUIMessageStreamResponse({
     stream: stream as ReadableStream<UIMessageChunk>,
@@ -53,24 +61,22 @@ export function answerResponse({ turn, chunks, onError, waitUntil }: AnswerStrea
  * Makes a `start` with the answer's id the first chunk, and the only start: a page that resumes drops what came before a
  * start with another id.
  */
-function startWith(messageId: string): TransformStream<UIMessageChunk, UIMessageChunk> {
+async function* startedWith(messageId: string, chunks: ReadableStream<UIMessageChunk>): AsyncGenerator<UIMessageChunk> {
   let hasStarted = false;
-  return new TransformStream<UIMessageChunk, UIMessageChunk>({
-    transform(chunk, controller) {
-      if (typeof chunk !== "object" || chunk === null) {
-        throw new TypeError("answer returned a stream of other values; expected one of UI message chunks.");
-      }
-      if (chunk.type !== "start") {
-        if (!hasStarted) controller.enqueue({ type: "start", messageId });
-        controller.enqueue(chunk);
-      } else if (!hasStarted) {
-        controller.enqueue({ ...chunk, messageId });
-      } else if (chunk.messageMetadata !== undefined) {
-        controller.enqueue({ type: "message-metadata", messageMetadata: chunk.messageMetadata });
-      }
-      hasStarted = true;
-    },
-  });
+  for await (const chunk of chunks) {
+    if (typeof chunk !== "object" || chunk === null) {
+      throw new TypeError("answer returned a stream of other values; expected one of UI message chunks.");
+    }
+    if (chunk.type !== "start") {
+      if (!hasStarted) yield { type: "start", messageId };
+      yield chunk;
+    } else if (!hasStarted) {
+      yield { ...chunk, messageId };
+    } else if (chunk.messageMetadata !== undefined) {
+      yield { type: "message-metadata", messageMetadata: chunk.messageMetadata };
+    }
+    hasStarted = true;
+  }
 }
 
 /** @throws {TypeError} `answer` returned something else. */

@@ -25,8 +25,12 @@ export async function readQuestion(request: Request, settings: HandlerSettings):
 /** The id of a chat in a body. */
 export function idIn({ id }: { id?: unknown }): string {
   if (typeof id !== "string") throw badRequest("id: expected the id of the chat, a string.");
-  if (isUnaddressable(id)) throw badRequest("id: . and .. cannot be part of a URL; expected another id.");
+  refuseUnaddressable(id, "id");
   return id;
+}
+
+function refuseUnaddressable(id: unknown, name: string): void {
+  if (isUnaddressable(id)) throw badRequest(`${name}: . and .. cannot be part of a URL; expected another id.`);
 }
 
 async function checkBody(others: object, schema: HandlerSettings["body"]): Promise<unknown> {
@@ -48,6 +52,8 @@ function lastOf(messages: unknown): unknown {
  */
 async function checkMessage(message: unknown, schema: HandlerSettings["message"]) {
   if (typeof message !== "object" || message === null) throw badRequest("message: expected a UIMessage object.");
+  // Otherwise DELETE /:id/messages/.. would be DELETE /:id, because URLs are resolved.
+  if ("id" in message) refuseUnaddressable(message.id, "message.id");
   if (!("role" in message) || message.role !== "user") return message;
   return schema ? validate(schema, message, "message") : toTextMessage(message);
 }
