@@ -32,7 +32,7 @@ describe("the list of chats", () => {
       await newChat(page);
       await ask(page, question);
     }
-    const title = "A question that is a good deal longer than any title in a l…";
+    const title = "A question that is a good deal longer than any title in a list of chats has a r…";
     await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual([title, "Pears", "Apples"]);
     await expect.poll(() => page.title()).toBe(title);
 
@@ -102,7 +102,7 @@ describe("another tab", () => {
     const [id, data] = [chatIdOf(page), { title: "Fruit" }];
     expect((await request(user, "PATCH", "", { id, data })).status()).toBe(200);
     expect(await chatLinks(page).allInnerTexts()).toEqual(["Apples"]);
-    await page.evaluate("window.dispatchEvent(new Event('focus'))");
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
     await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Fruit"]);
   });
 });
