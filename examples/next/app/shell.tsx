@@ -22,9 +22,16 @@ export function Shell({ list, archived, stored }: ShellProps) {
   const isNew = newId !== undefined && newId === addressed;
   const chat = isNew ? { id: newId, title: undefined, version: undefined, messages: [], hasMore: false } : stored;
 
-  // The list and the chat are read again after each change, whether this page, another tab or another device has made it.
+  // Reads the list and the chat again after each change, whether this page, another tab or another device has made it.
   const router = useRouter();
-  useEffect(() => chats.subscribe(() => router.refresh()), [router]);
+  useEffect(
+    () =>
+      chats.subscribe(() => {
+        // Offline, Next would leave the page for the browser's own error page.
+        if (navigator.onLine) router.refresh();
+      }),
+    [router],
+  );
 
   function startNewChat() {
     // Browsers have this on https and on localhost only.
