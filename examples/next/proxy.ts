@@ -3,13 +3,7 @@ import { newUserCookie, userCookie, userIdOf } from "./lib/user";
 
 /** Every browser that opens a page without a valid cookie is a new user. */
 export function proxy(request: NextRequest) {
-  const isKnown = userIdOf(request.cookies.get(userCookie)?.value) !== undefined;
-  // What costs or changes something is done for a user who has opened a page, and for this application's own pages only. A new user
-  // for each such request would be a call of the model for everybody who can send one, other sites' pages included.
-  if (!["GET", "HEAD"].includes(request.method) && !(isKnown && isFromHere(request))) {
-    return NextResponse.json({ error: "Open a page of this application first." }, { status: 403 });
-  }
-  if (isKnown) return NextResponse.next();
+  if (userIdOf(request.cookies.get(userCookie)?.value) !== undefined) return NextResponse.next();
 
   const cookie = newUserCookie();
   // For the page that is about to be rendered…
@@ -25,9 +19,5 @@ export function proxy(request: NextRequest) {
   return response;
 }
 
-/** Every browser says which site a request comes from; programs that are no browser do not. */
-function isFromHere(request: NextRequest): boolean {
-  return ["same-origin", "none", null].includes(request.headers.get("sec-fetch-site"));
-}
-
-export const config = { matcher: "/((?!_next/|favicon.ico).*)" };
+// Not the API: a program that keeps no cookie would be a new user with each of its questions, and each is a call of the model.
+export const config = { matcher: "/((?!api/|_next/|favicon.ico).*)" };

@@ -1,5 +1,6 @@
 import { describe, expect } from "vitest";
 import {
+  allowComplaint,
   answered,
   archivedLinks,
   ask,
@@ -32,7 +33,7 @@ describe("the list of chats", () => {
       await newChat(page);
       await ask(page, question);
     }
-    const title = "A question that is a good deal longer than any title in a l…";
+    const title = "A question that is a good deal longer than any title in a list of chats has a r…";
     await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual([title, "Pears", "Apples"]);
     await expect.poll(() => page.title()).toBe(title);
 
@@ -102,7 +103,29 @@ describe("another tab", () => {
     const [id, data] = [chatIdOf(page), { title: "Fruit" }];
     expect((await request(user, "PATCH", "", { id, data })).status()).toBe(200);
     expect(await chatLinks(page).allInnerTexts()).toEqual(["Apples"]);
-    await page.evaluate("window.dispatchEvent(new Event('focus'))");
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
     await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Fruit"]);
+  });
+});
+
+describe("offline", () => {
+  test("the page stays with its draft, says what did not work, and catches up when it is online again", async () => {
+    allowComplaint("ERR_INTERNET_DISCONNECTED");
+    const page = await open(await chatOf(user, ["Apples"]));
+    const texts = await answered(page, 2);
+    await interactive(page);
+    await messageBox(page).fill("A draft");
+    await user.setOffline(true);
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
+    await choose(page, "Apples", "Archive");
+    await page.getByRole("navigation").getByRole("alert").waitFor();
+    expect(await textsOf(page)).toEqual(texts);
+
+    // From another device.
+    const [id, data] = [chatIdOf(page), { title: "Fruit" }];
+    expect((await request(user, "PATCH", "", { id, data })).status()).toBe(200);
+    await user.setOffline(false);
+    await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Fruit"]);
+    expect(await messageBox(page).inputValue()).toBe("A draft");
   });
 });

@@ -32,7 +32,7 @@ import {
   textsOf,
   user,
 } from "../support/browser.ts";
-import { holdOlder, openLive } from "../support/long-chats.ts";
+import { holdOlder, olderMessages, openLive } from "../support/long-chats.ts";
 import { isLong } from "../support/long-run.ts";
 import { scrollUp } from "../support/scrolling.ts";
 import { found, searchBox, searchOn, searchStatus } from "../support/search-box.ts";
@@ -141,7 +141,7 @@ describe("a long chat and the search in it", () => {
         await check("loading");
         older.release();
         await expect.poll(async () => (await articleIds(page)).length).toBe(60);
-        await page.unroute("**/messages?*");
+        await page.unroute(olderMessages);
         older.release();
 
         await showChats(page);
@@ -153,7 +153,7 @@ describe("a long chat and the search in it", () => {
         await expect.poll(() => focused(page)).toBe("Search chats");
         await check("nothing-found");
         await searchBox(page).fill("times 9");
-        await expect.poll(() => searchStatus(page)).toBe("20 found so far.");
+        await expect.poll(() => searchStatus(page)).toBe("30 found so far.");
         await check("found");
         await searchBox(page).fill("Question 12:");
         await expect.poll(() => searchStatus(page)).toMatch(/^\d found so far\.$/);

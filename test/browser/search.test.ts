@@ -72,7 +72,7 @@ describe("the search", () => {
     const page = await open();
     await searchBox(page).fill("pears");
     await searchBox(page).press("End");
-    await expect.poll(() => found(page).count()).toBe(20);
+    await expect.poll(() => found(page).count()).toBe(30);
     await searchOn(page).focus();
     while (await searchOn(page).count()) {
       const before = await found(page).count();
@@ -95,7 +95,7 @@ describe("the search", () => {
   test("the search says when it did not work", async () => {
     allowComplaint("ERR_FAILED");
     const page = await open();
-    await page.route("**/api/search?*", (route) => route.abort());
+    await page.route("**/api/chat?search=*", (route) => route.abort());
     await searchBox(page).fill("pears");
     await page.getByRole("search").getByRole("alert").waitFor();
     await expectAccessible(page);
@@ -118,16 +118,16 @@ describe("the search", () => {
     const other = await open(await chatOf(stranger, ["Nothing of mine"]), stranger);
     await searchBox(other).fill("4711");
     await expect.poll(() => searchStatus(other)).toBe("Nothing found.");
-    const response = await stranger.request.get(`${server.url}/api/search?query=4711`);
+    const response = await stranger.request.get(`${server.url}/api/chat?search=4711`);
     expect(await response.json()).toEqual({ matches: [], cursor: null });
     // Nor does going on from where another user's search has stopped.
     await chatsOf(
       user,
-      Array.from({ length: 10 }, (_, index) => [`4711 ${index + 1}`]),
+      Array.from({ length: 12 }, (_, index) => [`4711 ${index + 1}`]),
     );
-    const own = await (await user.request.get(`${server.url}/api/search?query=4711`)).json();
+    const own = await (await user.request.get(`${server.url}/api/chat?search=4711`)).json();
     expect(own.cursor).toEqual(expect.any(String));
-    const theirs = await stranger.request.get(`${server.url}/api/search?query=4711&cursor=${own.cursor}`);
+    const theirs = await stranger.request.get(`${server.url}/api/chat?search=4711&cursor=${own.cursor}`);
     expect(await theirs.json()).toEqual({ matches: [], cursor: null });
   });
 });

@@ -50,9 +50,9 @@ describe("two users", () => {
     const requests = [
       ["PATCH", "", { title: "Yours" }],
       ["PATCH", "", { archived: true }],
-      ["POST", "/fork", { newChatId: "theft", throughMessageId: message.id }],
-      ["GET", "/messages", undefined],
-      ["GET", `/messages?before=${message.id}`, undefined],
+      ["POST", "/fork", { id: "theft", throughMessageId: message.id }],
+      ["GET", "", undefined],
+      ["GET", `?before=${message.id}`, undefined],
       ["DELETE", `/messages/${message.id}`, undefined],
       ["DELETE", "", undefined],
     ] as const;
@@ -70,7 +70,7 @@ describe("two users", () => {
     // Nor copy one of their own over it; and whose it is themselves, not twice either.
     const own = { id: crypto.randomUUID(), message };
     expect((await stranger.request.post(`${server.url}/api/chat`, { data: own })).status()).toBe(200);
-    const data = { newChatId: id, throughMessageId: message.id };
+    const data = { id, throughMessageId: message.id };
     expect((await request(stranger, "POST", "/fork", { id: own.id, data })).status()).toBe(404);
     expect((await request(user, "POST", "/fork", { id, data })).status()).toBe(409);
     await page.reload();
@@ -120,7 +120,7 @@ describe("requests that do not come from the page", () => {
     ] as const) {
       const url = `${server.url}/api/chat${path}`;
       const response = await stranger.request.fetch(url, { method, data: question() });
-      expect([method, path, response.status()]).toEqual([method, path, 403]);
+      expect([method, path, response.status()]).toEqual([method, path, 401]);
     }
     expect(await stranger.cookies()).toEqual([]);
     expect(model.requests.length).toBe(asked);
@@ -136,44 +136,6 @@ describe("requests that do not come from the page", () => {
     },
   );
 
-  test("the server has ten streams for a user at once, and refuses the next one with 429", async () => {
-    const held = model.hold("Hold on");
-    const { id, message } = question("Hold on");
-    const [cookie] = await user.cookies();
-    const headers = { cookie: `${cookie?.name}=${cookie?.value}`, "content-type": "application/json" };
-    const follow = () => fetch(`${server.url}/api/chat/${id}/stream`, { headers });
-    const ask = (body: object) =>
-      fetch(`${server.url}/api/chat`, { method: "POST", headers, body: JSON.stringify(body) });
-    const answer = await ask({ id, message });
-    const followers = [];
-    for (let count = 0; count < 9; count++) followers.push(await follow());
-    expect([answer, ...followers].map(({ status }) => status)).toEqual(Array(10).fill(200));
-    for (const refused of [await follow(), await ask(question())]) {
-      expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "2"]);
-      expect(await refused.json()).toEqual({ error: expect.any(String) });
-    }
-    // The places of those that leave are free again. The answer keeps its own until it is stored, although its client leaves.
-    for (const { body } of [answer, ...followers]) await body?.cancel();
-    const again: Response[] = [];
-    await expect
-      .poll(async () => {
-        const response = await follow();
-        if (response.status === 200) again.push(response);
-        return again.length;
-      })
-      .toBe(9);
-    expect((await follow()).status).toBe(429);
-    held.finish();
-    for (const response of again) await response.text();
-    await expect
-      .poll(async () => {
-        const response = await ask(question());
-        await response.text();
-        return response.status;
-      })
-      .toBe(200);
-  });
-
   test.each([
     ["no JSON", "{"],
     ["null", "null"],
@@ -186,28 +148,29 @@ describe("requests that do not come from the page", () => {
     const headers = { "content-type": "application/json" };
     const response = await user.request.post(`${server.url}/api/chat`, { headers, data: Buffer.from(data) });
     expect(response.status()).toBe(400);
-    expect(await response.json()).toEqual({ error: expect.any(String) });
+    expect(await response.json()).toEqual({ error: { code: "bad_request", message: expect.any(String) } });
   });
 
   test.each([
     ["PATCH", "", "{"],
     ["PATCH", "", "{}"],
-    ["PATCH", "", '{"title":""}'],
+    ["PATCH", "", '{"name":"x"}'],
+    ["PATCH", "", '{"metadata":{}}'],
     ["PATCH", "", '{"title":7}'],
     ["PATCH", "", JSON.stringify({ title: "x".repeat(1_001) })],
     ["PATCH", "", '{"archived":"yes"}'],
     ["POST", "/fork", "{}"],
-    ["POST", "/fork", '{"newChatId":"","throughMessageId":"1"}'],
+    ["POST", "/fork", '{"id":"","throughMessageId":"1"}'],
+    ["POST", "/fork", '{"newChatId":"y"}'],
     ["DELETE", `/messages/${"x".repeat(256)}`, ""],
-    ["GET", "/messages?limit=0", ""],
-    ["GET", "/messages?limit=201", ""],
-    ["GET", "/messages?limit=all", ""],
-    ["GET", "/messages?before=", ""],
-    ["GET", `/messages?before=${"x".repeat(256)}`, ""],
-    ["GET", "/../../search", ""],
-    ["GET", "/../../search?query=", ""],
-    ["GET", `/../../search?query=${"x".repeat(256)}`, ""],
-    ["GET", "/../../search?query=x&cursor=x", ""],
+    ["GET", "?limit=0", ""],
+    ["GET", "?limit=1001", ""],
+    ["GET", "?limit=all", ""],
+    ["GET", "?before=", ""],
+    ["GET", `?before=${"x".repeat(256)}`, ""],
+    ["GET", "/../?search=", ""],
+    ["GET", `/../?search=${"x".repeat(256)}`, ""],
+    ["GET", "/../?search=x&cursor=x", ""],
   ])("the server refuses a request that cannot be meant: %s %s %#", async (method, path, data) => {
     const headers = { "content-type": "application/json" };
     const response = await user.request.fetch(`${server.url}/api/chat/x${path}`, {
@@ -216,11 +179,11 @@ describe("requests that do not come from the page", () => {
       ...(data ? { data: Buffer.from(data) } : {}),
     });
     expect(response.status()).toBe(400);
-    expect(await response.json()).toEqual({ error: expect.any(String) });
+    expect(await response.json()).toEqual({ error: { code: "bad_request", message: expect.any(String) } });
   });
 
   test("the server refuses a body of more than a megabyte before it has read it to the end", async () => {
-    const message = { id: "1", role: "user", parts: [{ type: "text", text: "x".repeat(1_000_000) }] };
+    const message = { id: "1", role: "user", parts: [{ type: "text", text: "x".repeat(1_048_576) }] };
     const response = await user.request.post(`${server.url}/api/chat`, { data: { id: "x", message } });
     expect(response.status()).toBe(413);
   });

@@ -28,7 +28,7 @@ export async function storedIds(context: BrowserContext, id: string | null) {
   const ids: string[] = [];
   for (let hasMore = true; hasMore; ) {
     const before = ids[0] === undefined ? "" : `&before=${ids[0]}`;
-    const page = await (await request(context, "GET", `/messages?limit=200${before}`, { id })).json();
+    const page = await (await request(context, "GET", `?limit=200${before}`, { id })).json();
     ids.unshift(...page.messages.map((message: { id: string }) => message.id));
     hasMore = page.hasMore;
   }
@@ -37,12 +37,15 @@ export async function storedIds(context: BrowserContext, id: string | null) {
 
 /** Makes another copy of a chat, which may be changed. */
 export async function copyOf(context: BrowserContext, path: string, throughMessageId: string) {
-  const newChatId = `copy-${crypto.randomUUID()}`;
+  const newId = `copy-${crypto.randomUUID()}`;
   const id = new URLSearchParams(path.slice(1)).get("chatId");
-  const response = await request(context, "POST", "/fork", { id, data: { newChatId, throughMessageId } });
+  const response = await request(context, "POST", "/fork", { id, data: { id: newId, throughMessageId } });
   expect(response.status()).toBe(201);
-  return `/?chatId=${newChatId}`;
+  return `/?chatId=${newId}`;
 }
+
+/** The URLs of requests for older messages. */
+export const olderMessages = /\/api\/chat\/[^/?]+\?(.*&)?before=/;
 
 /** Requests for older messages wait until they are released. */
 export async function holdOlder(page: Page) {
@@ -51,7 +54,7 @@ export async function holdOlder(page: Page) {
     release = resolve;
   });
   let asked = 0;
-  await page.route("**/messages?*", async (route) => {
+  await page.route(olderMessages, async (route) => {
     asked++;
     await held;
     await route.continue();

@@ -1,41 +1,17 @@
 "use client";
 
 import { useChat } from "@ai-sdk/react";
-import { DefaultChatTransport, type UIMessage } from "ai";
+import type { UIMessage } from "ai";
+import { ChatRequestError } from "drizzle-chat-store/client";
 import { useRouter } from "next/navigation";
 import { memo, useEffect, useRef, useState } from "react";
 import Markdown from "react-markdown";
 import remarkGfm from "remark-gfm";
-import { useChange, useRefresh } from "./changes";
+import { chats } from "@/lib/chats";
 import { Confirm, IconButton, icons } from "./controls";
 import { articleIdOf, useFoundMessage } from "./found-message";
 import { MessageForm } from "./message-form";
 import { OlderMessages, useOlderMessages } from "./older-messages";
-
-const urlOf = (chatId: string) => `/api/chat/${encodeURIComponent(chatId)}`;
-
-/** Which version of the chat the page shows, and which it will show when the answer has ended. */
-interface Shown {
-  version: number | undefined;
-  versionAtEnd: number | undefined;
-}
-
-/** Resumes what the page does not show yet: its own last answer would be news to it if it only knew the version that it was loaded with. */
-const transportOf = (shown: { current: Shown }) =>
-  new DefaultChatTransport<UIMessage>({
-    // The server has the rest of the conversation. The last two say what is meant: a question, one asked again, or an edit.
-    prepareSendMessagesRequest: ({ id, messages, trigger, messageId }) => ({
-      body: { id, message: messages.at(-1), trigger, messageId },
-    }),
-    prepareReconnectToStreamRequest: ({ id }) => ({ api: `${urlOf(id)}/stream?version=${shown.current.version}` }),
-    fetch: async (url, options) => {
-      const response = await fetch(url, options);
-      // With the question; and one more with its answer.
-      const version = Number(response.headers.get("x-chat-version")) || shown.current.version;
-      shown.current = { version, versionAtEnd: version && response.body ? version + 1 : version };
-      return response;
-    },
-  });
 
 const suggestions = ["Why is it called PostgreSQL?", "And the elephant?", "How do I query my chats in SQL?"];
 
@@ -56,39 +32,26 @@ export interface ChatProps {
 
 export function Chat({ id, title, messages: stored, hasMore, version, wantedId, onFound }: ChatProps) {
   const router = useRouter();
-  const refresh = useRefresh();
-  const change = useChange();
   const box = useRef<HTMLTextAreaElement>(null);
   const log = useRef<HTMLDivElement>(null);
   const [editedId, setEditedId] = useState<string>();
   const [deletedId, setDeletedId] = useState<string>();
   const [forkFailed, setForkFailed] = useState(false);
   const copyIds = useRef(new Map<string, string>());
-  const shown = useRef<Shown>({ version, versionAtEnd: version });
   // Of the time when these messages were shown first: later ones are what this page has asked for itself.
-  const [{ transport, isNew }] = useState(() => ({ transport: transportOf(shown), isNew: version === undefined }));
-  const { messages, setMessages, sendMessage, regenerate, stop, status, error, clearError } = useChat({
+  const [transport] = useState(() => chats.transport({ version }));
+  const [isNew] = useState(version === undefined);
+  const { messages, setMessages, sendMessage, regenerate, status, error, clearError } = useChat({
     id,
     messages: stored,
     transport,
     resume: !isNew,
     throttle: 50,
-    onFinish: ({ isAbort, isDisconnect, isError }) => {
-      if (!isAbort && !isDisconnect && !isError) shown.current.version = shown.current.versionAtEnd;
-    },
   });
   const busy = status === "submitted" || status === "streaming";
-  const older = useOlderMessages({ url: urlOf(id), messages, setMessages, hasMore, busy });
+  const older = useOlderMessages({ chatId: id, messages, setMessages, hasMore, busy });
   const { hasOlder, showLast } = older;
   const { markedId, unmark, isMissing } = useFoundMessage({ wantedId, older, onFound });
-
-  // The list shows a new chat when its answer begins, and the new order when it ends. Whoever leaves before the end and
-  // comes back does not see a copy from before the question.
-  useEffect(() => {
-    if (status !== "streaming") return;
-    refresh();
-    return refresh;
-  }, [status, refresh]);
 
   // What another tab has changed is shown here, too. Not while an answer is on its way, of which the server has less than this page.
   const seenVersion = useRef(version);
@@ -97,7 +60,6 @@ export function Chat({ id, title, messages: stored, hasMore, version, wantedId, 
     seenVersion.current = version;
     if (status !== "ready" || stored.at(-1)?.role === "user") return;
     showLast({ messages: stored, hasMore });
-    shown.current = { version, versionAtEnd: version };
   }, [status, version, stored, hasMore, showLast]);
 
   useEffect(() => {
@@ -109,34 +71,37 @@ export function Chat({ id, title, messages: stored, hasMore, version, wantedId, 
     box.current?.focus();
   }
 
-  /** The server stops, and the stream ends with what it stores: this page shows no word more or less. */
   async function stopAnswer() {
-    const url = `${urlOf(id)}/stream?message=${encodeURIComponent(messages.at(-1)?.id ?? "")}`;
-    const { ok } = await fetch(url, { method: "DELETE" }).catch(() => ({ ok: false }));
-    if (!ok) await stop();
+    // If the server does not respond, the page stops listening.
+    await chats.stop(id).catch(() => {});
     box.current?.focus();
   }
 
-  /** Opens a copy that ends with this answer. Tried again after a failure, it is the same copy: the server may have made it. */
+  /** Opens a copy that ends with this answer. */
   async function fork(messageId: string) {
-    const newChatId = copyIds.current.get(messageId) ?? crypto.randomUUID();
-    copyIds.current.set(messageId, newChatId);
-    const done = await change("POST", `${urlOf(id)}/fork`, { newChatId, throughMessageId: messageId });
-    setForkFailed(!done);
-    if (done) copyIds.current.delete(messageId);
-    if (done) router.push(`/?chatId=${newChatId}`);
+    const newId = copyIds.current.get(messageId) ?? crypto.randomUUID();
+    copyIds.current.set(messageId, newId);
+    const copied = await chats.fork(id, { newId, throughMessageId: messageId }).then(
+      (copy) => copy !== null,
+      // An earlier request has made the copy, and its response was lost.
+      (error) => error instanceof ChatRequestError && error.code === "conflict",
+    );
+    setForkFailed(!copied);
+    if (!copied) return;
+    copyIds.current.delete(messageId);
+    router.push(`/?chatId=${newId}`);
   }
 
   async function deleteFrom(messageId: string) {
-    const done = await change("DELETE", `${urlOf(id)}/messages/${encodeURIComponent(messageId)}`);
-    if (done) {
-      clearError();
-      setMessages((messages) => {
-        const index = messages.findIndex(({ id }) => id === messageId);
-        return index === -1 ? messages : messages.slice(0, index);
-      });
-    }
-    return done;
+    const changed = await chats.deleteMessage(id, messageId, { following: true }).catch(() => undefined);
+    if (changed === undefined) return false;
+    // Null: the question never reached the server. Its error is about a message that is gone.
+    clearError();
+    setMessages((messages) => {
+      const index = messages.findIndex(({ id }) => id === messageId);
+      return index === -1 ? messages : messages.slice(0, index);
+    });
+    return true;
   }
 
   function closeEditor() {

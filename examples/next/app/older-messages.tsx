@@ -1,9 +1,10 @@
 import type { UIMessage } from "ai";
+import { ChatRequestError } from "drizzle-chat-store/client";
 import { useCallback, useEffect, useEffectEvent, useLayoutEffect, useRef, useState } from "react";
-import { messagesPerPage, mostMessages } from "./api/chat/limits";
+import { chats } from "@/lib/chats";
 
-/** How many requests are worth it to reach one message: enough for a chat of five thousand. */
-const mostRequests = 25;
+/** The way to one message: enough for a chat of five thousand. */
+const [messagesPerRequest, mostRequests] = [200, 25];
 
 interface MessagePage {
   messages: UIMessage[];
@@ -12,15 +13,14 @@ interface MessagePage {
 }
 
 interface OlderMessagesOptions extends MessagePage {
-  /** Of the chat. */
-  url: string;
+  chatId: string;
   setMessages: (change: (messages: UIMessage[]) => UIMessage[]) => void;
   /** An answer is on its way. */
   busy: boolean;
 }
 
 /** What comes before the messages that are shown. */
-export function useOlderMessages({ url, messages, setMessages, hasMore, busy }: OlderMessagesOptions) {
+export function useOlderMessages({ chatId, messages, setMessages, hasMore, busy }: OlderMessagesOptions) {
   const [hasOlder, setHasOlder] = useState(hasMore);
   const [state, setState] = useState<"ready" | "loading" | "failed">("ready");
   const [count, setCount] = useState(0);
@@ -37,10 +37,10 @@ export function useOlderMessages({ url, messages, setMessages, hasMore, busy }: 
     isLoading.current = true;
     setState("loading");
     const first = messages[0]?.id;
-    const found = await load(url, first, throughId);
+    const found = await load(chatId, first, throughId);
     // While an answer is on its way, what is shown stays.
     const isGone = found === "gone" && !isBusy.current;
-    const page = isGone ? await load(url) : found;
+    const page = isGone ? await load(chatId) : found;
     isLoading.current = false;
     if (typeof page !== "object") {
       setState("failed");
@@ -80,21 +80,20 @@ export function useOlderMessages({ url, messages, setMessages, hasMore, busy }: 
 }
 
 /** Undefined if it failed. */
-async function load(url: string, before?: string, throughId?: string): Promise<MessagePage | "gone" | undefined> {
-  const limit = throughId === undefined ? messagesPerPage : mostMessages;
+async function load(chatId: string, before?: string, throughId?: string): Promise<MessagePage | "gone" | undefined> {
+  const limit = throughId === undefined ? undefined : messagesPerRequest;
   let page: MessagePage = { messages: [], hasMore: true };
-  for (let requests = 0; page.hasMore && requests < mostRequests; requests++) {
-    const query = new URLSearchParams({ limit: `${limit}` });
-    const first = page.messages[0]?.id ?? before;
-    if (first !== undefined) query.set("before", first);
-    const response = await fetch(`${url}/messages?${query}`).catch(() => undefined);
-    if (response?.status === 409) return "gone";
-    if (!response?.ok) return undefined;
-    const { messages, hasMore }: MessagePage = await response.json();
-    page = { messages: [...messages, ...page.messages], hasMore };
-    if (throughId === undefined || messages.some(({ id }) => id === throughId)) break;
+  try {
+    for (let requests = 0; page.hasMore && requests < mostRequests; requests++) {
+      const older = await chats.get(chatId, { limit, before: page.messages[0]?.id ?? before });
+      if (!older) return undefined;
+      page = { messages: [...older.messages, ...page.messages], hasMore: older.hasMore };
+      if (throughId === undefined || older.messages.some(({ id }) => id === throughId)) break;
+    }
+    return page;
+  } catch (error) {
+    return error instanceof ChatRequestError && error.code === "conflict" ? "gone" : undefined;
   }
-  return page;
 }
 
 interface OlderMessagesProps {

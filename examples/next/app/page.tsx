@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { InvalidChatError } from "drizzle-chat-store";
 import { notFound, redirect } from "next/navigation";
-import { getStore } from "@/lib/store";
+import { store } from "@/lib/store";
 import { currentUserId } from "@/lib/user";
-import { messagesPerPage } from "./api/chat/limits";
 import { Shell } from "./shell";
+
+/** How many messages a page shows at first. */
+const messagesPerPage = 30;
 
 export default async function Page({ searchParams }: { searchParams: Promise<{ chatId?: string | string[] }> }) {
   const { chatId } = await searchParams;
@@ -12,8 +14,8 @@ export default async function Page({ searchParams }: { searchParams: Promise<{ c
   if (typeof chatId !== "string" || chatId === "") redirect(`/?chatId=${randomUUID()}`);
 
   const userId = await currentUserId();
-  const store = await getStore();
-  const [chats, archived, page] = await Promise.all([
+  if (!userId) throw new Error("The request has no user: proxy.ts did not run.");
+  const [list, archived, page] = await Promise.all([
     store.getChats({ userId }),
     store.getChats({ userId, archived: true }),
     store.getMessages({ userId, chatId, limit: messagesPerPage }),
@@ -21,5 +23,5 @@ export default async function Page({ searchParams }: { searchParams: Promise<{ c
   // Somebody else's chat is null too, and looks like a new one.
   const { chat, messages = [], hasMore = false } = page ?? {};
   const stored = { id: chatId, title: chat?.title, version: chat?.version, messages, hasMore };
-  return <Shell chats={chats} archived={archived} stored={stored} />;
+  return <Shell list={list} archived={archived} stored={stored} />;
 }

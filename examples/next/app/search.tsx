@@ -1,10 +1,13 @@
+import type { ChatSearch } from "drizzle-chat-store/client";
 import Link from "next/link";
 import { type KeyboardEvent, type SubmitEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
-import type { Match, Matches } from "./api/search/route";
+import { chats } from "@/lib/chats";
 import { useHydrated } from "./hydrated";
 
 /** Milliseconds without a key before a search begins. */
 const pause = 250;
+
+type Match = ChatSearch["matches"][number];
 
 interface SearchProps {
   query: string;
@@ -69,7 +72,7 @@ export function Search({ query, onQuery, onOpen }: SearchProps) {
           {matches.length > 0 && (
             <ul ref={list} aria-label="Found">
               {matches.map((match) => (
-                <MatchItem key={`${match.chatId} ${match.messageId}`} match={match} onOpen={onOpen} />
+                <MatchItem key={`${match.chat.id} ${match.messageId}`} match={match} onOpen={onOpen} />
               ))}
             </ul>
           )}
@@ -91,8 +94,8 @@ export function Search({ query, onQuery, onOpen }: SearchProps) {
   );
 }
 
-function MatchItem({ match: { chatId, title, messageId, excerpt }, onOpen }: { match: Match; onOpen: () => void }) {
-  const address = new URLSearchParams({ chatId, ...(messageId === null ? {} : { message: messageId }) });
+function MatchItem({ match: { chat, messageId, excerpt }, onOpen }: { match: Match; onOpen: () => void }) {
+  const address = new URLSearchParams({ chatId: chat.id, ...(messageId === null ? {} : { message: messageId }) });
   const text = (
     <>
       {excerpt.before}
@@ -103,14 +106,14 @@ function MatchItem({ match: { chatId, title, messageId, excerpt }, onOpen }: { m
   return (
     <li>
       <Link href={`/?${address}`} prefetch={false} onClick={onOpen}>
-        <strong>{messageId === null ? text : title || "Untitled"}</strong>
+        <strong>{messageId === null ? text : chat.title || "Untitled"}</strong>
         {messageId !== null && <span>{text}</span>}
       </Link>
     </li>
   );
 }
 
-interface Found extends Matches {
+interface Found extends ChatSearch {
   query: string;
   hasFailed: boolean;
 }
@@ -122,7 +125,7 @@ function useMatches(query: string) {
     const controller = new AbortController();
     const timer = setTimeout(
       async () => {
-        const matches = query === "" ? { matches: [], cursor: null } : await find(query, null, controller.signal);
+        const matches = query === "" ? { matches: [], cursor: null } : await find(query, { signal: controller.signal });
         if (controller.signal.aborted) return;
         setFound({ query, ...(matches ?? { matches: [], cursor: null }), hasFailed: !matches });
       },
@@ -136,7 +139,7 @@ function useMatches(query: string) {
 
   /** From where the last search has stopped. */
   async function searchOn() {
-    const more = await find(found.query, found.cursor);
+    const more = await find(found.query, { cursor: found.cursor ?? undefined });
     setFound((now) => {
       // Meanwhile it was asked for something else, or twice.
       if (now.query !== found.query || now.cursor !== found.cursor) return now;
@@ -148,15 +151,7 @@ function useMatches(query: string) {
 }
 
 /** Undefined if it failed. */
-async function find(query: string, cursor: string | null, signal?: AbortSignal): Promise<Matches | undefined> {
-  const wanted = new URLSearchParams({ query, ...(cursor === null ? {} : { cursor }) });
-  try {
-    const response = await fetch(`/api/search?${wanted}`, { signal: signal ?? null });
-    return response.ok ? await response.json() : undefined;
-  } catch {
-    return undefined;
-  }
-}
+const find = (...search: Parameters<typeof chats.search>) => chats.search(...search).catch(() => undefined);
 
 function sayHowMany({ matches, cursor }: Found): string {
   const soFar = cursor === null ? "" : " so far";

@@ -1,19 +1,20 @@
 import type { Chat } from "drizzle-chat-store";
 import Link from "next/link";
+import { useRouter } from "next/navigation";
 import { type KeyboardEvent, startTransition, type ToggleEvent, useId, useOptimistic, useRef, useState } from "react";
-import { useChange } from "./changes";
+import { chats } from "@/lib/chats";
 import { Confirm, IconButton, icons } from "./controls";
 import { Search } from "./search";
 
 interface SidebarProps {
-  chats: Chat[];
+  list: Chat[];
   archived: Chat[];
   /** The one that is shown. */
   chatId: string;
   onNewChat: () => void;
 }
 
-export function Sidebar({ chats, archived, chatId, onNewChat }: SidebarProps) {
+export function Sidebar({ list, archived, chatId, onNewChat }: SidebarProps) {
   const nav = useRef<HTMLElement>(null);
   const [query, setQuery] = useState("");
   const isSearching = query.trim() !== "";
@@ -48,7 +49,7 @@ export function Sidebar({ chats, archived, chatId, onNewChat }: SidebarProps) {
       </form>
       <nav ref={nav} id="chats" aria-label="Chats" popover="auto" tabIndex={-1}>
         <Search query={query} onQuery={setQuery} onOpen={() => nav.current?.hidePopover()} />
-        {!isSearching && chats.length > 0 && <ul>{chats.map(itemOf)}</ul>}
+        {!isSearching && list.length > 0 && <ul>{list.map(itemOf)}</ul>}
         {!isSearching && archived.length > 0 && (
           <details open={archived.some(({ id }) => id === chatId)}>
             <summary>Archived</summary>
@@ -73,26 +74,38 @@ function ChatItem({ chat, isShown, onOpen, onArchived, onDeleted }: ChatItemProp
   const more = useRef<HTMLButtonElement>(null);
   const menu = useRef<HTMLDivElement>(null);
   const menuId = useId();
-  const change = useChange();
+  const router = useRouter();
   const [asked, setAsked] = useState<"rename" | "delete">();
   const [failed, setFailed] = useState(false);
   // A new title is shown while the server is being told.
   const [title, setTitle] = useOptimistic(chat.title || "Untitled");
-  const url = `/api/chat/${encodeURIComponent(chat.id)}`;
+
+  async function update(changes: { title?: string; archived?: boolean }) {
+    const updated = await chats.update(chat.id, changes).catch(() => undefined);
+    setFailed(!updated);
+    // Another device has deleted it.
+    if (updated === null) router.refresh();
+    return updated;
+  }
+
+  async function remove() {
+    const isDeleted = await chats.delete(chat.id).catch(() => undefined);
+    // It was deleted before.
+    if (isDeleted === false) router.refresh();
+    return isDeleted !== undefined;
+  }
 
   function rename(newTitle: string) {
     setAsked(undefined);
     if (newTitle === "" || newTitle === title) return;
     startTransition(async () => {
       setTitle(newTitle);
-      setFailed(!(await change("PATCH", url, { title: newTitle })));
+      await update({ title: newTitle });
     });
   }
 
   async function archive() {
-    const done = await change("PATCH", url, { archived: !chat.archivedAt });
-    setFailed(!done);
-    if (done) onArchived();
+    if (await update({ archived: !chat.archivedAt })) onArchived();
   }
 
   function choose(action: () => void) {
@@ -139,12 +152,7 @@ function ChatItem({ chat, isShown, onOpen, onArchived, onDeleted }: ChatItemProp
       </div>
       {failed && <p role="alert">That did not work.</p>}
       {asked === "delete" && (
-        <Confirm
-          question="Delete this chat?"
-          onConfirm={() => change("DELETE", url)}
-          onDone={onDeleted}
-          onClose={() => setAsked(undefined)}
-        >
+        <Confirm question="Delete this chat?" onConfirm={remove} onDone={onDeleted} onClose={() => setAsked(undefined)}>
           “{title}” will be gone, with all of its messages.
         </Confirm>
       )}

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
 import type { UIMessage } from "ai";
+import { migrate } from "drizzle-chat-store";
 import { chats } from "drizzle-chat-store/schema";
 import { desc } from "drizzle-orm";
-import { getDatabase, getStore } from "./store.ts";
+import { db, store } from "./store.ts";
 
 // Makes a chat of many messages: npm run long-chat -- [--messages 5000] [--user ID]
 
@@ -11,7 +12,7 @@ const { values } = parseArgs({ options: { messages: { type: "string", default: "
 const count = Number(values.messages);
 if (!Number.isInteger(count) || count < 1) throw new Error("--messages is how many: 1 or more.");
 
-const store = await getStore();
+await migrate(db);
 const userId = values.user ?? (await lastToAsk());
 if (userId === undefined) throw new Error("There is no user yet. Ask something in the browser first.");
 
@@ -24,7 +25,7 @@ process.exit();
 
 async function lastToAsk(): Promise<string | undefined> {
   const { userId, updatedAt } = chats;
-  const [last] = await getDatabase().select({ userId }).from(chats).orderBy(desc(updatedAt)).limit(1);
+  const [last] = await db.select({ userId }).from(chats).orderBy(desc(updatedAt)).limit(1);
   return last?.userId;
 }
 

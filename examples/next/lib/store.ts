@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
-import { type ChatStore, createChatStore, migrate } from "drizzle-chat-store";
+import { createChatStore } from "drizzle-chat-store";
 import { drizzle as drizzlePostgres } from "drizzle-orm/node-postgres";
 import type { PgDatabase, PgQueryResultHKT } from "drizzle-orm/pg-core";
 import { drizzle as drizzlePGlite } from "drizzle-orm/pglite";
@@ -10,30 +10,17 @@ import { Pool } from "pg";
 /** A database of either driver. */
 type Database = PgDatabase<PgQueryResultHKT>;
 
-// Next loads this module more than once, and in development again after every change. A database is opened once.
-const shared = globalThis as typeof globalThis & {
-  database?: Database;
-  chatStore?: Promise<ChatStore> | undefined;
-};
+// Next loads this module more than once, and in development again after every change. The database is opened once.
+const shared = globalThis as typeof globalThis & { database?: Database };
+shared.database ??= open();
 
-/** Opened when first asked for, not on import: `next build` imports every route, in several processes. */
-export function getStore(): Promise<ChatStore> {
-  shared.chatStore ??= open().catch((error) => {
-    // The next request tries again: the database may only be late.
-    shared.chatStore = undefined;
-    throw error;
-  });
-  return shared.chatStore;
-}
+export const db = shared.database;
+export const store = createChatStore(db);
 
-export function getDatabase(): Database {
-  shared.database ??= process.env.DATABASE_URL ? postgres(process.env.DATABASE_URL) : embedded();
-  return shared.database;
-}
-
-async function open() {
-  await migrate(getDatabase());
-  return createChatStore(getDatabase());
+function open(): Database {
+  // `next build` imports this module in several processes, and sends no query.
+  if (process.env.NEXT_PHASE === "phase-production-build") return drizzlePGlite.mock();
+  return process.env.DATABASE_URL ? postgres(process.env.DATABASE_URL) : embedded();
 }
 
 function postgres(connectionString: string) {
