@@ -4,26 +4,26 @@ import { badRequest } from "./errors.ts";
 
 /** Of chats, messages or matches in one response. */
 const maxLimit = 1_000;
+/** Of Postgres. */
+const maxInteger = 2_147_483_647;
 
-export function limitIn(query: URLSearchParams, pageSize: number): number {
-  const text = query.get("limit");
-  if (text === null) return pageSize;
-  const limit = Number(text);
-  if (/^\d+$/.test(text) && limit >= 1 && limit <= maxLimit) return limit;
-  throw badRequest(`limit: expected an integer from 1 to ${maxLimit}.`);
+export const limitIn = (query: URLSearchParams, pageSize: number): number =>
+  integerIn(query, "limit", maxLimit) ?? pageSize;
+
+export const versionIn = (query: URLSearchParams): number | undefined => integerIn(query, "version", maxInteger);
+
+function integerIn(query: URLSearchParams, name: string, max: number): number | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= 1 && value <= max) return value;
+  throw badRequest(`${name}: expected an integer from 1 to ${max}.`);
 }
 
 export function flagIn(query: URLSearchParams, name: string): boolean {
   const text = query.get(name) ?? "false";
   if (text === "true" || text === "false") return text === "true";
   throw badRequest(`${name}: expected true or false.`);
-}
-
-export function versionIn(query: URLSearchParams): number | undefined {
-  const text = query.get("version");
-  if (text === null) return undefined;
-  if (/^\d{1,10}$/.test(text)) return Number(text);
-  throw badRequest("version: expected the version of the chat that the page shows.");
 }
 
 /** The place of a chat in the list of chats. */
