@@ -23,6 +23,7 @@ export function followAnswer(
   let held: UIMessageChunk[] = [];
   let isEmpty = true;
   let hasFailed = false;
+  let isCancelled = false;
 
   /** The chunks that the page gets instead of this one. */
   function pass(chunk: UIMessageChunk): UIMessageChunk[] {
@@ -44,7 +45,7 @@ export function followAnswer(
     for (;;) {
       const { done, value } = await reader.read();
       if (done) {
-        onComplete({ isEmpty });
+        if (!isCancelled) onComplete({ isEmpty });
         onEnd();
         return undefined;
       }
@@ -67,6 +68,8 @@ export function followAnswer(
     async cancel(reason) {
       // The SDK reads no further than an error. The server saves the answer at the end of the stream.
       if (hasFailed) return void drain();
+      // The read that is under way then ends like one at the end of the answer.
+      isCancelled = true;
       onEnd();
       await reader.cancel(reason);
     },
