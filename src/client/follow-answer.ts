@@ -45,7 +45,8 @@ export function followAnswer(
     for (;;) {
       const { done, value } = await reader.read();
       if (done) {
-        if (!isCancelled) onComplete({ isEmpty });
+        // Also a read that was cancelled ends like this.
+        if (!isCancelled || hasFailed) onComplete({ isEmpty });
         onEnd();
         return undefined;
       }
@@ -58,6 +59,7 @@ export function followAnswer(
     async pull(controller) {
       try {
         const chunks = await read();
+        if (isCancelled) return;
         if (!chunks) return controller.close();
         for (const chunk of chunks) controller.enqueue(chunk);
       } catch (error) {
@@ -66,10 +68,9 @@ export function followAnswer(
       }
     },
     async cancel(reason) {
+      isCancelled = true;
       // The SDK reads no further than an error. The server saves the answer at the end of the stream.
       if (hasFailed) return void drain();
-      // The read that is under way then ends like one at the end of the answer.
-      isCancelled = true;
       onEnd();
       await reader.cancel(reason);
     },
