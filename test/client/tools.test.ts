@@ -120,7 +120,7 @@ describe.concurrent.each(sdks)("Tools through the client with $name", (sdk) => {
       const second = await chat.openTab({ client: chat.createClient(), sendAutomaticallyWhen });
       await second.resumeStream();
       await chat.expectShown(second);
-      const { id } = partOf(page)?.approval as { id: string };
+      const { id } = (partOf(page) as { approval: { id: string } }).approval;
       await page.addToolApprovalResponse({ id, approved });
       const next = await chat.voice(2);
       next.say("Done.");
