@@ -48,6 +48,8 @@ function project(name: string, settings: Settings = {}, more: TestProjectInlineC
       // A worker imports Drizzle, ai and the drivers once, not once a file.
       isolate: false,
       expect: { poll: { timeout: 60_000 } },
+      // Concurrent tests mostly wait.
+      maxConcurrency: 20,
       ...limits,
       ...settings,
     },

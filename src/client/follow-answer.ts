@@ -23,6 +23,7 @@ export function followAnswer(
   let held: UIMessageChunk[] = [];
   let isEmpty = true;
   let hasFailed = false;
+  let isCancelled = false;
 
   /** The chunks that the page gets instead of this one. */
   function pass(chunk: UIMessageChunk): UIMessageChunk[] {
@@ -44,7 +45,8 @@ export function followAnswer(
     for (;;) {
       const { done, value } = await reader.read();
       if (done) {
-        onComplete({ isEmpty });
+        // Also a read that was cancelled ends like this.
+        if (!isCancelled || hasFailed) onComplete({ isEmpty });
         onEnd();
         return undefined;
       }
@@ -57,6 +59,7 @@ export function followAnswer(
     async pull(controller) {
       try {
         const chunks = await read();
+        if (isCancelled) return;
         if (!chunks) return controller.close();
         for (const chunk of chunks) controller.enqueue(chunk);
       } catch (error) {
@@ -65,6 +68,7 @@ export function followAnswer(
       }
     },
     async cancel(reason) {
+      isCancelled = true;
       // The SDK reads no further than an error. The server saves the answer at the end of the stream.
       if (hasFailed) return void drain();
       onEnd();

@@ -1,4 +1,5 @@
 import type { ReceivedAnswer, ReceivedAnswers } from "./received-answers.ts";
+import { ChatRequestError, lostConnection } from "./request-error.ts";
 
 /** Milliseconds until the server is asked again, doubled each time, and how often. */
 const repeats = { first: 100, count: 6 };
@@ -25,7 +26,8 @@ export async function stopAnswer(chatId: string, { answers, ask }: StopOptions):
       isStopped = await ask(received.at(-1)?.messageId, AbortSignal.timeout(patience));
     } catch (error) {
       cut(answers.of(chatId));
-      throw error;
+      // A request that takes too long rejects with the reason of its signal.
+      throw error instanceof ChatRequestError ? error : lostConnection(error);
     }
     if (isStopped) {
       // Only those of now: by then, the page may have asked another question.

@@ -45,7 +45,7 @@ async function toRequest(incoming: IncomingMessage, signal: AbortSignal) {
   return new Request(`http://${incoming.headers.host}${incoming.url}`, {
     method,
     headers,
-    ...(method === "POST" && { body: Buffer.concat(body) }),
+    ...(body.length > 0 && { body: Buffer.concat(body) }),
     signal,
   });
 }

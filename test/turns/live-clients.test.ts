@@ -1,11 +1,8 @@
 // Isolated: it replaces the module that knows the version of the SDK.
 import { randomUUID } from "node:crypto";
 import * as ai from "ai";
-import * as aiTest from "ai/test";
 import * as ai5 from "ai5";
-import * as ai5Test from "ai5/test";
 import * as ai6 from "ai6";
-import * as ai6Test from "ai6/test";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { type ChatStore, createChatStore, type Turn } from "../../src/index.ts";
@@ -14,6 +11,7 @@ import { say } from "../support/conversations.ts";
 import { nodePostgres, openWith, type TestDatabase } from "../support/databases.ts";
 import { dyingProcess } from "../support/dying-process.ts";
 import { eventually } from "../support/eventually.ts";
+import { type DoStream, sdks as versions } from "../support/sdks.ts";
 
 /** The version that the application has installed, for its pages and for the store. */
 const installed = vi.hoisted(() => ({ sdk: undefined as typeof ai5 | undefined }));
@@ -22,9 +20,6 @@ vi.mock(import("../../src/turns/sdk-protocol.ts"), async (original) => {
   return { ...others, detectProtocol, installedProtocol: () => detectProtocol(installed.sdk ?? expect.fail()) };
 });
 
-/** What a model does when it is asked: its stream, which ends with an error once nobody wants it any more. */
-type Model = (options: { abortSignal?: AbortSignal | undefined }) => Promise<{ stream: ReadableStream }>;
-
 const tools = {
   remove: { inputSchema: z.object({ file: z.string() }), needsApproval: true, execute: async () => "removed" },
   whereAmI: { inputSchema: z.object({}) },
@@ -32,17 +27,19 @@ const tools = {
 const options = { maxRetries: 0, onError: () => {} };
 const headersOf = (turn: Turn) => ({ "x-chat-version": String(turn.chat.version) });
 
+const versionOf = (name: string) => versions.find((version) => version.name === name) ?? expect.fail();
+const mockModel = (name: string, doStream: DoStream) => versionOf(name).mockModel(doStream) as never;
+
 /** The POST handler, written out for each version of the SDK. */
 const sdks = [
   {
     name: "ai 5",
     client: ai5,
-    finish: { finishReason: "stop", usage: { inputTokens: 1, outputTokens: 1, totalTokens: 2 } },
-    respond: async (turn: Turn, doStream: Model) =>
+    respond: async (turn: Turn, doStream: DoStream) =>
       ai5
         .streamText({
           ...options,
-          model: new ai5Test.MockLanguageModelV2({ doStream } as never),
+          model: mockModel("ai 5", doStream),
           messages: ai5.convertToModelMessages(turn.messages as ai5.UIMessage[], { ignoreIncompleteToolCalls: true }),
           tools,
           abortSignal: turn.abortSignal,
@@ -56,15 +53,11 @@ const sdks = [
   {
     name: "ai 6",
     client: ai6 as unknown as typeof ai5,
-    finish: {
-      finishReason: { unified: "stop" },
-      usage: { inputTokens: { total: 1 }, outputTokens: { total: 1 } },
-    },
-    respond: async (turn: Turn, doStream: Model) =>
+    respond: async (turn: Turn, doStream: DoStream) =>
       ai6
         .streamText({
           ...options,
-          model: new ai6Test.MockLanguageModelV3({ doStream } as never),
+          model: mockModel("ai 6", doStream),
           messages: await ai6.convertToModelMessages(turn.messages as ai6.UIMessage[], {
             ignoreIncompleteToolCalls: true,
           }),
@@ -80,14 +73,10 @@ const sdks = [
   {
     name: "ai 7",
     client: ai as unknown as typeof ai5,
-    finish: {
-      finishReason: { unified: "stop", raw: "stop" },
-      usage: { inputTokens: { total: 1 }, outputTokens: { total: 1 } },
-    },
-    respond: async (turn: Turn, doStream: Model) => {
+    respond: async (turn: Turn, doStream: DoStream) => {
       const result = ai.streamText({
         ...options,
-        model: new aiTest.MockLanguageModelV4({ doStream } as never),
+        model: mockModel("ai 7", doStream),
         messages: await ai.convertToModelMessages(turn.messages, { ignoreIncompleteToolCalls: true }),
         tools,
         abortSignal: turn.abortSignal,
@@ -101,7 +90,7 @@ const sdks = [
   },
 ];
 
-describe.each(sdks)("Live turns with the client of $name", ({ name, client, finish, respond }) => {
+describe.each(sdks)("Live turns with the client of $name", ({ name, client, respond }) => {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
@@ -120,7 +109,7 @@ describe.each(sdks)("Live turns with the client of $name", ({ name, client, fini
     const speak = (part: object) => void voice.write(part).catch(() => {});
     speak({ type: "stream-start", warnings: [] });
     speak({ type: "text-start", id: "1" });
-    const model: Model = async ({ abortSignal }) => {
+    const model: DoStream = async ({ abortSignal }) => {
       abortSignal?.addEventListener("abort", () => void voice.abort(abortSignal.reason).catch(() => {}));
       return { stream: readable };
     };
@@ -219,7 +208,7 @@ describe.each(sdks)("Live turns with the client of $name", ({ name, client, fini
       call: (toolName: string) => speak({ type: "tool-call", toolCallId: "t1", toolName, input: "{}" }),
       finish: async () => {
         speak({ type: "text-end", id: "1" });
-        speak({ type: "finish", ...finish });
+        speak({ type: "finish", ...versionOf(name).finish("stop") });
         await voice.close();
       },
       stored: async () => (await store.getChat(ids))?.messages,

@@ -1,0 +1,41 @@
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { expect, test } from "vitest";
+
+/** What an application's bundler makes of an entry, and what it imports and reads. */
+async function bundle(entry: string, platform: "browser" | "neutral") {
+  const { outputFiles, metafile } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    minify: true,
+    write: false,
+    metafile: true,
+    format: "esm",
+    target: "es2022",
+    platform,
+    external: ["ai", "zod", "drizzle-orm", "node:*"],
+  });
+  const [output] = Object.values(metafile.outputs);
+  return {
+    text: outputFiles[0]?.text ?? "",
+    size: gzipSync(outputFiles[0]?.contents ?? "", { level: 9 }).length,
+    imports: output?.imports.map(({ path }) => path) ?? [],
+    files: Object.keys(metafile.inputs),
+  };
+}
+
+test("the client imports nothing but ai, and has at most 4 kB", async () => {
+  const { text, size, imports, files } = await bundle("src/client.ts", "browser");
+  expect(new Set(imports)).toEqual(new Set(["ai"]));
+  expect(files.filter((file) => !/^src\/(client\.ts|client\/.*|protocol\.ts)$/.test(file))).toEqual([]);
+  expect(text).not.toMatch(/\b(process|Buffer|require|node:)\b/);
+  expect(size).toBeLessThanOrEqual(4_000);
+});
+
+test("the handler imports nothing but its peers, and has at most 6 kB", async () => {
+  const { text, size, imports, files } = await bundle("src/handler.ts", "neutral");
+  expect(new Set(imports)).toEqual(new Set(["ai"]));
+  expect(files.filter((file) => !file.startsWith("src/"))).toEqual([]);
+  expect(text).not.toMatch(/\b(Buffer|require|node:)\b/);
+  expect(size).toBeLessThanOrEqual(6_000);
+});
