@@ -86,6 +86,11 @@ async function userOf({ userId: userIdOf }: HandlerSettings, request: Request): 
     throw new ApplicationError(error);
   }
   if (!userId) throw new HttpError("unauthorized", "Sign in first.");
+  // Not instanceof: servers replace the global Response.
+  if (typeof userId !== "string" && !(typeof userId === "object" && "status" in userId && "headers" in userId)) {
+    const found = `The option userId returned a value of type ${typeof userId}`;
+    throw new ApplicationError(new TypeError(`${found}; expected a string, null or a Response.`));
+  }
   return userId;
 }
 
