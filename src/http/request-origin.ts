@@ -14,18 +14,15 @@ export function refuseOtherSites({ headers }: Request, trustedOrigins: readonly 
   if (site === "same-origin" || site === "none") return;
   const origin = headers.get("origin");
   if (origin !== null && trustedOrigins.includes(origin)) return;
-  if (site === null && (origin === null || hostOf(origin) === headers.get("host")?.toLowerCase())) return;
+  if (site === null && (origin === null || isHost(origin, headers.get("host")))) return;
   throw new HttpError(
     "forbidden",
     "The request comes from another site. If that site is yours, add its origin to trustedOrigins.",
   );
 }
 
-function hostOf(origin: string): string | undefined {
-  try {
-    return new URL(origin).host;
-  } catch {
-    // "null": the origin of a sandboxed frame, or of a file.
-    return undefined;
-  }
+/** Not so without a `Host`, as from servers that do not make one of HTTP/2's `:authority`. */
+function isHost(origin: string, host: string | null): boolean {
+  // Some origins are no URL: "null" is that of a sandboxed frame.
+  return host !== null && host !== "" && URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
 }
