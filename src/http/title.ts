@@ -9,8 +9,9 @@ const maxLength = 80;
 /** The question's text on one line, cut. */
 export function titleOf(message: unknown): string {
   const { parts } = message as UIMessage;
-  const texts = Array.isArray(parts) ? parts.map((part) => (part?.type === "text" ? String(part.text) : "")) : [];
-  return toTitle(texts.join(" "), maxLength);
+  // Nothing has checked the parts of a message that is not the user's.
+  const texts = (Array.isArray(parts) ? parts : []).flatMap((part) => (part?.type === "text" ? [part.text] : []));
+  return toTitle(texts.filter((text) => typeof text === "string").join(" "), maxLength);
 }
 
 /** As it can be stored: a title is one line, and Postgres texts have no NUL and no unpaired surrogate. */
