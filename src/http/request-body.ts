@@ -6,13 +6,10 @@ export async function readJsonObject(request: Request, maxBytes: number): Promis
   if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? "")) {
     throw new HttpError("unsupported_media_type", "Expected the header content-type: application/json.");
   }
+  if (request.bodyUsed || request.body?.locked) throw wasRead();
   const text = await readText(request, maxBytes);
-  if (text === "" && Number(request.headers.get("content-length")) > 0) {
-    throw new Error(
-      "The request's body was read before it reached the chat handler; expected it unread. Mount the handler before " +
-        "the middleware that parses bodies, such as express.json().",
-    );
-  }
+  // Adapters make an empty body of one that middleware has read.
+  if (text === "" && Number(request.headers.get("content-length")) > 0) throw wasRead();
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -24,6 +21,12 @@ export async function readJsonObject(request: Request, maxBytes: number): Promis
   }
   return body as Record<string, unknown>;
 }
+
+const wasRead = () =>
+  new Error(
+    "The request's body was read before it reached the chat handler; expected it unread. Mount the handler before " +
+      "the middleware that parses bodies, such as express.json().",
+  );
 
 /** Counts what arrives, because a client may send more than its content-length says, or not say it. */
 async function readText(request: Request, maxBytes: number): Promise<string> {
