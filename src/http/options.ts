@@ -135,15 +135,20 @@ export function toSettings(options: AnyOptions): HandlerSettings {
   }
   for (const name of ["message", "body", "metadata"] as const) {
     const schema = options[name];
-    expectOption(name, schema === undefined || "~standard" in schema, "a Standard Schema, such as one of zod");
+    // Some schemas are functions.
+    const isSchema = schema === undefined || typeof schema?.["~standard"]?.validate === "function";
+    expectOption(name, isSchema, "a Standard Schema, such as one of zod");
   }
-  for (const [name, value] of Object.entries({ pageSize, maxBodyBytes, limit: options.limit ?? 1 })) {
+  const { limit = 1, tools = {} } = options;
+  expectOption("tools", typeof tools === "object" && tools !== null, "the tools that streamText gets, by name");
+  for (const [name, value] of Object.entries({ pageSize, maxBodyBytes, limit })) {
     expectOption(name, Number.isSafeInteger(value) && value >= 1, "a positive integer");
   }
   const { title } = options;
   expectOption("title", title === undefined || title === false || typeof title === "function", "a function or false");
   const isOrigin = (origin: string) => URL.canParse(origin) && new URL(origin).origin === origin;
-  expectOption("trustedOrigins", trustedOrigins.every(isOrigin), "origins, such as https://app.example.com");
+  const areOrigins = Array.isArray(trustedOrigins) && trustedOrigins.every(isOrigin);
+  expectOption("trustedOrigins", areOrigins, "an array of origins, such as https://app.example.com");
 
   return { ...options, basePath: basePath.replace(/\/+$/, ""), pageSize, maxBodyBytes, trustedOrigins, onError };
 }

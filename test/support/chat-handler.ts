@@ -1,3 +1,4 @@
+import type { UIMessage } from "ai";
 import { afterAll, beforeAll, expect } from "vitest";
 import {
   type ChatErrorCode,
@@ -39,9 +40,12 @@ export function useStore() {
 export type HandlerError = ChatErrorContext & { error: unknown };
 
 /** A handler that answers "Hello." unless the options say otherwise. `errors`: the calls of `onError`. */
-export function createHandler<Options extends Partial<ChatHandlerOptions>>(store: ChatStore, options?: Options) {
+export function createHandler<Body = undefined>(
+  store: ChatStore,
+  options?: Partial<ChatHandlerOptions<UIMessage, unknown, Body>>,
+) {
   const errors: HandlerError[] = [];
-  const chat = createChatHandler({
+  const chat = createChatHandler<UIMessage, unknown, Body>({
     store,
     userId: (request) => request.headers.get("x-user-id"),
     answer: () => ReadableStream.from(textChunks("Hello.")),
