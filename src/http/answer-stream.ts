@@ -25,6 +25,10 @@ interface AnswerStreamOptions {
 /** The response with the answer, which is saved when its stream ends, whether the client reads it or not. */
 export function answerResponse({ turn, chunks, onError, waitUntil }: AnswerStreamOptions) {
   const { generateMessageId, onEnd } = turn.persist;
+  const errorText = "An error occurred.";
+  // The SDK reports the text of each error chunk as one more error: of an error that it has reported, or that the
+  // application's stream has, as after a failure of the provider, which streamText reports.
+  const sentTexts: string[] = [];
   const save = (event: { responseMessage: UIMessage }) =>
     onEnd(event).catch((error) => {
       onError(error);
@@ -36,10 +40,15 @@ export function answerResponse({ turn, chunks, onError, waitUntil }: AnswerStrea
     onEnd: save,
     onFinish: save,
     generateId: generateMessageId,
-    execute: ({ writer }) => writer.merge(chunks.pipeThrough(startWith(generateMessageId())) as never),
+    execute: ({ writer }) => writer.merge(chunks.pipeThrough(startWith(generateMessageId(), sentTexts)) as never),
     onError: (error) => {
-      onError(error);
-      return "An error occurred.";
+      const sent = error instanceof Error ? sentTexts.indexOf(error.message) : -1;
+      if (sent !== -1) sentTexts.splice(sent, 1);
+      else {
+        sentTexts.push(errorText);
+        onError(error);
+      }
+      return errorText;
     },
   });
   const response = ai.createUIMessageStreamResponse({
@@ -51,15 +60,16 @@ export function answerResponse({ turn, chunks, onError, waitUntil }: AnswerStrea
 
 /**
  * Makes a `start` with the answer's id the first chunk, and the only start: a page that resumes drops what came before a
- * start with another id.
+ * start with another id. Adds the texts of error chunks to `sentTexts`.
  */
-function startWith(messageId: string): TransformStream<UIMessageChunk, UIMessageChunk> {
+function startWith(messageId: string, sentTexts: string[]): TransformStream<UIMessageChunk, UIMessageChunk> {
   let hasStarted = false;
   return new TransformStream<UIMessageChunk, UIMessageChunk>({
     transform(chunk, controller) {
       if (typeof chunk !== "object" || chunk === null) {
         throw new TypeError("answer returned a stream of other values; expected one of UI message chunks.");
       }
+      if (chunk.type === "error") sentTexts.push(chunk.errorText);
       if (chunk.type !== "start") {
         if (!hasStarted) controller.enqueue({ type: "start", messageId });
         controller.enqueue(chunk);
