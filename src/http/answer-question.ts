@@ -29,8 +29,9 @@ async function startAnswer(
 ): Promise<Response> {
   const { chat, messages, abortSignal } = turn;
   const waitUntil = settings.waitUntil ?? (() => {});
-  // A chat has version 1 until a second save.
-  if (chat.version === 1 && settings.title) waitUntil(generateTitle(settings, chat, message).catch(onError));
+  // A chat has version 1 until a second save. The user may have renamed it before trying the question again.
+  const hasNewTitle = chat.version === 1 && chat.title === titleOf(message);
+  if (hasNewTitle && settings.title) waitUntil(generateTitle(settings, chat, message).catch(onError));
   let chunks: ReturnType<typeof toChunkStream>;
   try {
     const modelMessages = await toModelMessages(messages, settings.tools);
