@@ -215,12 +215,8 @@ describe("Hostile JSON of a megabyte", () => {
         ["POST", "/", `{"id":"x","message":${json}}`],
         ["POST", "/", `{"id":"x","message":{"id":"q","role":"user","parts":${json}}}`],
         ["POST", "/", `{"id":"x","message":{"id":"q","role":"assistant","parts":[{"type":"text","text":${json}}]}}`],
-        ["POST", "/", `{"id":"x","message":{"id":"q","role":${json},"parts":[]}}`],
         ["POST", "/", `{"id":"x","messages":${json}}`],
-        ["POST", "/", `{"id":"x","message":${message},"trigger":${json}}`],
         ["PATCH", "/x", `{"title":${json}}`],
-        ["PATCH", "/x", `{"archived":${json}}`],
-        ["POST", "/x/fork", `{"id":"y","throughMessageId":${json}}`],
       ];
       await used.expectUnchanged(async () => {
         for (const [method, path, body] of bodies) {
