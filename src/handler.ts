@@ -1,5 +1,5 @@
 import type { UIMessage } from "ai";
-import { ApplicationError, HttpError, toHttpError } from "./http/errors.ts";
+import { failure, HttpError, toHttpError } from "./http/errors.ts";
 import { type AnyOptions, type ChatHandlerOptions, type HandlerSettings, toSettings } from "./http/options.ts";
 import { refuseOtherSites } from "./http/request-origin.ts";
 import { emptyResponse, errorResponse } from "./http/responses.ts";
@@ -54,7 +54,7 @@ async function respond(settings: HandlerSettings, request: Request): Promise<Res
   let path = "";
   const onError = (error: unknown): void => {
     try {
-      settings.onError(error instanceof ApplicationError ? error.cause : error, { method, route: path });
+      settings.onError(error instanceof HttpError ? error.cause : error, { method, route: path });
     } catch {
       // The client still needs its response.
     }
@@ -83,9 +83,13 @@ async function userOf({ userId: userIdOf }: HandlerSettings, request: Request): 
   try {
     userId = await userIdOf(request);
   } catch (error) {
-    throw new ApplicationError(error);
+    throw failure(error);
   }
   if (!userId) throw new HttpError("unauthorized", "Sign in first.");
+  // Not instanceof: some servers replace the global Response.
+  if (typeof userId !== "string" && !userId.headers) {
+    throw new TypeError("The option userId returned neither a string nor null or a Response.");
+  }
   return userId;
 }
 

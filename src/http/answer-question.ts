@@ -1,6 +1,6 @@
 import type { Turn } from "../types.ts";
 import { answerResponse, toChunkStream } from "./answer-stream.ts";
-import { ApplicationError, toHttpError } from "./errors.ts";
+import { failure, toHttpError } from "./errors.ts";
 import { toModelMessages } from "./model-messages.ts";
 import { type Question, readQuestion } from "./question.ts";
 import type { RouteCall } from "./routes.ts";
@@ -29,15 +29,17 @@ async function startAnswer(
 ): Promise<Response> {
   const { chat, messages, abortSignal } = turn;
   const waitUntil = settings.waitUntil ?? (() => {});
-  // A chat has version 1 until a second save.
-  if (chat.version === 1 && settings.title) waitUntil(generateTitle(settings, chat, message).catch(onError));
+  // A chat has version 1 until a second save. The user may have renamed it before trying the question again.
+  const hasNewTitle = chat.version === 1 && chat.title === titleOf(message);
+  if (hasNewTitle && settings.title) waitUntil(generateTitle(settings, chat, message).catch(onError));
   let chunks: ReturnType<typeof toChunkStream>;
   try {
     const modelMessages = await toModelMessages(messages, settings.tools);
     const context = { modelMessages, messages, chat, abortSignal, userId, request, body, turn };
     chunks = toChunkStream(await settings.answer(context));
   } catch (error) {
-    throw new ApplicationError(error);
+    // Also if it looks like an error of the store, which `answer` may have called.
+    throw failure(error);
   }
   return answerResponse({
     turn,

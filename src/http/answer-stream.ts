@@ -65,7 +65,7 @@ async function* startedWith(messageId: string, chunks: ReadableStream<UIMessageC
   let hasStarted = false;
   for await (const chunk of chunks) {
     if (typeof chunk !== "object" || chunk === null) {
-      throw new TypeError("answer returned a stream of other values; expected one of UI message chunks.");
+      throw new TypeError("answer returned a stream of other values than UI message chunks.");
     }
     if (chunk.type !== "start") {
       if (!hasStarted) yield { type: "start", messageId };
@@ -92,6 +92,6 @@ export function toChunkStream(answer: unknown): ReadableStream<UIMessageChunk> {
   }
   throw new TypeError(
     "answer returned no stream; expected the result of streamText or of an agent's stream method, or a stream of UI " +
-      "message chunks. A Response is none of them.",
+      "message chunks, and no Response.",
   );
 }

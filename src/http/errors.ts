@@ -14,12 +14,9 @@ export class HttpError extends Error {
   }
 }
 
-/** An error of the application's own code, such as `answer`. Always a 500, also if it looks like an error of the store. */
-export class ApplicationError extends Error {
-  constructor(cause: unknown) {
-    super("The application's code threw.", { cause });
-  }
-}
+/** A fault of the server. The client learns only that there is one. */
+export const failure = (cause: unknown): HttpError =>
+  Object.assign(new HttpError("failed", "Something went wrong."), { cause });
 
 export const badRequest = (message: string): HttpError => new HttpError("bad_request", message);
 
@@ -27,7 +24,7 @@ export const notFound = (what = "chat"): HttpError => new HttpError("not_found",
 
 export const isInvalid = (error: unknown): error is InvalidChatError => isStoreError(error, "INVALID_CHAT");
 
-/** What the client is told of an error. Of a fault of the server, it learns only that there is one. */
+/** The response to an error of the store, or of the handler itself. */
 export function toHttpError(error: unknown): HttpError {
   if (error instanceof HttpError) return error;
   if (isInvalid(error) && !isFaultOfServer(error)) return badRequest(error.message);
@@ -44,7 +41,7 @@ export function toHttpError(error: unknown): HttpError {
     const message = "The database is not available. Send the request again.";
     return new HttpError("unavailable", message, { "retry-after": "2" });
   }
-  return new HttpError("failed", "Something went wrong.");
+  return failure(error);
 }
 
 /** The store checks what the application passes, too: the user's id and the database. */

@@ -108,7 +108,7 @@ const checks: Record<keyof ChatHandlerOptions, readonly [isValid: (value: unknow
   userId: aFunction,
   answer: aFunction,
   basePath: [(value) => typeof value === "string" && value.startsWith("/"), "a path that begins with a slash"],
-  tools: [(value) => typeof value === "object", "the tools of streamText, by name"],
+  tools: [(value) => typeof value === "object" && value !== null, "the tools of streamText, by name"],
   limit: positiveInteger,
   message: schema,
   body: schema,
@@ -118,7 +118,7 @@ const checks: Record<keyof ChatHandlerOptions, readonly [isValid: (value: unknow
   maxBodyBytes: positiveInteger,
   trustedOrigins: [
     (value) => Array.isArray(value) && value.every(isOrigin),
-    "origins, such as https://app.example.com",
+    "an array of origins, such as https://app.example.com",
   ],
   waitUntil: aFunction,
   onError: aFunction,
@@ -128,10 +128,11 @@ const required = ["store", "userId", "answer"];
 
 /** @throws {TypeError} an option is missing, unknown or of another type. */
 export function toSettings(options: AnyOptions): HandlerSettings {
-  for (const name of new Set([...required, ...Object.keys(options)])) {
-    const value = options[name as keyof AnyOptions];
-    const [isValid, expected] = checks[name as keyof AnyOptions] ?? [() => false, "no such option"];
-    if ((value === undefined && !required.includes(name)) || isValid(value)) continue;
+  for (const name of new Set([...required, ...Object.keys(options)]) as Set<keyof AnyOptions>) {
+    const value = options[name];
+    const [isValid, expected] = checks[name] ?? [undefined, "no such option"];
+    const isLeftOut = value === undefined && !required.includes(name);
+    if (isValid && (isLeftOut || isValid(value))) continue;
     throw new TypeError(`createChatHandler: the option ${name} is not valid; expected ${expected}.`);
   }
   const {

@@ -10,14 +10,16 @@ const maxInteger = 2_147_483_647;
 export const limitIn = (query: URLSearchParams, pageSize: number): number =>
   integerIn(query, "limit", maxLimit) ?? pageSize;
 
-export const versionIn = (query: URLSearchParams): number | undefined => integerIn(query, "version", maxInteger);
+/** The page of a new chat may send 0, as it shows nothing. */
+export const versionIn = (query: URLSearchParams): number | undefined =>
+  integerIn(query, "version", maxInteger, 0) || undefined;
 
-function integerIn(query: URLSearchParams, name: string, max: number): number | undefined {
+function integerIn(query: URLSearchParams, name: string, max: number, min = 1): number | undefined {
   const text = query.get(name);
   if (text === null) return undefined;
   const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 1 && value <= max) return value;
-  throw badRequest(`${name}: expected an integer from 1 to ${max}.`);
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+  throw badRequest(`${name}: expected an integer from ${min} to ${max}.`);
 }
 
 export function flagIn(query: URLSearchParams, name: string): boolean {

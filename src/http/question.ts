@@ -24,7 +24,7 @@ export async function readQuestion(request: Request, settings: HandlerSettings):
 
 /** The id of a chat in a body. */
 export function idIn({ id }: { id?: unknown }): string {
-  if (typeof id !== "string") throw badRequest("id: expected the id of the chat, a string.");
+  if (typeof id !== "string") throw badRequest("id: expected a string.");
   refuseUnaddressable(id, "id");
   return id;
 }
@@ -43,7 +43,7 @@ async function checkBody(others: object, schema: HandlerSettings["body"]): Promi
 /** The SDK's own transport sends the whole conversation. The stored one counts, so that only the last message is new. */
 function lastOf(messages: unknown): unknown {
   if (Array.isArray(messages) && messages.length > 0) return messages.at(-1);
-  throw badRequest("messages: expected an array with at least one message.");
+  throw badRequest("messages: expected at least one message.");
 }
 
 /**
@@ -51,7 +51,7 @@ function lastOf(messages: unknown): unknown {
  * pending.
  */
 async function checkMessage(message: unknown, schema: HandlerSettings["message"]) {
-  if (typeof message !== "object" || message === null) throw badRequest("message: expected a UIMessage object.");
+  if (typeof message !== "object" || message === null) throw badRequest("message: expected an object.");
   // Otherwise DELETE /:id/messages/.. would be DELETE /:id, because URLs are resolved.
   if ("id" in message) refuseUnaddressable(message.id, "message.id");
   if (!("role" in message) || message.role !== "user") return message;
@@ -65,7 +65,7 @@ async function checkMessage(message: unknown, schema: HandlerSettings["message"]
 function toTextMessage(message: object): object {
   const { id, role, parts } = message as { id?: unknown; role?: unknown; parts?: unknown };
   const texts = Array.isArray(parts) ? parts.map(textIn) : [];
-  if (texts.length === 0) throw badRequest("message.parts: expected an array with at least one text part.");
+  if (texts.length === 0) throw badRequest("message.parts: expected at least one text part.");
   return { id, role, parts: texts.map((text) => ({ type: "text", text })) };
 }
 
@@ -73,7 +73,7 @@ function textIn(part: unknown, index: number): string {
   const { type, text } = (part ?? {}) as { type?: unknown; text?: unknown };
   if (type === "text" && typeof text === "string" && text !== "") return text;
   throw badRequest(
-    `message.parts.${index}: expected a part of type text, with a text. To accept other parts, give createChatHandler a ` +
+    `message.parts.${index}: expected a text. To accept other parts, give createChatHandler a ` +
       "schema as the option message.",
   );
 }

@@ -4,10 +4,12 @@ import { badRequest, HttpError } from "./errors.ts";
 export async function readJsonObject(request: Request, maxBytes: number): Promise<Record<string, unknown>> {
   // Browsers send other types across sites without asking the server first.
   if (!/^application\/json\s*(;|$)/i.test(request.headers.get("content-type") ?? "")) {
-    throw new HttpError("unsupported_media_type", "Expected the header content-type: application/json.");
+    throw new HttpError("unsupported_media_type", "Expected content-type: application/json.");
   }
-  const text = await readText(request, maxBytes);
-  if (text === "" && Number(request.headers.get("content-length")) > 0) {
+  const wasRead = request.bodyUsed || request.body?.locked;
+  const text = wasRead ? "" : await readText(request, maxBytes);
+  // Some adapters make an empty body of one that middleware has read.
+  if (wasRead || (text === "" && Number(request.headers.get("content-length")) > 0)) {
     throw new Error(
       "The body was read before the chat handler got the request. Mount the handler before express.json() and the like.",
     );

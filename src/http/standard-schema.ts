@@ -28,7 +28,8 @@ export async function validate<Output>(schema: StandardSchema<Output>, value: un
   if (!result.issues) return result.value;
   const lines = result.issues.slice(0, 20).map(({ path = [], message }) => {
     const keys = path.map((segment) => String(typeof segment === "object" ? segment.key : segment));
-    return `\n- ${[name, ...keys].filter(Boolean).join(".")}: ${message}`;
+    const place = [name, ...keys].filter(Boolean).join(".");
+    return `\n- ${place && `${place}: `}${message}`;
   });
   throw badRequest(`The body is not valid.${lines.join("")}`);
 }

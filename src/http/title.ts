@@ -1,6 +1,5 @@
 import type { UIMessage } from "ai";
 import type { Chat } from "../types.ts";
-import { ApplicationError } from "./errors.ts";
 import type { HandlerSettings } from "./options.ts";
 
 /** In characters, with the ellipsis. */
@@ -9,8 +8,9 @@ const maxLength = 80;
 /** The question's text on one line, cut. */
 export function titleOf(message: unknown): string {
   const { parts } = message as UIMessage;
-  const texts = Array.isArray(parts) ? parts.map((part) => (part?.type === "text" ? String(part.text) : "")) : [];
-  return toTitle(texts.join(" "), maxLength);
+  // Nothing has checked the parts of a message that is not the user's.
+  const texts = Array.isArray(parts) ? parts.map((part) => (part?.type === "text" ? part.text : "")) : [];
+  return toTitle(texts.filter((text) => typeof text === "string").join(" "), maxLength);
 }
 
 /** As it can be stored: a title is one line, and Postgres texts have no NUL and no unpaired surrogate. */
@@ -38,10 +38,8 @@ export async function generateTitle(
 ): Promise<void> {
   if (!generate) return;
   const { userId, id: chatId, title: expectedTitle } = chat;
-  const title = await Promise.resolve(generate(question, { userId })).catch((error) => {
-    throw new ApplicationError(error);
-  });
-  if (typeof title !== "string") throw new ApplicationError(new TypeError("The option title returned no string."));
+  const title = await generate(question, { userId });
+  if (typeof title !== "string") throw new TypeError("The option title returned no string.");
   // A title has at most 1,000 UTF-16 units, and a character has one or two.
   const cut = toTitle(title, 500);
   if (cut !== "") await store.updateChat({ userId, chatId, title: cut, expectedTitle });

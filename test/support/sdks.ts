@@ -54,14 +54,21 @@ export const sdks: Sdk[] = [
 
 type Package = typeof import("../../src/index.ts") &
   typeof import("../../src/handler.ts") &
-  typeof import("../../src/client.ts");
+  typeof import("../../src/client.ts") & {
+    /** The SDK that it has imported. */
+    importedSdk: typeof ai;
+  };
 
 /** This package, as it runs in an application that has installed that version of the SDK. */
-export async function loadWith({ installedAs }: Sdk, folder: string): Promise<Package> {
+export async function loadWith({ installedAs }: Pick<Sdk, "installedAs">, folder: string): Promise<Package> {
   const doors = ["index", "handler", "client"].map((name) => `export * from "./${name}.ts";`);
   const outfile = join(folder, `with-${installedAs}.mjs`);
   await build({
-    stdin: { contents: doors.join("\n"), resolveDir: join(root, "src"), loader: "ts" },
+    stdin: {
+      contents: [...doors, 'export * as importedSdk from "ai";'].join("\n"),
+      resolveDir: join(root, "src"),
+      loader: "ts",
+    },
     outfile,
     bundle: true,
     format: "esm",
