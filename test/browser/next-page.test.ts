@@ -1,13 +1,10 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { expect, onTestFinished, test } from "vitest";
-import { answering } from "../support/answering.ts";
 import { createDatabase } from "../support/databases.ts";
 import { folder as example } from "../support/next-app.ts";
 import { buildPrintedApplication, logicOf, printedFiles } from "../support/next-page.ts";
-import { freePort } from "../support/postgres.ts";
+import { startServer } from "../support/start-server.ts";
 
 const setUp = ["lib/store.ts", "lib/user.ts", "instrumentation.ts"];
 
@@ -21,21 +18,12 @@ test("the application of docs/next.md asks, stops, edits, asks again, lists, ren
   const folder = await buildPrintedApplication();
   const { url: databaseUrl, drop } = await createDatabase({ empty: true });
   onTestFinished(drop);
-  const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
-  const env = { ...process.env, NODE_ENV: "production" as const, DATABASE_URL: databaseUrl };
-  const args = ["start", "--hostname", "127.0.0.1", "--port", String(port)];
-  const next = spawn(join(example, "node_modules", ".bin", "next"), args, {
+  const url = await startServer((port) => ({
+    file: join(example, "node_modules", ".bin", "next"),
+    args: ["start", "--hostname", "127.0.0.1", "--port", String(port)],
     cwd: folder,
-    env,
-    stdio: ["ignore", "ignore", "inherit"],
-  });
-  const exited = once(next, "exit");
-  onTestFinished(async () => {
-    next.kill();
-    await exited;
-  });
-  await answering(url, next);
+    env: { ...process.env, NODE_ENV: "production", DATABASE_URL: databaseUrl },
+  }));
 
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM || "/usr/bin/chromium",

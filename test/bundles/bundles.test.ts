@@ -1,5 +1,4 @@
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFile } from "node:child_process";
 import { cp, mkdtemp, readdir, readFile, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,12 +6,11 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { answering } from "../support/answering.ts";
 import { bundlers } from "../support/bundles/bundlers.ts";
 import { createDatabase } from "../support/databases.ts";
 import { isLong } from "../support/long-run.ts";
 import { npm, packInto } from "../support/pack.ts";
-import { onFreePort } from "../support/postgres.ts";
+import { startServer } from "../support/start-server.ts";
 
 const run = promisify(execFile);
 const drivers = ["node-postgres", "postgres-js"];
@@ -115,18 +113,9 @@ function onlyReading(folder: string): string[] {
 
 /** Starts Next's standalone server for the running test, and gives its address when it answers. */
 const serve = (cwd: string, databaseUrl: string) =>
-  onFreePort(async (port) => {
-    const server = spawn(process.execPath, [...onlyReading(cwd), "server.js"], {
-      cwd,
-      env: { DATABASE_URL: databaseUrl, HOSTNAME: "127.0.0.1", PORT: String(port), NEXT_TELEMETRY_DISABLED: "1" },
-      stdio: ["ignore", "inherit", "inherit"],
-    });
-    const exited = once(server, "exit");
-    onTestFinished(async () => {
-      server.kill();
-      await exited;
-    });
-    const url = `http://127.0.0.1:${port}`;
-    await answering(url, server);
-    return url;
-  });
+  startServer(() => ({
+    file: process.execPath,
+    args: [...onlyReading(cwd), "server.js"],
+    cwd,
+    env: { DATABASE_URL: databaseUrl, HOSTNAME: "127.0.0.1", NEXT_TELEMETRY_DISABLED: "1" },
+  }));

@@ -1,5 +1,4 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFile } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -7,13 +6,12 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, inject, onTestFinished, test } from "vitest";
 import { createChatStore } from "../../src/index.ts";
-import { answering } from "../support/answering.ts";
 import { textOf } from "../support/conversations.ts";
 import { createDatabase, nodePostgres } from "../support/databases.ts";
 import { mounts, useMountedChat } from "../support/mounts.ts";
 import { install, own, packInto } from "../support/pack.ts";
-import { onFreePort } from "../support/postgres.ts";
 import { bun, deno, type Recognised, type Runtime, runtimes, workerd } from "../support/runtimes/runtimes.ts";
+import { startServer } from "../support/start-server.ts";
 
 const run = promisify(execFile);
 
@@ -138,18 +136,8 @@ test.for(mountsOn)("the chat handler serves every route on $name, mounted as the
   const database = await createDatabase({ empty: true });
   onTestFinished(database.drop);
   const binary = await binaryOf(runtime);
-  const url = await onFreePort(async (port) => {
-    const env = { ...process.env, DATABASE_URL: database.url, PORT: String(port) };
-    const server = spawn(binary, [...flags, program], { cwd: app, env, stdio: ["ignore", "inherit", "inherit"] });
-    const exited = once(server, "exit");
-    onTestFinished(async () => {
-      server.kill();
-      await exited;
-    });
-    const url = `http://127.0.0.1:${port}`;
-    await answering(url, server);
-    return url;
-  });
+  const env = { ...process.env, DATABASE_URL: database.url };
+  const url = await startServer(() => ({ file: binary, args: [...flags, program], cwd: app, env }));
   await useMountedChat(url);
 });
 
@@ -202,21 +190,9 @@ async function serve(output: string): Promise<{ url: string; databaseUrl: string
   const database = await createDatabase({ empty: true });
   onTestFinished(database.drop);
   const binary = await binaryOf(workerd);
-  const url = await onFreePort(async (port) => {
+  const url = await startServer(async (port) => {
     await writeFile(join(output, "config.capnp"), configOf(port));
-    const server: ChildProcess = spawn(binary, ["serve", "config.capnp"], {
-      cwd: output,
-      env: { DATABASE_URL: database.url },
-      stdio: ["ignore", "inherit", "inherit"],
-    });
-    const exited = once(server, "exit");
-    onTestFinished(async () => {
-      server.kill();
-      await exited;
-    });
-    const url = `http://127.0.0.1:${port}`;
-    await answering(url, server);
-    return url;
+    return { file: binary, args: ["serve", "config.capnp"], cwd: output, env: { DATABASE_URL: database.url } };
   });
   return { url, databaseUrl: database.url };
 }
