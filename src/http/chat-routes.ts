@@ -46,14 +46,17 @@ export async function getChat(call: RouteCall): Promise<Response> {
   const before = query.get("before") ?? undefined;
   const limit = limitIn(query, settings.pageSize);
   const page = await settings.store.getMessages({ userId, chatId: params.id, limit, before }).catch((error) => {
-    throw isGone(error) ? new HttpError("conflict", "The message is gone. Load the last messages again.") : error;
+    throw isGone(error, before)
+      ? new HttpError("conflict", "The message is gone. Load the last messages again.")
+      : error;
   });
   if (!page) throw notFound();
   return jsonResponse({ ...page, chat: toClientChat(page.chat) } satisfies ClientChatPage);
 }
 
 /** Whether the message before which others were asked for is not stored any more. */
-const isGone = (error: unknown) => isInvalid(error) && error.issues.some(({ path: [key] }) => key === "before");
+const isGone = (error: unknown, before = "") =>
+  /^[^\0]{1,255}$/.test(before) && isInvalid(error) && error.issues.some(({ path: [key] }) => key === "before");
 
 /** `PATCH /:id`: renames or archives the chat, or replaces its metadata. */
 export async function updateChat(call: RouteCall): Promise<Response> {
