@@ -106,9 +106,10 @@ test("The server answers 400 to an impossible change, and changes nothing", asyn
   for (const path of ["/%00", `/${"x".repeat(256)}`].flatMap((id) => [id, `/chat/messages${id}`])) {
     await expectError(await server.send("DELETE", `/api/chat${path}`, userId), 400);
   }
-  await expectError(await server.send("PATCH", path, userId, { title: "x".repeat(1024 * 1024) }), 413);
-  expect(await server.getChat(id, userId)).toEqual(stored);
   expect(await server.getChats(userId)).toHaveLength(1);
+  await expectError(await server.send("PATCH", path, userId, { title: "x".repeat(1024 * 1024) }), 413);
+  // The server closes the connection whose body it has not read, maybe while the client sends the next request on it.
+  await expect.poll(() => server.getChat(id, userId)).toEqual(stored);
 });
 
 test("The server answers 500 for a user that the store cannot take, and does not say why", async ({ databaseUrl }) => {
