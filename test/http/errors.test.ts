@@ -164,4 +164,9 @@ test("an error of the application that looks like one of the store is a fault of
     await expectError(await chat(requestTo("POST", "/", { body })), "failed");
     expect(errors).toEqual([{ error: conflict, method: "POST", route: "/" }]);
   }
+  const answer = () => new ReadableStream({ start: (controller) => controller.error(conflict) });
+  const { chat, errors } = createHandler(used.store, { answer });
+  const body = { id: randomUUID(), message: question("Why?") };
+  expect(await chunksOf(await chat(requestTo("POST", "/", { body })))).toMatchObject([{ type: "error" }]);
+  expect(errors).toEqual([{ error: conflict, method: "POST", route: "/" }]);
 });
