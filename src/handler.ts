@@ -52,11 +52,11 @@ export function createChatHandler<M extends UIMessage = UIMessage, C = unknown, 
 async function respond(settings: HandlerSettings, request: Request): Promise<Response> {
   const { method } = request;
   let path = "";
-  const onError = (error: unknown): void => {
+  const onError = async (error: unknown): Promise<void> => {
     try {
-      settings.onError(error instanceof HttpError ? error.cause : error, { method, route: path });
+      await settings.onError(error instanceof HttpError ? error.cause : error, { method, route: path });
     } catch {
-      // The client still needs its response.
+      // The client still needs its response, and a rejection that nothing handles ends the process.
     }
   };
   try {

@@ -1,6 +1,6 @@
 import type { Turn } from "../types.ts";
 import { answerResponse, toChunkStream } from "./answer-stream.ts";
-import { failure, toHttpError } from "./errors.ts";
+import { failure } from "./errors.ts";
 import { toModelMessages } from "./model-messages.ts";
 import { type Question, readQuestion } from "./question.ts";
 import type { RouteCall } from "./routes.ts";
@@ -41,13 +41,5 @@ async function startAnswer(
     // Also if it looks like an error of the store, which `answer` may have called.
     throw failure(error);
   }
-  return answerResponse({
-    turn,
-    chunks,
-    waitUntil,
-    // A turn that a later change supersedes is no fault.
-    onError: (error) => {
-      if (toHttpError(error).code !== "conflict") onError(error);
-    },
-  });
+  return answerResponse({ turn, chunks, onError, waitUntil });
 }

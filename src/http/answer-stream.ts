@@ -1,5 +1,6 @@
 import type { UIMessage, UIMessageChunk } from "ai";
 import * as ai from "ai";
+import { isStoreError } from "../errors/is-store-error.ts";
 import { versionHeader } from "../protocol.ts";
 import type { Turn } from "../types.ts";
 
@@ -30,7 +31,8 @@ export function answerResponse({ turn, chunks, onError, waitUntil }: AnswerStrea
   const { generateMessageId, onEnd } = turn.persist;
   const save = (event: { responseMessage: UIMessage }) =>
     onEnd(event).catch((error) => {
-      onError(error);
+      // That a later change supersedes the turn is no fault.
+      if (!isStoreError(error, "CHAT_CONFLICT")) onError(error);
       throw error;
     });
   // Around every kind of answer, so that data parts and metadata that the application adds are stored, too.
@@ -43,6 +45,8 @@ export function answerResponse({ turn, chunks, onError, waitUntil }: AnswerStrea
       try {
         for await (const chunk of startedWith(generateMessageId(), chunks)) writer.write(chunk as never);
       } catch (error) {
+        // A stream that follows the signal may break off when the answer is stopped, which is no fault.
+        if (turn.abortSignal.aborted) return writer.write({ type: "abort" });
         onError(error);
         writer.write({ type: "error", errorText });
       }
@@ -64,7 +68,7 @@ export function answerResponse({ turn, chunks, onError, waitUntil }: AnswerStrea
 async function* startedWith(messageId: string, chunks: ReadableStream<UIMessageChunk>): AsyncGenerator<UIMessageChunk> {
   let hasStarted = false;
   for await (const chunk of chunks) {
-    if (typeof chunk !== "object" || chunk === null) {
+    if (typeof chunk?.type !== "string") {
       throw new TypeError("answer returned a stream of other values than UI message chunks.");
     }
     if (chunk.type !== "start") {

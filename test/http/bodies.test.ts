@@ -170,6 +170,14 @@ describe("A body that is too large", () => {
     },
   );
 
+  test("of a byte order mark alone is a bad request", async () => {
+    const { chat, errors } = createHandler(used.store);
+    const headers = { "content-length": "3" };
+    for (const [method, path] of withBody)
+      await expectError(await chat(requestTo(method, path, { body: "\uFEFF", headers })), "bad_request");
+    expect(errors).toEqual([]);
+  });
+
   test("that breaks off is a bad request", async () => {
     const broken = () =>
       new ReadableStream({

@@ -108,6 +108,7 @@ describe.each(sdks)("An answer that fails on $name", (sdk) => {
   test.each([
     ["text", () => ReadableStream.from(["The ", "moon."]).pipeThrough(new TransformStream())],
     ["null", () => ReadableStream.from([null as never])],
+    ["bytes", () => new Response("data: {}\n\n").body],
   ])("because its stream is one of %s: the response has an error chunk, and onError says why", async (_, stream) => {
     const { ask, errors, stored } = used.createChat(() => stream() as never);
     const chunks = await chunksOf(await ask());
@@ -144,6 +145,42 @@ describe.each(sdks)("An answer that fails on $name", (sdk) => {
     expect((await send("GET", `/${chatId}/stream?version=2`)).status).toBe(204);
     expect(errors).toEqual([{ error: thrown, method: "POST", route: "/" }]);
   });
+
+  test("because its stream breaks off when the user stops it is no fault, and the page sees no error", async () => {
+    const words = controlledChunks();
+    const { ask, send, chatId, errors, stored } = used.createChat(({ abortSignal }) => {
+      abortSignal.addEventListener("abort", () => words.fail(abortSignal.reason));
+      return words.readable;
+    });
+    const response = await ask();
+    words.say("The moon");
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    await readUntil(reader, "The moon");
+    expect(await (await send("DELETE", `/${chatId}/stream`)).json()).toEqual({ stopped: true });
+    const text = await readUntil(reader, "[DONE]");
+    expect(text).toContain('"type":"abort"');
+    expect(text).not.toContain('"type":"error"');
+    expect(errors).toEqual([]);
+    expect((await stored())[1]?.parts).toMatchObject([{ type: "text", text: "The moon" }]);
+  });
+
+  test("because JSON cannot carry it does not let pages wait for it", async () => {
+    const words = controlledChunks();
+    const unstorable = new TransformStream({
+      flush: (controller) => controller.enqueue({ type: "data-size", data: 1n }),
+    });
+    const { ask, send, chatId, errors } = used.createChat(() => words.readable.pipeThrough(unstorable));
+    const response = await ask();
+    words.say("The moon");
+    // Until it is recorded.
+    const resumed = (await send("GET", `/${chatId}/stream`)).body as ReadableStream<Uint8Array>;
+    await readUntil(resumed.getReader(), "The moon");
+    words.finish();
+    await expect(response.text()).rejects.toThrow();
+    await eventually("the save has failed", async () => errors.length > 0);
+    expect(errors).toMatchObject([{ error: { name: "InvalidChatError" }, method: "POST", route: "/" }]);
+    await eventually("the turn has ended", async () => (await send("GET", `/${chatId}/stream`)).status === 204);
+  }, 10_000);
 
   test("because the provider fails sends an error chunk without the provider's text; streamText's onError has it", async () => {
     const provider = vi.fn();
