@@ -104,7 +104,7 @@ export function createChatTransport<M extends UIMessage>(
             answer.messageId = id;
           },
           onComplete: ({ isShown }) => {
-            if (versionBefore !== undefined && isShown) show(chatId, versionBefore + 1);
+            if (versionBefore !== undefined && isShown) show(chatId, ownChanges.after(chatId, versionBefore) + 1);
           },
           onEnd,
         },

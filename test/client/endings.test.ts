@@ -1,11 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { say } from "../support/conversations.ts";
 import { eventually } from "../support/eventually.ts";
 import { liveChats } from "../support/live-chat.ts";
 import { type Sdk, sdks } from "../support/sdks.ts";
 
 describe.concurrent.each(sdks)("The end of an answer through the client with $name", (sdk) => {
   const open = liveChats(sdk);
+
+  /** The client of ai 5 calls `onFinish` also where there is nothing to resume. */
+  const nothing = sdk.name === "ai 5" ? [expect.stringMatching(/^finish/)] : [];
 
   /** A page that has sent the output of its tool by itself, so that the model is asked a second time. */
   async function openContinuing() {
@@ -63,6 +67,23 @@ describe.concurrent.each(sdks)("The end of an answer through the client with $na
     expect(page.status).toBe("error");
     await eventually("the client has read the end of the answer", () => events.length === 2);
     await page.resumeStream();
+    await chat.expectShown(page);
+  });
+
+  test("a message that the page deletes while it receives an answer does not make that answer news", async () => {
+    const chat = await open({ messages: [say("user", "Hi", "m1"), say("assistant", "Hi!", "m2")] });
+    const page = await chat.openTab();
+    const asked = page.sendMessage({ text: "Why?" });
+    const voice = await chat.voice();
+    voice.say("Because.");
+    await page.shows("Because.");
+    await chat.client.deleteMessage(chat.chatId, "m1");
+    voice.finish();
+    await asked;
+    page.messages = page.messages.slice(1);
+    page.heard.length = 0;
+    await page.resumeStream();
+    expect(page.heard).toEqual(nothing);
     await chat.expectShown(page);
   });
 });
