@@ -34,9 +34,10 @@ export function createChatEvents(channelName: string): ChatEvents {
   let channel: ReturnType<typeof openChannel>;
 
   function tell(event: ChatEvent): void {
-    for (const listener of listeners) {
+    // A copy: a listener that subscribes again would otherwise hear of the same event for ever.
+    for (const listener of [...listeners]) {
       try {
-        listener(event);
+        if (listeners.has(listener)) listener(event);
       } catch (error) {
         // The other listeners still hear of the event.
         console.error(error);

@@ -26,10 +26,8 @@ interface Shared {
 interface Exchange {
   chatId: string;
   abortSignal: AbortSignal | undefined;
-  /** The last message that the page shows. */
-  messageId: string | undefined;
-  /** Whether the request brings a question. */
-  isQuestion: boolean;
+  /** The last message that the page shows. Undefined if it resumes. */
+  last: UIMessage | undefined;
 }
 
 /**
@@ -52,7 +50,7 @@ export function createChatTransport<M extends UIMessage>(
   };
 
   async function receive(
-    { chatId, abortSignal, messageId, isQuestion }: Exchange,
+    { chatId, abortSignal, last }: Exchange,
     request: (transport: DefaultChatTransport<M>) => ReturnType<ChatTransport<M>["reconnectToStream"]>,
   ) {
     // The SDK's signal aborts when the user leaves the page, too: it ends the request, and never the turn.
@@ -63,7 +61,7 @@ export function createChatTransport<M extends UIMessage>(
     const ended = new Promise<void>((resolve) => {
       onEnd = resolve;
     });
-    const answer = { messageId, cut: () => cut.abort(), ended };
+    const answer = { messageId: last?.id, cut: () => cut.abort(), ended };
     answers.add(chatId, answer);
 
     let versionBefore: number | undefined;
@@ -93,20 +91,24 @@ export function createChatTransport<M extends UIMessage>(
         onEnd();
         return null;
       }
-      if (isQuestion) {
+      if (last) {
         if (versionBefore !== undefined) show(chatId, versionBefore);
         events.publish({ type: "turn", chatId });
       }
       void ended.then(() => events.publish({ type: "turn", chatId }));
-      return followAnswer(stream, cut.signal, {
-        onMessageId: (id) => {
-          answer.messageId = id;
+      return followAnswer(
+        stream,
+        { signal: cut.signal, isOwnMessage: last?.role === "user" },
+        {
+          onMessageId: (id) => {
+            answer.messageId = id;
+          },
+          onComplete: ({ isShown }) => {
+            if (versionBefore !== undefined && isShown) show(chatId, ownChanges.after(chatId, versionBefore) + 1);
+          },
+          onEnd,
         },
-        onComplete: ({ isEmpty }) => {
-          if (versionBefore !== undefined && !isEmpty) show(chatId, versionBefore + 1);
-        },
-        onEnd,
-      });
+      );
     } catch (error) {
       onEnd();
       throw error;
@@ -120,14 +122,14 @@ export function createChatTransport<M extends UIMessage>(
       const { messages, trigger } = given;
       // The first question makes the first version: if its response is lost, a resume brings the answer.
       if (trigger === "submit-message" && messages.length === 1 && versionOf(chatId) === undefined) show(chatId, 1);
-      const exchange = { chatId, abortSignal, messageId: messages.at(-1)?.id, isQuestion: true };
+      const exchange = { chatId, abortSignal, last: messages.at(-1) };
       const stream = await receive(exchange, (transport) => transport.sendMessages({ chatId, abortSignal, ...given }));
       if (!stream) throw new ChatRequestError({ code: "failed", status: 204 }, "The response has no stream.");
       return stream;
     },
 
     reconnectToStream: ({ abortSignal, ...given }) =>
-      receive({ chatId: given.chatId, abortSignal, messageId: undefined, isQuestion: false }, (transport) =>
+      receive({ chatId: given.chatId, abortSignal, last: undefined }, (transport) =>
         transport.reconnectToStream(given),
       ),
   };

@@ -25,7 +25,7 @@ export interface RequestToChats {
 
 /** @throws {ChatRequestError} an id cannot be part of a URL. */
 export function urlOf(basePath: string, { path = [], query = {} }: RequestToChats): string {
-  const broken = path.find((segment) => segment === "" || isUnaddressable(segment) || !segment.isWellFormed());
+  const broken = path.find((segment) => segment === "" || isUnaddressable(segment) || /\p{Surrogate}/u.test(segment));
   if (broken !== undefined) {
     const message = `${JSON.stringify(broken)} cannot be part of a URL; expected the id of a chat or a message.`;
     throw new ChatRequestError({ code: "bad_request", status: 0 }, message);
@@ -33,7 +33,8 @@ export function urlOf(basePath: string, { path = [], query = {} }: RequestToChat
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) if (value !== undefined) parameters.set(name, String(value));
   const segments = path.map((segment) => `/${encodeURIComponent(segment)}`).join("");
-  const search = parameters.size > 0 ? `?${parameters}` : "";
+  // Not `size`, which Safari 16 does not have.
+  const search = String(parameters) && `?${parameters}`;
   return (basePath.replace(/\/+$/, "") + segments || "/") + search;
 }
 

@@ -136,6 +136,22 @@ describe.each(sdks)("The client's subscribe with $name", (sdk) => {
     expect(logged.mock.calls).toEqual([[error]]);
   });
 
+  test("tells a listener once that subscribes again in reaction", async () => {
+    const chat = await open({ messages: [say("user", "Hi", "m1")] });
+    const heard: ChatEvent[] = [];
+    const listener = (event: ChatEvent) => {
+      // Otherwise the test would never end.
+      if (heard.push(event) > 2) return;
+      subscriptions.pop()?.();
+      subscriptions.push(chat.client.subscribe(listener));
+    };
+    subscriptions.push(chat.client.subscribe(listener));
+    await chat.client.update(chat.chatId, { title: "A" });
+    expect(heard).toHaveLength(1);
+    await chat.client.update(chat.chatId, { title: "B" });
+    expect(heard).toHaveLength(2);
+  });
+
   test("tells that the page is visible or online again, until the last listener has unsubscribed", async () => {
     const window = new EventTarget();
     const document = Object.assign(new EventTarget(), { visibilityState: "hidden" });
