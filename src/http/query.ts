@@ -38,5 +38,5 @@ export function listCursorIn(query: URLSearchParams): GetChatsInput["before"] {
   const [, milliseconds, id = ""] = text.match(/^(-?\d+)\.(.+)$/s) ?? [];
   const updatedAt = new Date(Number(milliseconds));
   if (id !== "" && !Number.isNaN(updatedAt.getTime())) return { id, updatedAt };
-  throw badRequest("cursor: expected the cursor of the previous page, unchanged.");
+  throw badRequest("cursor: expected that of the previous page.");
 }

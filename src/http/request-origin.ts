@@ -15,7 +15,7 @@ export function refuseOtherSites({ headers }: Request, trustedOrigins: readonly 
   const origin = headers.get("origin");
   if (origin !== null && trustedOrigins.includes(origin)) return;
   if (site === null && (origin === null || isHost(origin, headers.get("host")))) return;
-  throw new HttpError("forbidden", "The request comes from another site, whose origin is not among trustedOrigins.");
+  throw new HttpError("forbidden", "The request comes from a site that is not among trustedOrigins.");
 }
 
 /** Some origins are no URL or have no host: "null" is that of a sandboxed frame. Some servers pass no `Host`. */

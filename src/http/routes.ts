@@ -62,7 +62,7 @@ export function routeFor({ methods }: FoundRoute, method: string): Route {
   const route = methods[(method === "HEAD" ? "GET" : method) as Method];
   if (route) return route;
   const headers = { allow: allowedMethods(methods) };
-  throw new HttpError("method_not_allowed", `This path has no ${JSON.stringify(method.slice(0, 20))}.`, headers);
+  throw new HttpError("method_not_allowed", "This path has no such method.", headers);
 }
 
 export const allowedMethods = (methods: FoundRoute["methods"]): string =>
