@@ -94,6 +94,7 @@ export function createChatClient<M extends UIMessage = UIMessage, C = unknown>(
 ): ChatClient<M, C> {
   const answers = createReceivedAnswers();
   const ownChanges = createOwnChanges();
+  const shown = new Map<string, number>();
   const events = createChatEvents(`drizzle-chat-store ${options.basePath ?? "/api/chat"}`);
   const send = <Result>(request: RequestToChats) => sendRequest<Result>(options, request);
 
@@ -106,7 +107,7 @@ export function createChatClient<M extends UIMessage = UIMessage, C = unknown>(
   }
 
   return {
-    transport: (given = {}) => createChatTransport<M>({ options, answers, ownChanges, events }, given),
+    transport: (given = {}) => createChatTransport<M>({ options, answers, ownChanges, shown, events }, given),
 
     async list({ signal, ...query } = {}) {
       const { chats, cursor } = await send<{ chats: ChatInJson<C>[]; cursor: string | null }>({ query, signal });

@@ -19,6 +19,8 @@ interface Shared {
   options: ChatClientOptions;
   answers: ReceivedAnswers;
   ownChanges: OwnChanges;
+  /** The versions that pages show, by page: a chat, and the version with which the page was loaded. */
+  shown: Map<string, number>;
   events: ChatEvents;
 }
 
@@ -35,18 +37,18 @@ interface Exchange {
  * so that the server does not send the page's own last answer again.
  */
 export function createChatTransport<M extends UIMessage>(
-  { options, answers, ownChanges, events }: Shared,
+  { options, answers, ownChanges, shown, events }: Shared,
   { version: loadedVersion, body }: ChatTransportOptions,
 ): ChatTransport<M> & { resumeStreamIsReplay: true } {
   const { basePath = "/api/chat", headers, credentials } = options;
-  /** The versions that pages show, by chat. */
-  const shown = new Map<string, number>();
+  // A page of React makes a transport with each render, and useChat takes the newest one.
+  const pageOf = (chatId: string) => `${loadedVersion} ${chatId}`;
   const versionOf = (chatId: string) => {
-    const version = shown.get(chatId) ?? loadedVersion;
+    const version = shown.get(pageOf(chatId)) ?? loadedVersion;
     return version === undefined ? undefined : ownChanges.after(chatId, version);
   };
   const show = (chatId: string, version: number) => {
-    shown.set(chatId, Math.max(version, versionOf(chatId) ?? 0));
+    shown.set(pageOf(chatId), Math.max(version, versionOf(chatId) ?? 0));
   };
 
   async function receive(
@@ -147,8 +149,5 @@ function messageOf<M extends UIMessage>(messages: M[], trigger: string, messageI
 /** A login page, say, is no stream either, and the SDK would take it for an empty one. */
 function expectStream({ status, headers }: Response): void {
   if (status === 204 || headers.get("content-type")?.startsWith("text/event-stream")) return;
-  throw new ChatRequestError(
-    { code: "failed", status },
-    "The response is no stream; expected that of the chat handler.",
-  );
+  throw new ChatRequestError({ code: "failed", status }, "The response is no stream of the chat handler.");
 }

@@ -73,7 +73,7 @@ export async function sendRequest<Result>(
     if (signal?.aborted) throw error;
     if (!(error instanceof SyntaxError)) throw lostConnection(error);
     // A login page, say.
-    const message = "The response is not JSON; expected a response of the chat handler.";
+    const message = "The response is not JSON of the chat handler.";
     throw new ChatRequestError({ code: "failed", status: response.status }, message);
   }
 }

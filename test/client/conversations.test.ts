@@ -81,7 +81,7 @@ describe.concurrent.each(sdks)("A conversation through the client with $name", (
     voice.say("The moon ");
     await asking.shows("The moon ");
     const [reloaded, second] = [await chat.openTab(), await chat.openTab({ client: chat.createClient() })];
-    const late = await chat.openTab();
+    const late = await chat.openTab({ client: chat.createClient() });
     const resumed = [reloaded.resumeStream(), second.resumeStream()];
     await Promise.all([reloaded.shows("The moon "), second.shows("The moon ")]);
     voice.say("pulls.");

@@ -115,7 +115,13 @@ export function liveChats(sdk: Sdk) {
       /** A page that is loaded now. One that `isNew` has not been loaded from the server. */
       async openTab({ isNew, client: own = client, version, body, ...init }: TabOptions = {}): Promise<Tab> {
         const page = isNew ? null : await own.get(ids.chatId);
-        const transport = own.transport({ version: version ?? page?.chat.version, body });
+        const render = () => own.transport({ version: version ?? page?.chat.version, body });
+        // As useChat does, whose page makes a transport with each render.
+        const transport: ReturnType<typeof render> = {
+          ...render(),
+          sendMessages: (options) => render().sendMessages(options),
+          reconnectToStream: (options) => render().reconnectToStream(options),
+        };
         const heard: string[] = [];
         const tab = new (class extends sdk.ai.AbstractChat<UIMessage> {})({
           id: ids.chatId,
