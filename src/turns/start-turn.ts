@@ -60,10 +60,10 @@ export async function startTurn<M extends UIMessage>(
   };
 
   async function endWith(event: { responseMessage: M }): Promise<void> {
+    const answer = toRow(parseInput(answerInput, event).responseMessage, ["responseMessage"]);
     // Readers take the end of a turn to mean that its recording is complete and its answer stored.
     await recorder.settle();
     try {
-      const answer = toRow(parseInput(answerInput, event).responseMessage, ["responseMessage"]);
       await saveAnswer({ answer, isRecorded: recorder.hasBegun(), hasFailed });
     } catch (error) {
       // Readers need not wait for heartbeats: the recording can become the answer at once.

@@ -78,10 +78,10 @@ test.for(scripts)("a script built with $name ($script) migrates and stores chats
   }
 });
 
-test("the whole package adds less than 105 kB to a minified bundle, 37 kB compressed", async () => {
+test("the whole package adds less than 107 kB to a minified bundle, 37 kB compressed", async () => {
   const [file = ""] = await readdir(await bundle("size"));
   const code = await readFile(join(app, "out", "size", file));
-  expect(code.length).toBeLessThan(105_000);
+  expect(code.length).toBeLessThan(107_000);
   expect(gzipSync(code).length).toBeLessThan(37_000);
 });
 

@@ -164,24 +164,6 @@ describe.each(sdks)("An answer that fails on $name", (sdk) => {
     expect((await stored())[1]?.parts).toMatchObject([{ type: "text", text: "The moon" }]);
   });
 
-  test("because JSON cannot carry it does not let pages wait for it", async () => {
-    const words = controlledChunks();
-    const unstorable = new TransformStream({
-      flush: (controller) => controller.enqueue({ type: "data-size", data: 1n }),
-    });
-    const { ask, send, chatId, errors } = used.createChat(() => words.readable.pipeThrough(unstorable));
-    const response = await ask();
-    words.say("The moon");
-    // Until it is recorded.
-    const resumed = (await send("GET", `/${chatId}/stream`)).body as ReadableStream<Uint8Array>;
-    await readUntil(resumed.getReader(), "The moon");
-    words.finish();
-    await expect(response.text()).rejects.toThrow();
-    await eventually("the save has failed", async () => errors.length > 0);
-    expect(errors).toMatchObject([{ error: { name: "InvalidChatError" }, method: "POST", route: "/" }]);
-    await eventually("the turn has ended", async () => (await send("GET", `/${chatId}/stream`)).status === 204);
-  }, 10_000);
-
   test("because the provider fails sends an error chunk without the provider's text; streamText's onError has it", async () => {
     const provider = vi.fn();
     const { ask, stored, errors } = used.createChat(({ modelMessages }) =>
