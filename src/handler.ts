@@ -41,7 +41,7 @@ export function createChatHandler<M extends UIMessage = UIMessage, C = unknown, 
   options: ChatHandlerOptions<M, C, Body>,
 ): ChatHandler {
   const settings = toSettings(options as unknown as AnyOptions);
-  // A frame around the handler, so that it can be called without its object.
+  // One function for all methods. Servers and Next send HEAD to where they send GET.
   const handle = async (request: Request): Promise<Response> => {
     const response = await respond(settings, request);
     return request.method === "HEAD" ? withoutBody(response) : response;
@@ -88,12 +88,12 @@ async function userOf({ userId: userIdOf }: HandlerSettings, request: Request): 
   if (!userId) throw new HttpError("unauthorized", "Sign in first.");
   // Not instanceof: some servers replace the global Response.
   if (typeof userId !== "string" && !userId.headers) {
-    throw new TypeError("The option userId returned neither a string nor null or a Response.");
+    throw new TypeError("The option userId returned no string, null or Response.");
   }
   return userId;
 }
 
 function withoutBody({ body, status, headers }: Response): Response {
-  void body?.cancel();
+  void body?.cancel().catch(() => {});
   return new Response(null, { status, headers });
 }

@@ -1,4 +1,5 @@
 import { z } from "zod/v4";
+import { toTitle } from "./title.ts";
 
 const integerMax = 2_147_483_647;
 
@@ -157,14 +158,7 @@ export const startTurnInput = object({
   // Cleaned instead of refused, because it is usually the beginning of a question, with any characters.
   title: z
     .string({ error: ({ input }) => `expected a string, found ${describe(input)}` })
-    .transform((title) =>
-      title
-        .slice(0, 1_000)
-        .replace(/[\uD800-\uDBFF]$/, "")
-        .toWellFormed()
-        .replace(/[\s\p{Cc}]+/gu, " ")
-        .trim(),
-    )
+    .transform((title) => toTitle(title.slice(0, 1_000).replace(/[\uD800-\uDBFF]$/, "")))
     .optional(),
   message,
   limit: positiveInteger(

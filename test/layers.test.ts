@@ -14,7 +14,7 @@ const layers = [
   ["database"],
   ["errors"],
   ["input", "schema", "protocol"],
-  ["types"],
+  ["title", "types"],
 ];
 
 const source = readdirSync("src", { recursive: true, encoding: "utf8" }).filter(

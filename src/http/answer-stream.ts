@@ -4,7 +4,10 @@ import { isStoreError } from "../errors/is-store-error.ts";
 import { versionHeader } from "../protocol.ts";
 import type { Turn } from "../types.ts";
 
-/** The headers of every stream. `no-transform` keeps compression from holding it back. Without `connection`, which HTTP/2 forbids. */
+/**
+ * The headers of every stream. `no-transform` keeps compression from holding it back. Without `connection`, which HTTP/2
+ * forbids.
+ */
 export const streamHeaders = (version: number | undefined): Record<string, string> => ({
   "content-type": "text/event-stream",
   "cache-control": "no-cache, no-transform",

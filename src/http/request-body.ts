@@ -45,7 +45,7 @@ async function readText(request: Request, maxBytes: number): Promise<string> {
   } catch (error) {
     void reader.cancel().catch(() => {});
     if (error instanceof HttpError) throw error;
-    throw badRequest("The body could not be read, or is not UTF-8.");
+    throw badRequest("The body broke off, or is not UTF-8.");
   }
 }
 
