@@ -1,6 +1,6 @@
-import type { ChatTransport, UIMessage } from "ai";
+import { type ChatTransport, generateId, type UIMessage } from "ai";
 import { type ChatEvent, createChatEvents, type OwnChange } from "./client/chat-events.ts";
-import { type ChatTransportOptions, createChatTransport } from "./client/chat-transport.ts";
+import { type ChatTransportOptions, createChatTransport, type ShownVersion } from "./client/chat-transport.ts";
 import { type ChatInJson, type PageInJson, toChat, toPage } from "./client/dates.ts";
 import { createOwnChanges } from "./client/own-changes.ts";
 import { createReceivedAnswers } from "./client/received-answers.ts";
@@ -9,7 +9,7 @@ import { stopAnswer } from "./client/stop-answer.ts";
 import type { ChatList, ChatSearch, ClientChat, ClientChatPage, ForkBody, UpdateBody } from "./protocol.ts";
 
 export type { ChatEvent } from "./client/chat-events.ts";
-export type { ChatTransportOptions } from "./client/chat-transport.ts";
+export type { ChatTransportOptions, ShownVersion } from "./client/chat-transport.ts";
 export { ChatRequestError } from "./client/request-error.ts";
 export type { ChatClientOptions } from "./client/send-request.ts";
 export type { ChatErrorCode, ChatList, ChatSearch, ClientChat, ClientChatPage, UpdateBody } from "./protocol.ts";
@@ -94,7 +94,7 @@ export function createChatClient<M extends UIMessage = UIMessage, C = unknown>(
 ): ChatClient<M, C> {
   const answers = createReceivedAnswers();
   const ownChanges = createOwnChanges();
-  const shown = new Map<string, number>();
+  const shown = new Map<string, ShownVersion>();
   const events = createChatEvents(`drizzle-chat-store ${options.basePath ?? "/api/chat"}`);
   const send = <Result>(request: RequestToChats) => sendRequest<Result>(options, request);
 
@@ -144,7 +144,7 @@ export function createChatClient<M extends UIMessage = UIMessage, C = unknown>(
       return chat;
     },
 
-    fork(chatId, { newId = randomId(), ...others } = {}) {
+    fork(chatId, { newId = generateId(), ...others } = {}) {
       const body: ForkBody = { id: newId, ...others };
       return change("forked", chatId, { method: "POST", path: [chatId, "fork"], body });
     },
@@ -161,7 +161,3 @@ export function createChatClient<M extends UIMessage = UIMessage, C = unknown>(
     subscribe: events.subscribe,
   };
 }
-
-/** `crypto.randomUUID` is missing on pages that are not served over HTTPS. */
-const randomId = () =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");

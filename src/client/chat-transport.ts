@@ -1,4 +1,4 @@
-import { type ChatTransport, DefaultChatTransport, type UIMessage } from "ai";
+import { type ChatTransport, DefaultChatTransport, type UIMessage, type UIMessageChunk } from "ai";
 import { versionHeader } from "../protocol.ts";
 import type { ChatEvents } from "./chat-events.ts";
 import { followAnswer } from "./follow-answer.ts";
@@ -8,10 +8,19 @@ import { ChatRequestError } from "./request-error.ts";
 import { type ChatClientOptions, fetchOk, urlOf } from "./send-request.ts";
 
 export interface ChatTransportOptions {
-  /** The version of the chat that the page shows. With it, a transport is for one chat. */
-  version?: number | undefined;
+  /**
+   * The version of the chat that the page shows. With it, a transport is for one chat. An object, such as a React ref, is
+   * kept up to date: `current` is the version after each answer.
+   */
+  version?: number | ShownVersion | undefined;
   /** What to send beside each message: the handler's option `body` checks it. */
   body?: object | (() => object | Promise<object>) | undefined;
+}
+
+/** The version of the chat that a page shows. */
+export interface ShownVersion {
+  /** Undefined while the chat has no message. */
+  current: number | undefined;
 }
 
 /** What the transports of a client share. */
@@ -20,7 +29,7 @@ interface Shared {
   answers: ReceivedAnswers;
   ownChanges: OwnChanges;
   /** The versions that pages show, by page: a chat, and the version with which the page was loaded. */
-  shown: Map<string, number>;
+  shown: Map<string, ShownVersion>;
   events: ChatEvents;
 }
 
@@ -38,17 +47,19 @@ interface Exchange {
  */
 export function createChatTransport<M extends UIMessage>(
   { options, answers, ownChanges, shown, events }: Shared,
-  { version: loadedVersion, body }: ChatTransportOptions,
+  { version: given, body }: ChatTransportOptions,
 ): ChatTransport<M> & { resumeStreamIsReplay: true } {
   const { basePath = "/api/chat", headers, credentials } = options;
   // A page of React makes a transport with each render, and useChat takes the newest one.
-  const pageOf = (chatId: string) => `${loadedVersion} ${chatId}`;
-  const versionOf = (chatId: string) => {
-    const version = shown.get(pageOf(chatId)) ?? loadedVersion;
-    return version === undefined ? undefined : ownChanges.after(chatId, version);
-  };
+  function shownOf(chatId: string): ShownVersion {
+    if (typeof given === "object") return given;
+    const page = `${given} ${chatId}`;
+    if (!shown.has(page)) shown.set(page, { current: given });
+    return shown.get(page) as ShownVersion;
+  }
+  const versionOf = (chatId: string) => ownChanges.after(chatId, shownOf(chatId).current);
   const show = (chatId: string, version: number) => {
-    shown.set(pageOf(chatId), Math.max(version, versionOf(chatId) ?? 0));
+    shownOf(chatId).current = Math.max(version, versionOf(chatId) ?? 0);
   };
 
   async function receive(
@@ -74,7 +85,7 @@ export function createChatTransport<M extends UIMessage>(
       ...(body && { body }),
       fetch: async (url, init) => {
         const response = await fetchOk(options.fetch ?? globalThis.fetch, url, { ...init, signal: cut.signal });
-        expectStream(response);
+        expectStream(response, !last);
         const version = response.headers.get(versionHeader);
         if (version !== null) versionBefore = Number(version);
         return response;
@@ -126,8 +137,7 @@ export function createChatTransport<M extends UIMessage>(
       if (trigger === "submit-message" && messages.length === 1 && versionOf(chatId) === undefined) show(chatId, 1);
       const exchange = { chatId, abortSignal, last: messages.at(-1) };
       const stream = await receive(exchange, (transport) => transport.sendMessages({ chatId, abortSignal, ...given }));
-      if (!stream) throw new ChatRequestError({ code: "failed", status: 204 }, "The response has no stream.");
-      return stream;
+      return stream as ReadableStream<UIMessageChunk>;
     },
 
     reconnectToStream: ({ abortSignal, ...given }) =>
@@ -147,7 +157,7 @@ function messageOf<M extends UIMessage>(messages: M[], trigger: string, messageI
 }
 
 /** A login page, say, is no stream either, and the SDK would take it for an empty one. */
-function expectStream({ status, headers }: Response): void {
-  if (status === 204 || headers.get("content-type")?.startsWith("text/event-stream")) return;
-  throw new ChatRequestError({ code: "failed", status }, "The response is no stream of the chat handler.");
+function expectStream({ status, headers }: Response, mayBeEmpty: boolean): void {
+  if ((status === 204 && mayBeEmpty) || headers.get("content-type")?.startsWith("text/event-stream")) return;
+  throw new ChatRequestError({ code: "failed", status }, "The response is not a stream of the chat handler.");
 }

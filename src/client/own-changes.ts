@@ -2,7 +2,7 @@
 export interface OwnChanges {
   add(chatId: string, version: number): void;
   /** The version that a page shows that showed this one, after the own changes that followed it. */
-  after(chatId: string, version: number): number;
+  after<Version extends number | undefined>(chatId: string, version: Version): Version;
 }
 
 export function createOwnChanges(): OwnChanges {
@@ -13,9 +13,10 @@ export function createOwnChanges(): OwnChanges {
       versionsOf.set(chatId, versions.add(version));
     },
     after(chatId, version) {
-      let shown = version;
+      // Of undefined, which stays as it is, the next version is NaN.
+      let shown = version as number;
       while (versionsOf.get(chatId)?.has(shown + 1)) shown += 1;
-      return shown;
+      return shown as typeof version;
     },
   };
 }

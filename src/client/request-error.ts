@@ -25,6 +25,12 @@ export class ChatRequestError extends TypeError {
     this.status = status;
     this.retryAfter = retryAfter;
   }
+
+  /** Whether the same request may succeed later. */
+  get isRetryable(): boolean {
+    const { code, status } = this;
+    return code !== "bad_request" && (status < 400 || status > 499 || status === 409 || status === 429);
+  }
 }
 
 /** The SDK looks for the word "network" to tell a lost connection from other errors. */
