@@ -18,6 +18,7 @@ export default defineConfig(() => {
         schema: "src/schema.ts",
         handler: "src/handler.ts",
         client: "src/client.ts",
+        react: "src/react.ts",
         cli: "src/cli/cli.ts",
       },
       format: "esm",
@@ -27,6 +28,7 @@ export default defineConfig(() => {
           schema: "src/schema.ts",
           handler: "src/handler.ts",
           client: "src/client.ts",
+          react: "src/react.ts",
         },
       },
       // The SQL travels inside the JavaScript: a path to a file beside it would not survive the application's bundler.

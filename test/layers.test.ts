@@ -7,7 +7,8 @@ import { expect, test } from "vitest";
  * of `src/` stands here by its name.
  */
 const layers = [
-  ["index", "handler", "client"],
+  ["index", "handler", "react"],
+  ["client"],
   ["store", "http"],
   ["chats", "messages", "turns", "cli"],
   ["conversation", "migrate"],

@@ -83,7 +83,9 @@ describe("the search", () => {
     }
     // The title, the question and the answer of each.
     await expect.poll(() => searchStatus(page)).toBe("36 found.");
-    const links = await found(page).evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+    const links = await found(page).evaluateAll((links: { getAttribute(name: string): string | null }[]) =>
+      links.map((link) => link.getAttribute("href")),
+    );
     expect(new Set(links).size).toBe(36);
     await expect.poll(() => page.evaluate("document.activeElement.tagName")).toMatch(/^(A|INPUT)$/);
 

@@ -1,0 +1,22 @@
+/**
+ * While a run is under way, any number of calls are one further run, which begins when the first has ended: it finds what has
+ * changed meanwhile.
+ */
+export function coalesce(run: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  return function call(): Promise<void> {
+    if (!running) {
+      running = run().finally(() => {
+        running = undefined;
+      });
+      return running;
+    }
+    const again = () => {
+      next = undefined;
+      return call();
+    };
+    next ??= running.then(again, again);
+    return next;
+  };
+}

@@ -1,0 +1,391 @@
+import { Chat } from "@ai-sdk/react";
+import type { ChatInit, ChatTransport, UIMessage, UIMessageChunk } from "ai";
+import type { ChatClient, ChatEvent, ChatRequestError, ChatTransportOptions, ClientChat } from "../client.ts";
+import { beginStream } from "./begin-stream.ts";
+import { coalesce } from "./coalesce.ts";
+import { loadMessages } from "./load-messages.ts";
+import { isAhead, mergeMessages } from "./merge-messages.ts";
+import { newestVersions } from "./newest-versions.ts";
+import { createObservable, type Observable } from "./observable.ts";
+import { createRetry } from "./retry.ts";
+import { createToolCalls } from "./tool-calls.ts";
+
+/**
+ * A `ChatRequestError`, or an error without its fields: an answer has failed while it was being generated, or your own code
+ * has thrown.
+ */
+export type StoredChatError = Error & Partial<Pick<ChatRequestError, "code" | "status" | "retryAfter" | "isRetryable">>;
+
+/** The last messages of a chat: from `client.get` in the browser, or from `store.getMessages` on the server. */
+export interface StoredChatPage<M extends UIMessage = UIMessage, C = unknown> {
+  chat: ClientChat<C>;
+  messages: M[];
+  sentAt: Date[];
+  hasMore: boolean;
+}
+
+export interface StoredChatOptions<M extends UIMessage, C> extends Omit<ChatInit<M>, "id" | "messages" | "transport"> {
+  /** The chat's id. For a new chat one of your own, such as `crypto.randomUUID()`. */
+  id: string;
+  /** The last messages, if you have loaded them. `null`: the chat is new. Without it, the hook loads them. */
+  page?: StoredChatPage<M, C> | null | undefined;
+  /** How many messages to load at once. Default 30. */
+  pageSize?: number | undefined;
+  /** What to send beside each message: the handler's option `body` checks it. */
+  body?: ChatTransportOptions["body"];
+}
+
+/** What a page shows of a chat, beside its messages. */
+export interface StoredChatState<C> {
+  /** `null` until the chat has its first message. */
+  chat: ClientChat<C> | null;
+  /**
+   * `missing`: the user has no such chat, or it was deleted. `failed`: the first load has failed, and there is nothing to
+   * show. A chat that is loaded stays so: if a later load fails, the page keeps its messages.
+   */
+  loadStatus: "loading" | "loaded" | "missing" | "failed";
+  /** Why the latest load has failed: of the chat, of its changes, or of older messages. */
+  loadError: StoredChatError | undefined;
+  /** Whether the chat has older messages than those on the page. */
+  hasMore: boolean;
+  isLoadingOlder: boolean;
+  /** When the messages were stored first, by their ids. */
+  sentAt: ReadonlyMap<string, Date>;
+  /** Whether to look for an answer that is being generated: the chat was stored before the page was opened. */
+  isResumable: boolean;
+}
+
+/** A chat on a page. Knows nothing of React's renders. */
+export interface StoredChat<M extends UIMessage, C> {
+  readonly id: string;
+  readonly client: ChatClient<M, C>;
+  /** The SDK's own. */
+  readonly chat: Chat<M>;
+  readonly state: Observable<StoredChatState<C>>;
+  /** Takes the callbacks, and a newer page, of the latest render. */
+  setOptions(options: StoredChatOptions<M, C>): void;
+  /** Loads the chat, and follows its changes until the returned function is called. */
+  connect(): () => void;
+  reload(): Promise<void>;
+  loadOlder(): Promise<void>;
+  stop(): Promise<boolean>;
+  addToolOutput: Chat<M>["addToolOutput"];
+}
+
+export function createStoredChat<M extends UIMessage, C>(
+  client: ChatClient<M, C>,
+  firstOptions: StoredChatOptions<M, C>,
+): StoredChat<M, C> {
+  const { id, page: firstPage, pageSize = 30, body: _, ...chatInit } = firstOptions;
+  let options = firstOptions;
+  let isConnected = false;
+  let wasConnected = false;
+  /** A change has come while an answer was arriving. */
+  let isOutdated = false;
+  let hasResumed = false;
+  /** The last message of a request that has not reached the server, as far as the page knows. */
+  let unsent: M | undefined;
+  /** The page's own request for an answer, until the answer has ended. */
+  let asked: { ended: Promise<void>; end: () => void } | undefined;
+  let loadingOlder: Promise<void> | undefined;
+
+  const version = { current: firstPage?.chat.version };
+  const newest = newestVersions(client);
+  const toolCalls = createToolCalls<M>();
+  const retry = createRetry(() => void synchronize());
+  const state = createObservable<StoredChatState<C>>({
+    chat: firstPage?.chat ?? null,
+    loadStatus: firstPage === undefined ? "loading" : "loaded",
+    loadError: undefined,
+    hasMore: firstPage?.hasMore ?? false,
+    isLoadingOlder: false,
+    sentAt: timesOf(firstPage),
+    isResumable: Boolean(firstPage),
+  });
+
+  const transport = client.transport({
+    version,
+    body: async () => (typeof options.body === "function" ? options.body() : (options.body ?? {})),
+  });
+
+  const chat: Chat<M> = new Chat<M>({
+    ...chatInit,
+    id,
+    messages: firstPage?.messages ?? [],
+    transport: { resumeStreamIsReplay: true, sendMessages, reconnectToStream } as ChatTransport<M>,
+    onData: (part) => options.onData?.(part),
+    sendAutomaticallyWhen: (given) => options.sendAutomaticallyWhen?.(given) ?? false,
+    onToolCall(given) {
+      const { toolCallId } = given.toolCall;
+      if (toolCalls.isNew(toolCallId)) return options.onToolCall?.(given);
+      const output = toolCalls.outputOf(toolCallId);
+      // Not awaited: the SDK adds an output when it has handled the call.
+      if (output) void chat.addToolOutput(output);
+    },
+    onError(error) {
+      options.onError?.(error);
+      if (isLost(error)) retry.plan();
+      else if (isConflict(error)) void refresh().catch(keepError);
+    },
+    onFinish(given) {
+      asked?.end();
+      asked = undefined;
+      newest.see(id, version.current);
+      const isComplete = !isOutdated && !hasResumed;
+      hasResumed = false;
+      if (!given.isError) void (isComplete ? updateDetails() : synchronize());
+      options.onFinish?.(given);
+    },
+  });
+
+  const isBusy = () => chat.status === "submitted" || chat.status === "streaming";
+  const lastMessage = () => chat.messages.at(-1);
+
+  async function sendMessages(request: Parameters<ChatTransport<M>["sendMessages"]>[0]) {
+    const last = request.messages.at(-1);
+    retry.cancel();
+    if (last?.role === "user") toolCalls.clear();
+    unsent = last;
+    asked = createEnding();
+    const stream = await transport.sendMessages(request);
+    unsent = undefined;
+    return isConnected ? stream : leave(stream);
+  }
+
+  /** Joins the answer that is being generated, from its beginning, behind the messages that are stored. */
+  async function reconnectToStream(request: Parameters<ChatTransport<M>["reconnectToStream"]>[0]) {
+    for (;;) {
+      const shownVersion = version.current;
+      const opened = asked ? null : await transport.reconnectToStream(request);
+      if (asked) {
+        // If this returned now, the SDK would take the user's question for answered.
+        void opened?.cancel();
+        await asked.ended;
+        return null;
+      }
+      retry.reset();
+      if (!opened) return null;
+      if (!isConnected) return leave(opened);
+      // The answer on the page goes when the first words of the joined one are there.
+      const { stream, messageId } =
+        lastMessage()?.role === "assistant" ? await beginStream(opened) : { stream: opened };
+      await refresh().catch(keepError);
+      if (version.current === shownVersion) {
+        const last = lastMessage();
+        // It is being generated again.
+        if (messageId && last?.role === "assistant" && last.id !== messageId)
+          chat.messages = chat.messages.slice(0, -1);
+        hasResumed = true;
+        return stream;
+      }
+      // The page has missed something, by now perhaps the end of this answer.
+      void stream.cancel();
+    }
+  }
+
+  /** Shows the messages as they are stored, but never while an answer arrives. Rejects if they cannot be loaded. */
+  async function refresh(): Promise<void> {
+    for (;;) {
+      const shownVersion = version.current;
+      const shownIds = chat.messages.map(({ id }) => id);
+      const page = await loadMessages<M, C>({ client, chatId: id, pageSize, shownIds, version: shownVersion });
+      isOutdated = isBusy();
+      if (isOutdated) return;
+      // Otherwise the page has got an answer meanwhile, which is newer.
+      if (version.current !== shownVersion) continue;
+      if (page) show(page);
+      else if (state.get().chat || state.get().loadStatus === "loading") showMissing();
+      return;
+    }
+  }
+
+  function show(page: StoredChatPage<M, C>): void {
+    if (isStored(unsent, page.messages)) unsent = undefined;
+    const merged = mergeMessages(chat.messages, page.messages, unsent?.role === "user" ? unsent : undefined);
+    const hasOlder = merged[0]?.id !== page.messages[0]?.id;
+    if (merged.length !== chat.messages.length || merged.some((message, index) => message !== chat.messages[index])) {
+      chat.messages = merged;
+    }
+    version.current = page.chat.version;
+    newest.see(id, version.current);
+    state.set({
+      chat: page.chat,
+      loadStatus: "loaded",
+      loadError: undefined,
+      hasMore: hasOlder ? state.get().hasMore : page.hasMore,
+      sentAt: new Map([...state.get().sentAt, ...timesOf(page)]),
+    });
+  }
+
+  function showMissing(): void {
+    if (isBusy()) void chat.stop();
+    chat.messages = [];
+    version.current = undefined;
+    state.set({ chat: null, loadStatus: "missing", loadError: undefined, hasMore: false, sentAt: new Map() });
+  }
+
+  /** The page keeps what it shows. */
+  const keepError = (error: StoredChatError) => state.set({ loadError: error });
+
+  const load = coalesce(async () => {
+    try {
+      await refresh();
+      if (state.get().chat) state.set({ isResumable: true });
+    } catch (error) {
+      state.set({ loadStatus: "failed", loadError: error as StoredChatError });
+    }
+  });
+
+  /** Shows what other tabs, devices and the server have changed, and joins the answer that is being generated. */
+  const synchronize = coalesce(async () => {
+    if (isBusy()) {
+      isOutdated = true;
+      return;
+    }
+    try {
+      await refresh();
+    } catch (error) {
+      keepError(error as StoredChatError);
+      if (isLost(chat.error)) retry.plan();
+      return;
+    }
+    if (isBusy() || !state.get().chat) return;
+    // The outputs of the page's tools: nothing else would send them again.
+    if (unsent?.role === "assistant" && isLost(chat.error)) void chat.sendMessage();
+    else if (!unsent && (chat.status === "ready" || isLost(chat.error))) void chat.resumeStream();
+  });
+
+  /** Title, times and version, which a turn changes. */
+  async function updateDetails(): Promise<void> {
+    const shownVersion = version.current;
+    const latest = await client.get(id, { limit: 2 }).catch(() => null);
+    if (!latest) return;
+    const sentAt = new Map([...state.get().sentAt, ...timesOf(latest)]);
+    state.set({ chat: latest.chat, loadStatus: "loaded", sentAt });
+    if (version.current === shownVersion && latest.chat.version !== shownVersion) await synchronize();
+  }
+
+  function onEvent(event: ChatEvent): void {
+    if (!("chatId" in event)) {
+      // Visible or online again.
+      void (state.get().loadStatus === "failed" ? load() : synchronize());
+    } else if (event.chatId !== id || event.type === "forked") {
+      return;
+    } else if (event.type === "deleted") {
+      showMissing();
+    } else if (event.type !== "turn" || !event.isOwn) {
+      void synchronize();
+    } else if (!isBusy() || !state.get().chat) {
+      void updateDetails();
+    }
+  }
+
+  return {
+    id,
+    client,
+    chat,
+    state,
+
+    setOptions(latest) {
+      const { page } = latest;
+      const isNews = page && page !== options.page && page.chat.version > (version.current ?? 0);
+      options = latest;
+      if (!isNews) return;
+      if (isBusy()) isOutdated = true;
+      else show(page);
+    },
+
+    connect() {
+      isConnected = true;
+      const unsubscribe = client.subscribe(onEvent);
+      if (state.get().loadStatus === "loading") void load();
+      else if (wasConnected || newest.of(id) > (version.current ?? 0)) void synchronize();
+      wasConnected = true;
+      return () => {
+        isConnected = false;
+        unsubscribe();
+        retry.cancel();
+        // A question that is on its way gets there first.
+        if (chat.status === "streaming") void chat.stop();
+      };
+    },
+
+    reload() {
+      if (state.get().loadStatus === "loaded") return synchronize();
+      state.set({ loadStatus: "loading", loadError: undefined });
+      return load();
+    },
+
+    loadOlder() {
+      loadingOlder ??= loadOlder().finally(() => {
+        loadingOlder = undefined;
+      });
+      return loadingOlder;
+    },
+
+    async stop() {
+      try {
+        return await client.stop(id);
+      } catch (error) {
+        isOutdated = true;
+        throw error;
+      }
+    },
+
+    addToolOutput(output) {
+      toolCalls.add(output);
+      return chat.addToolOutput(output);
+    },
+  };
+
+  async function loadOlder(): Promise<void> {
+    const oldest = chat.messages[0]?.id;
+    if (oldest === undefined || !state.get().hasMore) return;
+    state.set({ isLoadingOlder: true });
+    try {
+      const older = await client.get(id, { limit: pageSize, before: oldest });
+      if (!older || chat.messages[0]?.id !== oldest) return;
+      chat.messages = [...older.messages, ...chat.messages];
+      const sentAt = new Map([...timesOf(older), ...state.get().sentAt]);
+      state.set({ hasMore: older.hasMore, loadError: undefined, sentAt });
+    } catch (error) {
+      // The oldest message on the page was deleted.
+      if (isConflict(error as StoredChatError)) void synchronize();
+      else keepError(error as StoredChatError);
+    } finally {
+      state.set({ isLoadingOlder: false });
+    }
+  }
+}
+
+/** The connection broke, or a proxy had no server: the answer goes on without this page. */
+const isLost = (error: StoredChatError | undefined): boolean =>
+  error?.code === "network" || [502, 503, 504].includes(error?.status ?? 0);
+
+const isConflict = (error: StoredChatError): boolean => error.code === "conflict";
+
+const timesOf = (page: Pick<StoredChatPage, "messages" | "sentAt"> | null | undefined) =>
+  new Map(page?.messages.map(({ id }, index) => [id, page.sentAt[index] as Date]));
+
+/** Whether the message has reached the server, although its request has failed. */
+function isStored<M extends UIMessage>(message: M | undefined, stored: M[]): boolean {
+  const found = stored.find(({ id }) => id === message?.id);
+  if (!message || !found) return false;
+  return message.role === "user"
+    ? JSON.stringify(message.parts) === JSON.stringify(found.parts)
+    : !isAhead(message, found);
+}
+
+function createEnding() {
+  let end = () => {};
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  return { ended, end };
+}
+
+/** The page has gone while the server was responding. The answer goes on. */
+function leave(stream: ReadableStream<UIMessageChunk>): ReadableStream<UIMessageChunk> {
+  void stream.cancel();
+  return new ReadableStream({ start: (controller) => controller.close() });
+}
