@@ -13,7 +13,7 @@ async function bundle(entry: string, platform: "browser" | "neutral") {
     format: "esm",
     target: "es2022",
     platform,
-    external: ["ai", "zod", "drizzle-orm", "node:*"],
+    external: ["ai", "react", "@ai-sdk/react", "zod", "drizzle-orm", "node:*"],
   });
   const [output] = Object.values(metafile.outputs);
   return {
@@ -30,6 +30,14 @@ test("the client imports nothing but ai, and has at most 4 kB", async () => {
   expect(files.filter((file) => !/^src\/(client\.ts|client\/.*|protocol\.ts)$/.test(file))).toEqual([]);
   expect(text).not.toMatch(/\b(process|Buffer|require|node:)\b/);
   expect(size).toBeLessThanOrEqual(4_000);
+});
+
+test("the hooks import nothing but React and the SDK, and have at most 4.2 kB", async () => {
+  const { text, size, imports, files } = await bundle("src/react.ts", "browser");
+  expect(new Set(imports)).toEqual(new Set(["react", "@ai-sdk/react"]));
+  expect(files.filter((file) => !/^src\/(react\.ts|react\/.*)$/.test(file))).toEqual([]);
+  expect(text).not.toMatch(/\b(process|Buffer|require|node:)\b/);
+  expect(size).toBeLessThanOrEqual(4_200);
 });
 
 test("the handler imports nothing but its peers, and has at most 6 kB", async () => {

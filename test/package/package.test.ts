@@ -64,6 +64,7 @@ describe("The tarball", () => {
         ...["CHANGELOG.md", "LICENSE", "README.md", "package.json"],
         ...["dist/cli.js", "dist/index.d.ts", "dist/index.js"],
         ...["dist/client.d.ts", "dist/client.js", "dist/handler.d.ts", "dist/handler.js"],
+        ...["dist/react.d.ts", "dist/react.js"],
         ...["dist/schema.cjs", "dist/schema.d.cts", "dist/schema.d.ts", "dist/schema.js"],
         ...migrations.map((name) => `migrations/${name}`),
         ...(await readdir(join(root, "docs"))).map((name) => `docs/${name}`),

@@ -61,6 +61,11 @@ test("the handler and the client import nothing but ai, and their types nothing 
   }
 });
 
+test("the hooks import nothing but React and the SDK, and their types nothing else", async () => {
+  expect((await reachedFrom("react.js")).imports).toEqual(["@ai-sdk/react", "react"]);
+  expect((await reachedFrom("react.d.ts")).imports).toEqual(["@ai-sdk/react", "ai"]);
+});
+
 test("the command line imports four more modules of Node, and no other package", async () => {
   const library = await reachedFrom("index.js", "schema.js");
   const { imports } = await reachedFrom("cli.js");
