@@ -151,10 +151,10 @@ describe("prepared statements", () => {
       "drop schema chat_store cascade",
     ];
     // Often enough for a plan that is kept.
-    const useAll = async () => {
+    const callAll = async () => {
       for (let time = 0; time < 7; time++) await callEverything(store, `chat ${time}`);
     };
-    await useAll();
+    await callAll();
     const other = new pg.Client(database.url);
     await other.connect();
     try {
@@ -164,7 +164,7 @@ describe("prepared statements", () => {
           await expect(store.getChat(ids)).rejects.toMatchObject({ code: "NOT_MIGRATED" });
           await migrate(drizzle(other));
         }
-        await useAll();
+        await callAll();
       }
     } finally {
       await other.end();

@@ -2,14 +2,14 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { statusOf } from "../../src/protocol.ts";
-import { createHandler, question, textChunks, useStore } from "../support/chat-handler.ts";
+import { createHandler, openTestStore, question, textChunks } from "../support/chat-handler.ts";
 import { say } from "../support/conversations.ts";
 import { type FuzzedRequest, fuzzedRequest } from "../support/fuzz/requests.ts";
 import { seeded } from "../support/seed.ts";
 import { snapshot } from "../support/snapshot.ts";
 
 const cases = Number(process.env.FUZZ_CASES ?? 300);
-const used = useStore();
+const used = openTestStore();
 const secret = "the stranger's secret";
 
 seeded();

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { createHandler, expectError, question, requestTo, useStore } from "../support/chat-handler.ts";
+import { createHandler, expectError, openTestStore, question, requestTo } from "../support/chat-handler.ts";
 import { ends, shapes } from "../support/hostile-bodies.ts";
 
-const used = useStore();
+const used = openTestStore();
 
 const withBody: [string, string][] = [
   ["POST", "/"],

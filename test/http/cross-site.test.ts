@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { createHandler, expectError, question, requestTo, useStore } from "../support/chat-handler.ts";
+import { createHandler, expectError, openTestStore, question, requestTo } from "../support/chat-handler.ts";
 
-const used = useStore();
+const used = openTestStore();
 
 const host = "chat.example.com:8443";
 const same = `https://${host}`;

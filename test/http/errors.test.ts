@@ -4,11 +4,11 @@ import * as ai from "ai";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createChatHandler } from "../../src/handler.ts";
 import { ChatStoreError, createChatStore } from "../../src/index.ts";
-import { chunksOf, createHandler, expectError, question, requestTo, useStore } from "../support/chat-handler.ts";
+import { chunksOf, createHandler, expectError, openTestStore, question, requestTo } from "../support/chat-handler.ts";
 import { nodePostgres } from "../support/databases.ts";
 import { sdks } from "../support/scripted-sdks.ts";
 
-const used = useStore();
+const used = openTestStore();
 const methods = ["debug", "error", "info", "log", "trace", "warn"] as const;
 const printed = () => methods.flatMap((method) => vi.mocked(console[method]).mock.calls);
 const unhandled: unknown[] = [];

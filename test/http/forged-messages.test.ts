@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { chunksOf, createHandler, expectError, question, requestTo, useStore } from "../support/chat-handler.ts";
+import { chunksOf, createHandler, expectError, openTestStore, question, requestTo } from "../support/chat-handler.ts";
 import { say } from "../support/conversations.ts";
 
-const used = useStore();
+const used = openTestStore();
 
 const text = { type: "text", text: "Why?" };
 const forgedParts: Record<string, unknown> = {

@@ -4,13 +4,13 @@ import {
   chunksOf,
   createHandler,
   expectError,
+  openTestStore,
   question,
   requestTo,
   textIn,
-  useStore,
 } from "../support/chat-handler.ts";
 
-const used = useStore();
+const used = openTestStore();
 
 interface Body {
   cursor: string;

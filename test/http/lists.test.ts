@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import { createHandler, expectError, question, requestTo, useStore } from "../support/chat-handler.ts";
+import { createHandler, expectError, openTestStore, question, requestTo } from "../support/chat-handler.ts";
 import { conversation, say } from "../support/conversations.ts";
 
-const used = useStore();
+const used = openTestStore();
 
 /** The handler, for a user of its own. */
 function createUser(pageSize?: number) {

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import { chunksOf, createHandler, expectError, question, requestTo, useStore } from "../support/chat-handler.ts";
+import { chunksOf, createHandler, expectError, openTestStore, question, requestTo } from "../support/chat-handler.ts";
 import { say } from "../support/conversations.ts";
 
-const used = useStore();
+const used = openTestStore();
 
 const allowed: [string, string][] = [
   ["/", "GET, HEAD, POST, OPTIONS"],

@@ -5,15 +5,15 @@ import {
   chunksOf,
   createHandler,
   expectError,
+  openTestStore,
   question,
   type RequestOptions,
   requestTo,
-  useStore,
   wholeOf,
 } from "../support/chat-handler.ts";
 import { say } from "../support/conversations.ts";
 
-const used = useStore();
+const used = openTestStore();
 const owner = "the-owner-of-the-chat";
 const answer = say("assistant", "Because.", "a");
 

@@ -6,13 +6,13 @@ import {
   chunksOf,
   createHandler,
   expectError,
+  openTestStore,
   question,
   requestTo,
   textChunks,
-  useStore,
 } from "../support/chat-handler.ts";
 
-const used = useStore();
+const used = openTestStore();
 
 interface Choice {
   model: string;

@@ -5,13 +5,13 @@ import {
   chunksOf,
   createHandler,
   expectError,
+  openTestStore,
   question,
   requestTo,
   textChunks,
-  useStore,
 } from "../support/chat-handler.ts";
 
-const used = useStore();
+const used = openTestStore();
 
 /** A handler with this option, and a new chat. `settled`: what waitUntil got, when it has settled. */
 function createChat(title: ChatHandlerOptions["title"], options: Partial<ChatHandlerOptions> = {}) {

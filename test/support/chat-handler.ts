@@ -12,7 +12,7 @@ import { nodePostgres, openWith, type TestDatabase } from "./databases.ts";
 import { snapshot } from "./snapshot.ts";
 
 /** A database with a store on it for the tests of a file. */
-export function useStore() {
+export function openTestStore() {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {

@@ -3,14 +3,14 @@ import type { UIMessage, UIMessageChunk } from "ai";
 import { beforeAll, expect } from "vitest";
 import type { ChatHandlerOptions } from "../../src/handler.ts";
 import type { ChatStore } from "../../src/index.ts";
-import { chunksOf, type HandlerError, question, requestTo, useStore } from "./chat-handler.ts";
+import { chunksOf, type HandlerError, openTestStore, question, requestTo } from "./chat-handler.ts";
 import { temporaryFolder } from "./folder.ts";
 import type { Sdk } from "./scripted-sdks.ts";
 import { loadWith } from "./sdks.ts";
 
 /** The handler and the store as they are where this SDK is installed, for the tests of a `describe`. */
 export function useSdk(sdk: Sdk) {
-  const used = useStore();
+  const used = openTestStore();
   // Inside the checkout, where the bundle finds its SDK.
   const folder = temporaryFolder("handler");
   let packaged: Awaited<ReturnType<typeof loadWith>>;
