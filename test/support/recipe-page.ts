@@ -35,8 +35,11 @@ export interface RecipeUser {
   /** No turn of this user is running. */
   idle(): Promise<unknown>;
   /** The model, once this user has asked it so many times. The test says its words. */
-  voice(count?: number): Promise<ReturnType<typeof speaker>>;
+  voice(count?: number): Promise<Voice>;
 }
+
+/** `aborted` resolves when the application stops the model. */
+type Voice = ReturnType<typeof speaker> & { aborted: Promise<unknown> };
 
 /**
  * A page that esbuild has bundled, and the handler at `/api/chat` on the same origin, for the tests of a file: with one
@@ -45,7 +48,7 @@ export interface RecipeUser {
  */
 export function recipePage(source: PageSource, options: Partial<ChatHandlerOptions<UIMessage, unknown, unknown>> = {}) {
   const folder = temporaryFolder("recipe");
-  const voices = new Map<string, ReturnType<typeof speaker>[]>();
+  const voices = new Map<string, Voice[]>();
   const voicesOf = (userId: string) => voices.get(userId) ?? voices.set(userId, []).get(userId) ?? [];
   const complaints: string[] = [];
   const allowed: string[] = [];
@@ -63,7 +66,8 @@ export function recipePage(source: PageSource, options: Partial<ChatHandlerOptio
       userId: userIdOf,
       answer: ({ modelMessages, abortSignal, userId }) => {
         const voice = speaker();
-        voicesOf(userId).push(voice);
+        const aborted = new Promise((resolve) => abortSignal.addEventListener("abort", resolve));
+        voicesOf(userId).push({ ...voice, aborted });
         return streamText({
           model: voice.model,
           messages: modelMessages,

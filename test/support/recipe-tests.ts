@@ -1,0 +1,186 @@
+import { randomUUID } from "node:crypto";
+import type { Page } from "playwright-core";
+import { beforeEach, describe, expect, test } from "vitest";
+import { textOf } from "./conversations.ts";
+import { type PageSource, type RecipeUser, recipePage } from "./recipe-page.ts";
+
+const question = "Why do tides turn?";
+
+interface RecipeOptions {
+  /** The list shows a new title before the server responds, and the old one again if it refuses. */
+  isOptimistic?: boolean;
+}
+
+/** What every recipe of the docs has to do, with the list and the conversation as they print them. */
+export function testRecipe(name: string, source: PageSource, { isOptimistic = false }: RecipeOptions = {}) {
+  const recipe = recipePage(source, { pageSize: 4 });
+  // A chat that does not exist yet.
+  beforeEach(() => recipe.allowComplaint("404"));
+
+  describe(`The recipe for ${name}`, () => {
+    test("the list shows the stored chats, in pages", async () => {
+      const user = await recipe.newUser();
+      for (const title of ["A", "B", "C", "D", "E", "F"]) await user.addChat({ title });
+      const page = await user.open();
+      await expect.poll(() => titlesIn(page)).toEqual(["F", "E", "D", "C"]);
+      await page.getByRole("button", { name: "More chats" }).click();
+      await expect.poll(() => titlesIn(page)).toEqual(["F", "E", "D", "C", "B", "A"]);
+      expect(await page.getByRole("button", { name: "More chats" }).count()).toBe(0);
+    });
+
+    test("an answer streams, ends stored, and is there after a reload", async () => {
+      const { user, page, id } = await openNewChat();
+      await ask(page, question);
+      const voice = await user.voice();
+      voice.say("The moon ");
+      await shows(page, [question, "The moon"]);
+      await expect.poll(() => titlesIn(page)).toEqual([question]);
+      voice.say("pulls.");
+      await voice.finish();
+      await showsWhatIsStored(user, page, id, [question, "The moon pulls."]);
+
+      await ask(page, "And then?");
+      (await user.voice(2)).say("They turn.");
+      await (await user.voice(2)).finish();
+      const all = [question, "The moon pulls.", "And then?", "They turn."];
+      await showsWhatIsStored(user, page, id, all);
+      await page.reload();
+      await shows(page, all);
+    });
+
+    test("a reload in the middle of an answer goes on to its end", async () => {
+      const { user, page, id } = await openNewChat();
+      await ask(page, question);
+      const voice = await user.voice();
+      voice.say("The moon ");
+      await shows(page, [question, "The moon"]);
+      await page.reload();
+      await shows(page, [question, "The moon"]);
+      await page.getByRole("button", { name: "Stop" }).waitFor();
+      voice.say("pulls.");
+      await shows(page, [question, "The moon pulls."]);
+      await voice.finish();
+      await showsWhatIsStored(user, page, id, [question, "The moon pulls."]);
+    });
+
+    test("stop stops the model, and the page shows just what is stored", async () => {
+      const { user, page, id } = await openNewChat();
+      await ask(page, question);
+      const voice = await user.voice();
+      voice.say("The moon ");
+      await shows(page, [question, "The moon"]);
+      await page.getByRole("button", { name: "Stop" }).click();
+      await voice.aborted;
+      await showsWhatIsStored(user, page, id, [question, "The moon"]);
+      await ask(page, "Go on");
+      (await user.voice(2)).say("It pulls.");
+      await (await user.voice(2)).finish();
+      await showsWhatIsStored(user, page, id, [question, "The moon", "Go on", "It pulls."]);
+    });
+
+    test("a second tab's new chat, question and answer appear", async () => {
+      const user = await recipe.newUser();
+      const { id } = await user.addChat({ title: "Tides" });
+      const [first, second] = [await user.open(`/?id=${id}`), await user.open(`/?id=${id}`)];
+      for (const page of [first, second]) await shows(page, ["Tides?", "Tides."]);
+      await ask(second, question);
+      const voice = await user.voice();
+      voice.say("The moon ");
+      for (const page of [first, second]) await shows(page, ["Tides?", "Tides.", question, "The moon"]);
+      voice.say("pulls.");
+      await voice.finish();
+      const all = ["Tides?", "Tides.", question, "The moon pulls."];
+      for (const page of [first, second]) await showsWhatIsStored(user, page, id, all);
+
+      await second.goto(new URL(`/?id=${randomUUID()}`, recipe.url).href);
+      await ask(second, "And the wind?");
+      await (await user.voice(2)).finish();
+      await expect.poll(() => titlesIn(first)).toEqual(["And the wind?", "Tides"]);
+      await shows(first, all);
+    });
+
+    test("rename, archive and delete change the store and the list", async () => {
+      const user = await recipe.newUser();
+      for (const title of ["Tides", "Wind", "Rain"]) await user.addChat({ title });
+      const page = await user.open();
+      const titles = async () => (await recipe.store.getChats({ userId: user.userId })).map(({ title }) => title);
+      await rename(page, "Tides", "The moon");
+      await expect.poll(() => titlesIn(page)).toEqual(["Rain", "Wind", "The moon"]);
+      await expect.poll(titles).toEqual(["Rain", "Wind", "The moon"]);
+      await press(page, "Wind", "Archive");
+      await expect.poll(() => titlesIn(page)).toEqual(["Rain", "The moon"]);
+      await press(page, "The moon", "Delete");
+      await expect.poll(() => titlesIn(page)).toEqual(["Rain"]);
+      await expect.poll(titles).toEqual(["Rain"]);
+      const archived = await recipe.store.getChats({ userId: user.userId, archived: true });
+      expect(archived.map(({ title }) => title)).toEqual(["Wind"]);
+    });
+
+    test.runIf(isOptimistic)("a change shows at once, and goes if the server refuses it", async () => {
+      recipe.allowComplaint("400");
+      const user = await recipe.newUser();
+      for (const title of ["Tides", "Wind"]) await user.addChat({ title });
+      const page = await user.open();
+      await expect.poll(() => titlesIn(page)).toEqual(["Wind", "Tides"]);
+      const held = await holdRequests(page, "PATCH");
+      const tooLong = "x".repeat(1_001);
+      await rename(page, "Tides", tooLong);
+      await expect.poll(() => titlesIn(page)).toEqual(["Wind", tooLong]);
+      await held.letGo();
+      await expect.poll(() => titlesIn(page)).toEqual(["Wind", "Tides"]);
+      await page.getByRole("alert").waitFor();
+    });
+  });
+
+  async function openNewChat() {
+    const user = await recipe.newUser();
+    const id = randomUUID();
+    return { user, id, page: await user.open(`/?id=${id}`) };
+  }
+}
+
+const titlesIn = (page: Page) => page.getByRole("navigation").getByRole("listitem").getByRole("link").allInnerTexts();
+
+const textsIn = async (page: Page) =>
+  (await page.getByRole("article").allInnerTexts()).map((text) => text.trim()).filter(Boolean);
+
+const shows = (page: Page, texts: string[]) => expect.poll(() => textsIn(page)).toEqual(texts);
+
+/** The answer has ended, for this page and in the store, and both have these texts. */
+async function showsWhatIsStored(user: RecipeUser, page: Page, id: string, texts: string[]) {
+  await user.idle();
+  expect((await user.stored(id)).map((message) => textOf(message)?.trim())).toEqual(texts);
+  await shows(page, texts);
+  await expect.poll(() => page.getByRole("button", { name: "Stop" }).count()).toBe(0);
+  await shows(page, texts);
+}
+
+async function ask(page: Page, text: string) {
+  await page.getByRole("textbox", { name: "Message" }).fill(text);
+  await page.getByRole("textbox", { name: "Message" }).press("Enter");
+}
+
+const press = (page: Page, title: string, name: string) =>
+  page
+    .getByRole("listitem")
+    .filter({ has: page.getByRole("link", { name: title, exact: true }) })
+    .getByRole("button", { name, exact: true })
+    .click();
+
+async function rename(page: Page, title: string, newTitle: string) {
+  page.once("dialog", (dialog) => dialog.accept(newTitle));
+  await press(page, title, "Rename");
+}
+
+/** Holds requests of this method until they are let go. */
+async function holdRequests(page: Page, method: string) {
+  let letGo = () => {};
+  const free = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  await page.route("**/api/chat/**", async (route) => {
+    if (route.request().method() === method) await free;
+    await route.continue();
+  });
+  return { letGo };
+}
