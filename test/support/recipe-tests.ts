@@ -19,7 +19,7 @@ export function testRecipe(name: string, source: PageSource, { isOptimistic = fa
 
   describe(`The recipe for ${name}`, () => {
     test("the list shows the stored chats, in pages", async () => {
-      const user = await recipe.newUser();
+      const user = await newUser();
       for (const title of ["A", "B", "C", "D", "E", "F"]) await user.addChat({ title });
       const page = await user.open();
       await expect.poll(() => titlesIn(page)).toEqual(["F", "E", "D", "C"]);
@@ -44,8 +44,11 @@ export function testRecipe(name: string, source: PageSource, { isOptimistic = fa
       await (await user.voice(2)).finish();
       const all = [question, "The moon pulls.", "And then?", "They turn."];
       await showsWhatIsStored(user, page, id, all);
+      const resumed = page.waitForResponse(/\/stream/);
       await page.reload();
       await shows(page, all);
+      // The page names the version that it shows, and the server has nothing newer.
+      expect((await resumed).status()).toBe(204);
     });
 
     test("a reload in the middle of an answer goes on to its end", async () => {
@@ -79,7 +82,7 @@ export function testRecipe(name: string, source: PageSource, { isOptimistic = fa
     });
 
     test("a second tab's new chat, question and answer appear", async () => {
-      const user = await recipe.newUser();
+      const user = await newUser();
       const { id } = await user.addChat({ title: "Tides" });
       const [first, second] = [await user.open(`/?id=${id}`), await user.open(`/?id=${id}`)];
       for (const page of [first, second]) await shows(page, ["Tides?", "Tides."]);
@@ -99,8 +102,26 @@ export function testRecipe(name: string, source: PageSource, { isOptimistic = fa
       await shows(first, all);
     });
 
+    test("a chat that is on its way when the user asks takes no question away", async () => {
+      const user = await newUser();
+      const { id } = await user.addChat({ title: "Tides" });
+      const [first, second] = [await user.open(`/?id=${id}`), await user.open()];
+      await shows(first, ["Tides?", "Tides."]);
+      const held = await holdRequests(first, "GET");
+      await rename(second, "Tides", "The moon");
+      await held.begun;
+      await ask(first, question);
+      const voice = await user.voice();
+      voice.say("The moon ");
+      await shows(first, ["Tides?", "Tides.", question, "The moon"]);
+      held.letGo();
+      await expect.poll(() => titlesIn(first)).toEqual(["The moon"]);
+      await voice.finish();
+      await showsWhatIsStored(user, first, id, ["Tides?", "Tides.", question, "The moon"]);
+    });
+
     test("rename, archive and delete change the store and the list", async () => {
-      const user = await recipe.newUser();
+      const user = await newUser();
       for (const title of ["Tides", "Wind", "Rain"]) await user.addChat({ title });
       const page = await user.open();
       const titles = async () => (await recipe.store.getChats({ userId: user.userId })).map(({ title }) => title);
@@ -118,22 +139,30 @@ export function testRecipe(name: string, source: PageSource, { isOptimistic = fa
 
     test.runIf(isOptimistic)("a change shows at once, and goes if the server refuses it", async () => {
       recipe.allowComplaint("400");
-      const user = await recipe.newUser();
+      const user = await newUser();
       for (const title of ["Tides", "Wind"]) await user.addChat({ title });
       const page = await user.open();
       await expect.poll(() => titlesIn(page)).toEqual(["Wind", "Tides"]);
-      const held = await holdRequests(page, "PATCH");
+      const [change, list] = [await holdRequests(page, "PATCH"), await holdRequests(page, "GET")];
       const tooLong = "x".repeat(1_001);
       await rename(page, "Tides", tooLong);
       await expect.poll(() => titlesIn(page)).toEqual(["Wind", tooLong]);
-      await held.letGo();
+      change.letGo();
       await expect.poll(() => titlesIn(page)).toEqual(["Wind", "Tides"]);
       await page.getByRole("alert").waitFor();
+      list.letGo();
+      await expect.poll(() => titlesIn(page)).toEqual(["Wind", "Tides"]);
     });
   });
 
-  async function openNewChat() {
+  async function newUser() {
     const user = await recipe.newUser();
+    await user.context.addInitScript(watchTexts);
+    return user;
+  }
+
+  async function openNewChat() {
+    const user = await newUser();
     const id = randomUUID();
     return { user, id, page: await user.open(`/?id=${id}`) };
   }
@@ -153,6 +182,7 @@ async function showsWhatIsStored(user: RecipeUser, page: Page, id: string, texts
   await shows(page, texts);
   await expect.poll(() => page.getByRole("button", { name: "Stop" }).count()).toBe(0);
   await shows(page, texts);
+  expect(await page.evaluate("losses")).toEqual([]);
 }
 
 async function ask(page: Page, text: string) {
@@ -172,15 +202,33 @@ async function rename(page: Page, title: string, newTitle: string) {
   await press(page, title, "Rename");
 }
 
-/** Holds requests of this method until they are let go. */
+/** Holds requests of this method, once `begun`, until they are let go. */
 async function holdRequests(page: Page, method: string) {
+  let begin = () => {};
   let letGo = () => {};
-  const free = new Promise<void>((resolve) => {
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve;
+  });
+  const isFree = new Promise<void>((resolve) => {
     letGo = resolve;
   });
-  await page.route("**/api/chat/**", async (route) => {
-    if (route.request().method() === method) await free;
-    await route.continue();
+  await page.route(/\/api\/chat/, async (route) => {
+    if (route.request().method() !== method) return route.fallback();
+    begin();
+    await isFree;
+    // The page may not want it any more.
+    await route.fallback().catch(() => {});
   });
-  return { letGo };
+  return { begun, letGo };
 }
+
+/** Notes in the page when a shown text is taken away, or is another one. */
+const watchTexts = `{
+  let before = [];
+  window.losses = [];
+  new MutationObserver(() => {
+    const texts = [...document.querySelectorAll("article")].map(({ textContent }) => textContent);
+    if (before.some((text, index) => !texts[index]?.startsWith(text))) losses.push({ before, texts });
+    before = texts;
+  }).observe(document, { childList: true, subtree: true, characterData: true });
+}`;
