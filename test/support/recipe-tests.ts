@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import type { Page } from "playwright-core";
+import type { Page, Request } from "playwright-core";
 import { beforeEach, describe, expect, test } from "vitest";
 import { textOf } from "./conversations.ts";
+import { eventually } from "./eventually.ts";
 import { type PageSource, type RecipeUser, recipePage } from "./recipe-page.ts";
 
 const question = "Why do tides turn?";
@@ -9,10 +10,16 @@ const question = "Why do tides turn?";
 interface RecipeOptions {
   /** The list shows a new title before the server responds, and the old one again if it refuses. */
   isOptimistic?: boolean;
+  /** How many chats the list asks for. By default it leaves that to the handler. */
+  pageSize?: number;
 }
 
 /** What every recipe of the docs has to do, with the list and the conversation as they print them. */
-export function testRecipe(name: string, source: PageSource, { isOptimistic = false }: RecipeOptions = {}) {
+export function testRecipe(
+  name: string,
+  source: PageSource,
+  { isOptimistic = false, pageSize = 4 }: RecipeOptions = {},
+) {
   const recipe = recipePage(source, { pageSize: 4 });
   // A chat that does not exist yet.
   beforeEach(() => recipe.allowComplaint("404"));
@@ -20,11 +27,12 @@ export function testRecipe(name: string, source: PageSource, { isOptimistic = fa
   describe(`The recipe for ${name}`, () => {
     test("the list shows the stored chats, in pages", async () => {
       const user = await newUser();
-      for (const title of ["A", "B", "C", "D", "E", "F"]) await user.addChat({ title });
+      const titles = Array.from({ length: pageSize + 2 }, (_, index) => `Chat ${index}`);
+      for (const title of titles.toReversed()) await user.addChat({ title });
       const page = await user.open();
-      await expect.poll(() => titlesIn(page)).toEqual(["F", "E", "D", "C"]);
+      await expect.poll(() => titlesIn(page)).toEqual(titles.slice(0, pageSize));
       await page.getByRole("button", { name: "More chats" }).click();
-      await expect.poll(() => titlesIn(page)).toEqual(["F", "E", "D", "C", "B", "A"]);
+      await expect.poll(() => titlesIn(page)).toEqual(titles);
       expect(await page.getByRole("button", { name: "More chats" }).count()).toBe(0);
     });
 
@@ -47,7 +55,9 @@ export function testRecipe(name: string, source: PageSource, { isOptimistic = fa
       const resumed = page.waitForResponse(/\/stream/);
       await page.reload();
       await shows(page, all);
-      // The page names the version that it shows, and the server has nothing newer.
+      // The page names the version that it shows, so that the server does not send its last answer again.
+      const { version } = (await recipe.store.getChat({ userId: user.userId, chatId: id })) ?? {};
+      expect(new URL((await resumed).url()).searchParams.get("version")).toBe(String(version));
       expect((await resumed).status()).toBe(204);
     });
 
@@ -109,15 +119,34 @@ export function testRecipe(name: string, source: PageSource, { isOptimistic = fa
       await shows(first, ["Tides?", "Tides."]);
       const held = await holdRequests(first, "GET");
       await rename(second, "Tides", "The moon");
-      await held.begun;
+      await held.begun();
       await ask(first, question);
       const voice = await user.voice();
       voice.say("The moon ");
       await shows(first, ["Tides?", "Tides.", question, "The moon"]);
-      held.letGo();
+      await held.letGo();
       await expect.poll(() => titlesIn(first)).toEqual(["The moon"]);
       await voice.finish();
       await showsWhatIsStored(user, first, id, ["Tides?", "Tides.", question, "The moon"]);
+    });
+
+    test("a question that is asked while the page looks for a running answer gets its own, once", async () => {
+      const user = await newUser();
+      const { id } = await user.addChat({ title: "Tides" });
+      const page = await user.open();
+      const held = await holdRequests(page, "GET", /\/stream/);
+      await page.goto(new URL(`/?id=${id}`, recipe.url).href);
+      await shows(page, ["Tides?", "Tides."]);
+      await held.begun();
+      await ask(page, question);
+      const voice = await user.voice();
+      voice.say("The moon ");
+      await shows(page, ["Tides?", "Tides.", question, "The moon"]);
+      await held.letGo();
+      await page.getByRole("button", { name: "Stop" }).waitFor();
+      voice.say("pulls.");
+      await voice.finish();
+      await showsWhatIsStored(user, page, id, ["Tides?", "Tides.", question, "The moon pulls."]);
     });
 
     test("rename, archive and delete change the store and the list", async () => {
@@ -147,10 +176,10 @@ export function testRecipe(name: string, source: PageSource, { isOptimistic = fa
       const tooLong = "x".repeat(1_001);
       await rename(page, "Tides", tooLong);
       await expect.poll(() => titlesIn(page)).toEqual(["Wind", tooLong]);
-      change.letGo();
+      await change.letGo();
       await expect.poll(() => titlesIn(page)).toEqual(["Wind", "Tides"]);
       await page.getByRole("alert").waitFor();
-      list.letGo();
+      await list.letGo();
       await expect.poll(() => titlesIn(page)).toEqual(["Wind", "Tides"]);
     });
   });
@@ -182,7 +211,7 @@ async function showsWhatIsStored(user: RecipeUser, page: Page, id: string, texts
   await shows(page, texts);
   await expect.poll(() => page.getByRole("button", { name: "Stop" }).count()).toBe(0);
   await shows(page, texts);
-  expect(await page.evaluate("losses")).toEqual([]);
+  expect(await page.evaluate("losses.map((loss) => JSON.stringify(loss))")).toEqual([]);
 }
 
 async function ask(page: Page, text: string) {
@@ -202,24 +231,27 @@ async function rename(page: Page, title: string, newTitle: string) {
   await press(page, title, "Rename");
 }
 
-/** Holds requests of this method, once `begun`, until they are let go. */
-async function holdRequests(page: Page, method: string) {
-  let begin = () => {};
-  let letGo = () => {};
-  const begun = new Promise<void>((resolve) => {
-    begin = resolve;
-  });
+/** Holds requests of this method, once `begun`, until they are let go: then it resolves when the page has the responses. */
+async function holdRequests(page: Page, method: string, url = /\/api\/chat/) {
+  const requests: Request[] = [];
+  let free = () => {};
   const isFree = new Promise<void>((resolve) => {
-    letGo = resolve;
+    free = resolve;
   });
-  await page.route(/\/api\/chat/, async (route) => {
+  await page.route(url, async (route) => {
     if (route.request().method() !== method) return route.fallback();
-    begin();
+    requests.push(route.request());
     await isFree;
     // The page may not want it any more.
     await route.fallback().catch(() => {});
   });
-  return { begun, letGo };
+  return {
+    begun: () => eventually(`the page sends a ${method} request`, () => requests.length > 0),
+    async letGo() {
+      free();
+      await Promise.all(requests.map((request) => request.response()));
+    },
+  };
 }
 
 /** Notes in the page when a shown text is taken away, or is another one. */
