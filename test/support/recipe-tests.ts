@@ -12,13 +12,15 @@ interface RecipeOptions {
   isOptimistic?: boolean;
   /** How many chats the list asks for. By default it leaves that to the handler. */
   pageSize?: number;
+  /** The path of a chat that does not exist yet. Its id is the page's own, unless it is in the path. */
+  newChat?: () => string;
 }
 
 /** What every recipe of the docs has to do, with the list and the conversation as they print them. */
 export function testRecipe(
   name: string,
   source: PageSource,
-  { isOptimistic = false, pageSize = 4 }: RecipeOptions = {},
+  { isOptimistic = false, pageSize = 4, newChat = () => `/?id=${randomUUID()}` }: RecipeOptions = {},
 ) {
   const recipe = recipePage(source, { pageSize: 4 });
   // A chat that does not exist yet.
@@ -45,18 +47,18 @@ export function testRecipe(
       await expect.poll(() => titlesIn(page)).toEqual([question]);
       voice.say("pulls.");
       await voice.finish();
-      await showsWhatIsStored(user, page, id, [question, "The moon pulls."]);
+      await showsWhatIsStored(user, page, await id(), [question, "The moon pulls."]);
 
       await ask(page, "And then?");
       (await user.voice(2)).say("They turn.");
       await (await user.voice(2)).finish();
       const all = [question, "The moon pulls.", "And then?", "They turn."];
-      await showsWhatIsStored(user, page, id, all);
+      await showsWhatIsStored(user, page, await id(), all);
       const resumed = page.waitForResponse(/\/stream/);
       await page.reload();
       await shows(page, all);
       // The page names the version that it shows, so that the server does not send its last answer again.
-      const { version } = (await recipe.store.getChat({ userId: user.userId, chatId: id })) ?? {};
+      const { version } = (await recipe.store.getChat({ userId: user.userId, chatId: await id() })) ?? {};
       expect(new URL((await resumed).url()).searchParams.get("version")).toBe(String(version));
       expect((await resumed).status()).toBe(204);
     });
@@ -73,7 +75,7 @@ export function testRecipe(
       voice.say("pulls.");
       await shows(page, [question, "The moon pulls."]);
       await voice.finish();
-      await showsWhatIsStored(user, page, id, [question, "The moon pulls."]);
+      await showsWhatIsStored(user, page, await id(), [question, "The moon pulls."]);
     });
 
     test("stop stops the model, and the page shows just what is stored", async () => {
@@ -84,11 +86,11 @@ export function testRecipe(
       await shows(page, [question, "The moon"]);
       await page.getByRole("button", { name: "Stop" }).click();
       await voice.aborted;
-      await showsWhatIsStored(user, page, id, [question, "The moon"]);
+      await showsWhatIsStored(user, page, await id(), [question, "The moon"]);
       await ask(page, "Go on");
       (await user.voice(2)).say("It pulls.");
       await (await user.voice(2)).finish();
-      await showsWhatIsStored(user, page, id, [question, "The moon", "Go on", "It pulls."]);
+      await showsWhatIsStored(user, page, await id(), [question, "The moon", "Go on", "It pulls."]);
     });
 
     test("a second tab's new chat, question and answer appear", async () => {
@@ -105,7 +107,7 @@ export function testRecipe(
       const all = ["Tides?", "Tides.", question, "The moon pulls."];
       for (const page of [first, second]) await showsWhatIsStored(user, page, id, all);
 
-      await second.goto(new URL(`/?id=${randomUUID()}`, recipe.url).href);
+      await second.goto(new URL(newChat(), recipe.url).href);
       await ask(second, "And the wind?");
       await (await user.voice(2)).finish();
       await expect.poll(() => titlesIn(first)).toEqual(["And the wind?", "Tides"]);
@@ -192,12 +194,19 @@ export function testRecipe(
 
   async function openNewChat() {
     const user = await newUser();
-    const id = randomUUID();
-    return { user, id, page: await user.open(`/?id=${id}`) };
+    const page = await user.open(newChat());
+    const id = async () => {
+      const [chat] = await recipe.store.getChats({ userId: user.userId });
+      return chat?.id ?? expect.fail("no chat is stored");
+    };
+    return { user, page, id };
   }
 }
 
-const titlesIn = (page: Page) => page.getByRole("navigation").getByRole("listitem").getByRole("link").allInnerTexts();
+/** The first element of an item of the list opens the chat. */
+const itemsIn = (page: Page) => page.getByRole("navigation").getByRole("listitem").locator("> :first-child");
+
+const titlesIn = (page: Page) => itemsIn(page).allInnerTexts();
 
 const textsIn = async (page: Page) =>
   (await page.getByRole("article").allInnerTexts()).map((text) => text.trim()).filter(Boolean);
@@ -222,7 +231,7 @@ async function ask(page: Page, text: string) {
 const press = (page: Page, title: string, name: string) =>
   page
     .getByRole("listitem")
-    .filter({ has: page.getByRole("link", { name: title, exact: true }) })
+    .filter({ has: page.locator("> :first-child").getByText(title, { exact: true }) })
     .getByRole("button", { name, exact: true })
     .click();
 

@@ -30,13 +30,13 @@ export function printedScripts(recipe: Recipe): Record<string, string> {
   return Object.fromEntries(scripts);
 }
 
-/** What a page in React has around the `App` of a recipe. */
-export const reactEntry = {
+/** What a page in React has around the `App` of a recipe. `newId`: makes the id of a chat where the address has none. */
+export const reactEntry = (newId: string) => ({
   "main.tsx": `
     import { StrictMode } from "react";
     import { createRoot } from "react-dom/client";
     import { App } from "./app";
-    const id = new URLSearchParams(location.search).get("id") ?? crypto.randomUUID();
+    const id = new URLSearchParams(location.search).get("id") ?? ${newId};
     createRoot(document.getElementById("app")!).render(<StrictMode><App id={id} /></StrictMode>);
   `,
-};
+});
