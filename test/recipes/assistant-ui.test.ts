@@ -3,4 +3,4 @@ import { printedFiles, reactEntry } from "../support/recipes.ts";
 
 const files = { ...printedFiles("assistant-ui"), ...reactEntry("undefined") };
 
-testRecipe("assistant-ui", { files, entry: "main.tsx" }, { newChat: () => "/" });
+testRecipe("assistant-ui", { files, entry: "main.tsx" }, { newChat: () => "/", pageSize: 30 });

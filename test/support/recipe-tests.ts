@@ -36,6 +36,13 @@ export function testRecipe(
       await page.getByRole("button", { name: "More chats" }).click();
       await expect.poll(() => titlesIn(page)).toEqual(titles);
       expect(await page.getByRole("button", { name: "More chats" }).count()).toBe(0);
+
+      // The list is loaded again, and keeps its pages.
+      await rename(page, titles.at(-1) ?? "", "Tides");
+      await expect.poll(() => titlesIn(page)).toEqual([...titles.slice(0, -1), "Tides"]);
+      const [first = ""] = titles;
+      await itemsIn(page).first().click();
+      await shows(page, [`${first}?`, `${first}.`]);
     });
 
     test("an answer streams, ends stored, and is there after a reload", async () => {
