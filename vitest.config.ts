@@ -101,6 +101,8 @@ const suites = [
     fileParallelism: false,
     retry: process.env.CI ? 1 : 0,
   }),
+  // One file after the other: each starts a Chromium and a server.
+  project("recipes", { globalSetup: [...postgres, build], fileParallelism: false, retry: process.env.CI ? 1 : 0 }),
   project("stress", { testTimeout: 0 }),
   // These start servers of their own, to kill them.
   project("crash", { globalSetup: [], fileParallelism: false, testTimeout: 0 }),

@@ -1,24 +1,25 @@
 import { existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
 import pg from "pg";
-import ts from "typescript";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createChatStore, migrate } from "../src/index.ts";
 import { say } from "./support/conversations.ts";
 import { createDatabase } from "./support/databases.ts";
 import { temporaryFolder } from "./support/folder.ts";
 import { type Block, blocksOf, pages } from "./support/pages.ts";
+import { isInRecipe } from "./support/recipes.ts";
+import { typeErrorsIn } from "./support/type-errors.ts";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = temporaryFolder("code-blocks");
 
 const blocks = pages.flatMap(blocksOf);
-/** Next compiles the application of docs/next.md itself. */
-const code = blocks.filter(({ language, note }) => language === "ts" && !note.startsWith("next: "));
+/** Next compiles the application of docs/next.md itself, and test/recipes checks the recipes. */
+const code = blocks.filter(
+  (block) => block.language === "ts" && !block.note.startsWith("next: ") && !isInRecipe(block),
+);
 const placeOf = ({ page, line }: Block) => `${page}:${line}`;
 const fileOf = ({ page, line, language }: Block) => join(folder, `${basename(page)}-${line}.${language}`);
 
@@ -74,12 +75,6 @@ export declare const store: ChatStore;
 export declare const tools: ToolSet;
 export declare function userIdOf(request: Request): Promise<string>;
 `;
-const aiSdkReact = `
-import type { ChatInit, AbstractChat, UIMessage } from "ai";
-export declare function useChat<M extends UIMessage>(init: ChatInit<M> & { resume?: boolean }): Pick<AbstractChat<M>, "messages" | "sendMessage">;
-`;
-const react = "export declare function useRef<T>(value: T): { current: T };\n";
-
 const betterAuth = "export declare function betterAuth(options: { plugins: object[] }): object;\n";
 const betterAuthPlugins = `
 type Session = { user: { id: string } };
@@ -95,8 +90,6 @@ const moduleOf = ({ text, note }: Block) =>
 beforeAll(async () => {
   await writeFile(join(folder, "names.d.ts"), names);
   await writeFile(join(folder, "chat.ts"), application);
-  await writeFile(join(folder, "ai-sdk-react.ts"), aiSdkReact);
-  await writeFile(join(folder, "react.ts"), react);
   await writeFile(join(folder, "better-auth.ts"), betterAuth);
   await writeFile(join(folder, "better-auth-plugins.ts"), betterAuthPlugins);
   for (const block of code) await writeFile(fileOf(block), moduleOf(block));
@@ -104,30 +97,14 @@ beforeAll(async () => {
 
 // It compiles a whole program, and nothing in it waits.
 test("every block of TypeScript type-checks against the package", { timeout: 0 }, () => {
-  const { config } = ts.readConfigFile(join(root, "tsconfig.json"), ts.sys.readFile);
-  const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root);
-  const program = ts.createProgram([join(root, "src/sql.d.ts"), join(folder, "names.d.ts"), ...code.map(fileOf)], {
-    ...options,
-    // Where a request's body is any.
-    lib: ["lib.es2024.d.ts", "lib.dom.d.ts"],
-    module: ts.ModuleKind.Preserve,
-    moduleResolution: ts.ModuleResolutionKind.Bundler,
+  const found = typeErrorsIn([join(folder, "names.d.ts"), ...code.map(fileOf)], {
     paths: {
-      "drizzle-chat-store": [join(root, "src/index.ts")],
-      "drizzle-chat-store/schema": [join(root, "src/schema.ts")],
-      "drizzle-chat-store/handler": [join(root, "src/handler.ts")],
-      "drizzle-chat-store/client": [join(root, "src/client.ts")],
-      "@ai-sdk/react": [join(folder, "ai-sdk-react.ts")],
-      react: [join(folder, "react.ts")],
       "better-auth": [join(folder, "better-auth.ts")],
       "better-auth/plugins": [join(folder, "better-auth-plugins.ts")],
     },
-  });
-  const found = ts.getPreEmitDiagnostics(program).map(({ file, start = 0, messageText }) => {
-    const block = code.find((block) => file?.fileName === fileOf(block));
-    const { line } = file?.getLineAndCharacterOfPosition(start) ?? { line: 0 };
-    const place = block ? placeOf({ ...block, line: block.line + line }) : file?.fileName;
-    return `${place} ${ts.flattenDiagnosticMessageText(messageText, "\n")}`;
+  }).map(({ file, line, message }) => {
+    const block = code.find((block) => file === fileOf(block));
+    return `${block ? placeOf({ ...block, line: block.line + line }) : file} ${message}`;
   });
   expect(found).toEqual([]);
 });

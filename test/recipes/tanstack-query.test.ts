@@ -1,0 +1,6 @@
+import { testRecipe } from "../support/recipe-tests.ts";
+import { printedFiles, reactEntry } from "../support/recipes.ts";
+
+const files = { ...printedFiles("tanstack-query"), ...reactEntry("crypto.randomUUID()") };
+
+testRecipe("TanStack Query", { files, entry: "main.tsx" }, { isOptimistic: true });
