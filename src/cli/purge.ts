@@ -16,9 +16,10 @@ export const purge = withDatabase(async (db, { schemaName, olderThanDays, dryRun
 
   if (confirm && !dryRun) {
     const { purged, text } = await run(true);
-    log(text);
-    if (purged.chats + purged.turns > 0 && !(await confirm(`Delete them from ${nameOf(target)}?`))) {
-      return { text: "Nothing was deleted.", json: {}, exitCode: 4 };
+    if (purged.chats + purged.turns > 0) {
+      log(text);
+      const isWanted = await confirm(`Delete them from ${nameOf(target)}?`);
+      if (!isWanted) return { text: "Nothing was deleted.", json: {}, exitCode: 4 };
     }
   }
   const { purged, text } = await run(dryRun);
