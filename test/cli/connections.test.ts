@@ -27,6 +27,8 @@ describe.each(["pg", "postgres"])("the command line with the driver %s", (driver
       `socket:${socket}?db=${pathname.slice(1)}&port=${port}&user=${username}&password=${password}`,
     ]) {
       expect(await runCommand(["status"], { databaseUrl, cwd })).toMatchObject({ exitCode: 1, stderr: "" });
+      const { database } = JSON.parse((await runCommand(["status", "--json"], { databaseUrl, cwd })).stdout);
+      expect(database).toEqual({ name: pathname.slice(1), host: socket, port: Number(port) });
     }
     const missing = `postgres://${user}@/d?host=/no/such/folder`;
     const { exitCode, stderr } = await runCommand(["status"], { databaseUrl: missing, cwd });
