@@ -1,139 +1,146 @@
+import { fork } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
+import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
 import { PGlite } from "@electric-sql/pglite";
-import type { UIMessage } from "ai";
-import { convertToModelMessages, generateId, simulateReadableStream, streamText, toUIMessageStream } from "ai";
+import { getRequestListener } from "@hono/node-server";
+import type { UIMessage, UIMessageChunk } from "ai";
+import { generateId, simulateReadableStream, streamText } from "ai";
 import { MockLanguageModelV4 } from "ai/test";
-import { ChatOwnershipError, createChatStore, migrate } from "drizzle-chat-store";
+import { createChatStore, migrate } from "drizzle-chat-store";
+import { createChatClient } from "drizzle-chat-store/client";
+import { createChatHandler } from "drizzle-chat-store/handler";
 import { drizzle } from "drizzle-orm/pglite";
 
-/** Questions, and what the model is going to say. Every run takes the next conversation. */
-const conversations: Record<string, string>[] = [
-  {
-    "Why is it called PostgreSQL?": "It came after Ingres, at Berkeley in 1986. SQL joined the name in 1996.",
-    "And the elephant?": "That is Slonik. The name is Russian for little elephant.",
-  },
-  {
-    "How can I read a row while you change it?": "I write a new version of it, and you read the old one.",
-    "What becomes of the old versions?": "VACUUM clears them away once no transaction can see them any more.",
-  },
-  {
-    "Why are messages kept as json, not jsonb?": "json keeps its text. jsonb reorders keys and refuses NULs.",
-    "When is jsonb the better one?": "When you search inside it: it is parsed only once, and can be indexed.",
-  },
-];
+/** Questions, and what the model is going to say. Every run takes the next two. */
+const conversations = [
+  ["Why is it called PostgreSQL?", "It came after Ingres, at Berkeley in 1986. SQL joined the name in 1996."],
+  ["And the elephant?", "That is Slonik. The name is Russian for little elephant, and elephants never forget."],
+  ["How can I read a row while you change it?", "I write a new version of it, and you read the old one."],
+  ["What becomes of the old versions?", "VACUUM clears them away once no transaction can see them any more."],
+  ["Why are messages kept as json, not jsonb?", "json keeps its text. jsonb reorders keys and refuses NULs."],
+  ["When is jsonb the better one?", "When you search inside it: it is parsed only once, and can be indexed."],
+] as const;
 
-const dataDir = process.env.DATA_DIR || fileURLToPath(new URL("../.data/demo", import.meta.url));
-const userId = "ada";
-const chatId = randomUUID();
-
-heading("Starting Postgres (PGlite), which takes a few seconds");
-say("folder", dataDir);
-let { client, store } = await open();
-const earlierChats = await store.getChats({ userId });
-
-heading("A conversation, saved as it goes");
-const conversation = conversations[earlierChats.length % conversations.length] ?? {};
-for (const [question, answer] of Object.entries(conversation)) await takeTurn(question, answer);
-
-heading("A stranger tries the same chat id");
-await intrude({ userId: "mallory", chatId });
-
-heading("The database is closed and opened again: the chats, newest first");
-await client.close();
-({ client, store } = await open());
-await showChats();
-
-heading("What getChat gives back");
-await showConversation();
-await client.close();
-
-heading("Run it again and the list grows. To start over, delete the folder.");
-
-async function open() {
-  await mkdir(dataDir, { recursive: true });
-  const client = await PGlite.create(dataDir);
-  const db = drizzle(client);
-  await migrate(db);
-  return { client, store: createChatStore(db) };
-}
-
-/** What a route handler does with a question. */
-async function takeTurn(question: string, answer: string) {
-  say(userId, question);
-  const message: UIMessage = { id: generateId(), role: "user", parts: [{ type: "text", text: question }] };
-  const turn = await store.startTurn({ userId, chatId, message, title: question });
-
-  const result = streamText({ model: modelThatSays(answer), messages: await convertToModelMessages(turn.messages) });
-  const stream = toUIMessageStream({ stream: result.stream, ...turn.persist });
-
-  process.stdout.write(beside("assistant"));
-  for await (const chunk of stream) {
-    if (chunk.type === "text-delta") process.stdout.write(chunk.delta);
-    if (chunk.type === "text-end") process.stdout.write("\n");
-    if (chunk.type === "error") throw new Error(chunk.errorText);
-  }
-
-  const saved = await store.getChat({ userId, chatId });
-  say("saved", `${saved?.messages.length} messages, version ${saved?.version}`);
-}
-
-async function intrude(stranger: { userId: string; chatId: string }) {
-  say("getChat", String(await store.getChat(stranger)));
-  const error: unknown = await store.upsertChat({ ...stranger, messages: [] }).catch((error: unknown) => error);
-  if (!ChatOwnershipError.isInstance(error)) throw new Error("The stranger was not refused.", { cause: error });
-  say("upsertChat", `${error.name}: ${error.message}`);
-}
-
-async function showChats() {
-  for (const { id, title, updatedAt } of await store.getChats({ userId, limit: 10 })) {
-    // Sweden writes dates as 2026-01-31 23:59:59.
-    say(id === chatId ? "this one" : "", `${updatedAt.toLocaleString("sv-SE")}  ${title}`);
-  }
-}
-
-async function showConversation() {
-  const chat = await store.getChat({ userId, chatId });
-  if (!chat) throw new Error("The chat is gone.");
-  for (const { role, parts } of chat.messages) {
-    say(role, parts.map((part) => (part.type === "text" ? part.text : "")).join(""));
-  }
-}
+const folder = process.env.DATA_DIR || fileURLToPath(new URL("../.data/demo", import.meta.url));
 
 /** Needs no key and no network. In your application this is a model of any provider. */
-function modelThatSays(text: string) {
-  const words = text.split(/(?<= )/).map((delta) => ({ type: "text-delta" as const, id: "1", delta }));
-  const inputTokens = { total: undefined, noCache: undefined, cacheRead: undefined, cacheWrite: undefined };
-  const outputTokens = { total: undefined, text: undefined, reasoning: undefined };
-  return new MockLanguageModelV4({
-    doStream: {
-      stream: simulateReadableStream({
-        chunkDelayInMs: 70,
-        chunks: [
-          { type: "text-start", id: "1" },
-          ...words,
-          { type: "text-end", id: "1" },
-          { type: "finish", finishReason: { unified: "stop", raw: undefined }, usage: { inputTokens, outputTokens } },
-        ],
-      }),
-    },
+const model = new MockLanguageModelV4({
+  doStream: async ({ prompt }) => {
+    const asked = JSON.stringify(prompt.at(-1)?.content);
+    const [, answer = ""] = conversations.find(([question]) => asked.includes(question)) ?? [];
+    const words = answer.split(/(?<= )/).map((delta) => ({ type: "text-delta" as const, id: "1", delta }));
+    const inputTokens = { total: undefined, noCache: undefined, cacheRead: undefined, cacheWrite: undefined };
+    const usage = { inputTokens, outputTokens: { total: undefined, text: undefined, reasoning: undefined } };
+    const finish = { type: "finish", finishReason: { unified: "stop", raw: undefined }, usage } as const;
+    const chunks = [{ type: "text-start" as const, id: "1" }, ...words, { type: "text-end" as const, id: "1" }, finish];
+    return { stream: simulateReadableStream({ chunkDelayInMs: 70, chunks }) };
+  },
+});
+
+/** The server: all that your application needs for its chats. It runs in a process of its own, which can be killed. */
+async function serve(port: number) {
+  await mkdir(folder, { recursive: true });
+  const client = await PGlite.create(folder);
+  const db = drizzle(client);
+  await migrate(db);
+  const chat = createChatHandler({
+    store: createChatStore(db),
+    userId: () => "ada",
+    answer: ({ modelMessages }) => streamText({ model, messages: modelMessages }),
   });
+  const server = createServer(getRequestListener(chat)).listen(port, "127.0.0.1");
+  server.once("listening", () => process.send?.(server.address()));
+  process.once("disconnect", () => client.close().then(() => process.exit()));
 }
 
-function heading(text: string) {
-  console.log(`\n${style("bold", text)}`);
+/** Plays the browser. */
+async function demo() {
+  heading("A server starts, on an embedded Postgres (PGlite). The first time takes some seconds");
+  say("folder", folder);
+  let { server, port } = await startServer(0);
+  const chats = createChatClient({ basePath: `http://127.0.0.1:${port}/api/chat` });
+  const chatId = randomUUID();
+  const { chats: earlier } = await chats.list({ limit: 100 });
+  const question = (next: number): UIMessage => {
+    const [text = ""] = conversations[(2 * earlier.length + next) % conversations.length] ?? [];
+    return { id: generateId(), role: "user", parts: [{ type: "text", text }] };
+  };
+  const [first, second] = [question(0), question(1)];
+  const ask = (message: UIMessage, trigger: "submit-message" | "regenerate-message" = "submit-message") => {
+    const request = { chatId, trigger, messages: [message], messageId: undefined, abortSignal: undefined };
+    return chats.transport().sendMessages(request);
+  };
+
+  heading("A question and its answer, both saved");
+  say("user", textOf(first));
+  await show("assistant", await ask(first));
+
+  heading("The server is killed in the middle of an answer (kill -9)");
+  say("user", textOf(second));
+  const kill = (words: number) => words === 9 && server.kill("SIGKILL");
+  await show("assistant", await ask(second), kill).catch(() => console.log(style("red", "✗ killed")));
+
+  heading("Another server starts. The words are there, and the question is answered again");
+  ({ server } = await startServer(port));
+  const recorded = await chats.transport().reconnectToStream({ chatId });
+  const enough = new AbortController();
+  // The recorded words come at once. Then it waits, because for ten seconds the first server may still be alive.
+  const read = (words: number) => words === 1 && setTimeout(() => enough.abort(), 500);
+  if (recorded) await show("so far", recorded, read, enough.signal).catch(() => console.log("…"));
+  await show("assistant", await ask(second, "regenerate-message"));
+
+  heading("Stored");
+  for (const message of (await chats.get(chatId))?.messages ?? []) say(message.role, textOf(message));
+
+  heading("All chats, newest first");
+  for (const { id, title, updatedAt } of (await chats.list({ limit: 10 })).chats) {
+    // Sweden writes dates as 2026-01-31 23:59.
+    const time = updatedAt.toLocaleString("sv-SE", { dateStyle: "short", timeStyle: "short" });
+    say(id === chatId ? "new" : "", `${time}  ${title}`);
+  }
+  server.disconnect();
+
+  heading("Run it again and the list grows. Then see it in the browser:");
+  console.log("cd examples/next && npm install && npm run build && npm start");
 }
 
-function say(label: string, text: string) {
-  process.stdout.write(`${beside(label)}${text}\n`);
+/** Starts this file once more, as a server on the same folder. */
+async function startServer(port: number) {
+  const server = fork(fileURLToPath(import.meta.url), [String(port)]);
+  server.once("exit", (code) => code && process.exit(code));
+  const [address] = await once(server, "message");
+  return { server, port: address.port as number };
 }
 
-function beside(label: string) {
-  return style("cyan", label.padEnd(12));
+/** Writes the words of an answer as they come. */
+async function show(
+  label: string,
+  stream: ReadableStream<UIMessageChunk>,
+  onWord?: (words: number) => unknown,
+  until?: AbortSignal,
+) {
+  process.stdout.write(beside(label));
+  let words = 0;
+  const write = (chunk: UIMessageChunk) => {
+    if (chunk.type === "text-delta") process.stdout.write(chunk.delta);
+    if (chunk.type === "text-delta") onWord?.(++words);
+    if (chunk.type === "text-end") console.log();
+    if (chunk.type === "error") throw new Error(chunk.errorText);
+  };
+  await stream.pipeTo(new WritableStream({ write }), until && { signal: until });
 }
 
-function style(format: "bold" | "cyan", text: string) {
-  return process.stdout.isTTY && !process.env.NO_COLOR ? styleText(format, text) : text;
-}
+const textOf = ({ parts }: UIMessage) => parts.map((part) => (part.type === "text" ? part.text : "")).join("");
+
+const heading = (text: string) => console.log(`\n${style("bold", text)}`);
+const beside = (label: string) => style("cyan", label.padEnd(12));
+const say = (label: string, text: string) => console.log(beside(label) + text);
+const style = (format: "bold" | "cyan" | "red", text: string) =>
+  process.stdout.isTTY && !process.env.NO_COLOR ? styleText(format, text) : text;
+
+const [port] = process.argv.slice(2);
+await (port === undefined ? demo() : serve(Number(port)));

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { runCommandLine } from "./command-line.ts";
+import { confirm, paint } from "./terminal.ts";
 
 // A reader such as `head` closes the pipe early.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -12,4 +13,7 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   cwd: process.cwd(),
   print: (text) => console.log(text),
   printError: (text) => console.error(text),
+  paint,
+  // A script cannot answer.
+  confirm: process.stdin.isTTY && process.stdout.isTTY ? confirm : undefined,
 });

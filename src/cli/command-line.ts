@@ -5,45 +5,15 @@ import { parseInput } from "../errors/parse-input.ts";
 import { sqlStateOf } from "../errors/sqlstate.ts";
 import { migrateOptions } from "../input.ts";
 import { defaultSchema } from "../schema.ts";
-import { commands } from "./commands.ts";
+import type { Command } from "./command.ts";
+import { commandNames, commands, isCommand } from "./commands.ts";
 import { ConnectError } from "./connect.ts";
 import { UsageError } from "./database-url.ts";
+import { generalHelp, helpOf } from "./help.ts";
+import { type Option, options } from "./options.ts";
+import { type Paint, plain } from "./terminal.ts";
 
-const help = `Usage: npx drizzle-chat-store <command> [options]
-
-Commands
-  migrate   apply the pending migrations, in one transaction
-  status    show the applied and pending migrations, and those newer than this package
-  sql       print the SQL of the migrations; needs no database
-  doctor    compare the tables with what this package expects; changes nothing
-  purge     delete chats without activity for a given time, for all users
-
-Options
-  --url <url>       the database, as postgres://…  Default: the variable DATABASE_URL
-  --schema <name>   the Postgres schema of the tables  Default: ${defaultSchema}
-  --from <version>  for sql: the version the database is at  Default: 0, no tables yet
-  --rls             for sql: print the policies for row-level security instead
-  --citus           for sql: print the statements that distribute the tables on Citus
-  --older-than <n>d for purge: days since the last activity, such as 365d
-  --dry-run         for purge: only count, delete nothing
-  --json            print one JSON document
-  --version         print the version of this package
-  --help            print this help
-
-Exit codes
-  0  done, or all is well
-  1  status: a migration is pending, or newer and breaking; doctor: there are differences;
-     purge: the database refused to delete some chats, and all others are deleted
-  2  the command line is wrong
-  3  it failed: no driver, no connection, or the database refused
-
-It connects with the driver of your application, pg or postgres, as found from the
-current folder. PGlite runs inside your application: call migrate(db) there.`;
-
-/** Options of a single command, with that command. */
-const commandOf = { from: "sql", rls: "sql", citus: "sql", "older-than": "purge", "dry-run": "purge" } as const;
-
-type ExitCode = 0 | 1 | 2 | 3;
+type ExitCode = 0 | 1 | 2 | 3 | 4;
 
 interface CommandLineIO {
   /** The value of DATABASE_URL. */
@@ -52,41 +22,53 @@ interface CommandLineIO {
   cwd: string;
   print(text: string): void;
   printError(text: string): void;
+  /** Default: no colours. */
+  paint?: Paint | undefined;
+  /** Asks a question that can be answered with yes or no. Without it nothing is asked. */
+  confirm?: ((question: string) => Promise<boolean>) | undefined;
 }
 
 /** Runs one command and returns its exit code. */
 export async function runCommandLine(
   args: string[],
-  { databaseUrl, cwd, print, printError }: CommandLineIO,
+  { databaseUrl, cwd, print, printError, paint = plain, confirm }: CommandLineIO,
 ): Promise<ExitCode> {
   const asJson = args.includes("--json");
   try {
     const { positionals, values } = parseArguments(args);
-    if (values.help || values.version) {
-      print(values.help ? help : packageVersion());
+    const [name, ...others] = positionals;
+    if (values.help || name === "help") {
+      print(helpFor(name === "help" ? others : positionals));
       return 0;
     }
-    const command = findCommand(positionals);
-    for (const [option, name] of Object.entries(commandOf) as [keyof typeof commandOf, string][]) {
-      if (values[option] !== undefined && command !== commands[name]) {
-        throw new UsageError(`--${option} is for the command ${name}.`);
-      }
+    if (values.version) {
+      print(packageVersion());
+      return 0;
+    }
+    if (name === undefined) throw new UsageError(`Expected a command: ${commandNames.join(", ")}.`);
+    if (others.length > 0) throw new UsageError(`Expected one command, found ${positionals.length}.`);
+    if (!isCommand(name)) throw noSuchCommand(name);
+    for (const [option, { only }] of Object.entries<Option>(options)) {
+      if (only && only !== name && option in values) throw new UsageError(`--${option} is for the command ${only}.`);
     }
     const [choice, other] = (["from", "rls", "citus"] as const).filter((option) => values[option] !== undefined);
     if (other) throw new UsageError(`--${choice} and --${other} exclude each other.`);
-    const { text, json, ok } = await command({
+    const command: Command = commands[name];
+    const { text, json, exitCode } = await command({
       url: values.url ?? databaseUrl,
       cwd,
       schemaName: parseSchemaName(values.schema ?? defaultSchema),
       fromVersion: parseVersion(values.from ?? "0"),
       rowLevelSecurity: values.rls ?? false,
       citus: values.citus ?? false,
-      olderThanDays: command === commands.purge ? parseDays(values["older-than"]) : 0,
+      olderThanDays: name === "purge" ? parseDays(values["older-than"]) : 0,
       dryRun: values["dry-run"] ?? false,
       log: asJson ? () => {} : print,
+      paint,
+      confirm: asJson || values.yes ? undefined : confirm,
     });
     print(asJson ? JSON.stringify(json, null, 2) : text);
-    return ok ? 0 : 1;
+    return exitCode;
   } catch (error) {
     const { code, message, exitCode } = explain(error);
     if (asJson) print(JSON.stringify({ error: { code, message } }, null, 2));
@@ -97,22 +79,7 @@ export async function runCommandLine(
 
 function parseArguments(args: string[]) {
   try {
-    return parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        url: { type: "string" },
-        schema: { type: "string" },
-        from: { type: "string" },
-        rls: { type: "boolean" },
-        citus: { type: "boolean" },
-        "older-than": { type: "string" },
-        "dry-run": { type: "boolean" },
-        json: { type: "boolean" },
-        version: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
+    return parseArgs({ args, allowPositionals: true, options });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     // An unknown option may be the database's URL with its password.
@@ -124,15 +91,32 @@ function parseArguments(args: string[]) {
   }
 }
 
-function findCommand([name, ...others]: string[]) {
-  const names = Object.keys(commands).join(", ");
-  if (name === undefined) throw new UsageError(`Expected a command: ${names}.`);
-  if (others.length > 0) throw new UsageError(`Expected one command, found ${others.length + 1}.`);
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+/** Help for the command that is named first. */
+function helpFor([name]: string[]): string {
+  if (name === undefined || name === "help") return generalHelp();
+  if (!isCommand(name)) throw noSuchCommand(name);
+  return helpOf(name);
+}
+
+function noSuchCommand(name: string): UsageError {
   // Anything but a word may be the database's URL with its password.
   const found = /^[\w-]+$/.test(name) ? `command ${name}` : "such command";
-  if (!command) throw new UsageError(`There is no ${found}. Expected one of: ${names}.`);
-  return command;
+  const meant = [...commandNames, "help"].find((command) => isNear(name, command));
+  const advice = meant ? `Did you mean ${meant}?` : `Expected one of: ${commandNames.join(", ")}.`;
+  return new UsageError(`There is no ${found}. ${advice}`);
+}
+
+/** Whether adding, removing or replacing this many letters makes one word of the other. */
+function isNear(a: string, b: string, edits = 2): boolean {
+  if (edits < 0) return false;
+  if (a === "" || b === "") return a.length + b.length <= edits;
+  const [restOfA, restOfB] = [a.slice(1), b.slice(1)];
+  if (a[0] === b[0]) return isNear(restOfA, restOfB, edits);
+  return [
+    [restOfA, b],
+    [a, restOfB],
+    [restOfA, restOfB],
+  ].some(([a = "", b = ""]) => isNear(a, b, edits - 1));
 }
 
 function parseSchemaName(name: string): string {

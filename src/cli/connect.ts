@@ -1,12 +1,14 @@
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { sqlStateOf } from "../errors/sqlstate.ts";
 import type { ChatDatabase } from "../types.ts";
 import { targetOf } from "./database-url.ts";
+import type { Target } from "./target.ts";
 
 interface Connection {
   db: ChatDatabase;
+  target: Target;
   close(): Promise<void>;
 }
 
@@ -34,7 +36,8 @@ const drivers = [
       // Without a listener, a broken connection would end the process. The query rejects, too.
       client.on("error", () => {});
       await client.connect();
-      return { db: drizzle(client), close: () => client.end() };
+      const { host, port, database } = client;
+      return { db: drizzle(client), target: { name: database ?? "", host, port }, close: () => client.end() };
     },
   },
   {
@@ -65,7 +68,12 @@ const drivers = [
         await client.end({ timeout: 0 });
         throw error;
       }
-      return { db: drizzle(client), close: () => client.end() };
+      const { database: name, path, ...resolved } = client.options;
+      return {
+        db: drizzle(client),
+        target: { name, host: path ? dirname(path) : resolved.host.join(), port: resolved.port[0] ?? 5432 },
+        close: () => client.end(),
+      };
     },
   },
 ];

@@ -10,7 +10,8 @@ import {
   readInstallation,
 } from "./ledger.ts";
 import { type Limit, readLimits } from "./limits.ts";
-import { type Migration, migrations, quoteIdentifier } from "./migrations.ts";
+import { mendingStatements } from "./mending-statements.ts";
+import { type Migration, migrations } from "./migrations.ts";
 import { countOrphans, type Orphans } from "./orphans.ts";
 
 export interface Diagnosis {
@@ -29,6 +30,8 @@ interface Difference {
   expected?: string;
   found?: string;
   advice?: string;
+  /** The SQL that mends it, as the migration has it that made the object. */
+  statements?: string[];
 }
 
 /** Compares the tables with what this version of the package expects. Changes nothing. */
@@ -47,8 +50,16 @@ export async function diagnose(db: ChatDatabase, schemaName: string, known = mig
         compareTables(expectedCatalog, found, await readLimits(tx, schemaName)),
         { differences: [...distribution, ...orphans.map(toDifference)], additions: [] },
       ];
+      // Before a pending migration, or beside the application's own, they would make what a migration is going to make.
+      const isApplied = ({ version }: Migration) => applied?.some((migration) => migration.version === version);
+      const made = known.filter(isApplied);
       return {
-        differences: findings.flatMap(({ differences }) => differences),
+        differences: findings
+          .flatMap(({ differences }) => differences)
+          .map((difference) => {
+            const statements = mendingStatements(schemaName, made, difference);
+            return statements.length > 0 ? { ...difference, statements } : difference;
+          }),
         additions: findings.flatMap(({ additions }) => additions),
         ledger: applied !== null,
       };
@@ -210,32 +221,4 @@ function compare(expected: Catalog, found: Catalog): Difference[] {
     if (wanted === undefined) return [{ kind: "unexpected", object, found: actual }];
     return [{ kind: "changed", object, expected: wanted, found: actual }];
   });
-}
-
-export function describeDiagnosis({ differences, additions, ledger }: Diagnosis, schemaName: string): string {
-  const schema = `Schema ${quoteIdentifier(schemaName)}`;
-  const paragraphs = [
-    differences.length === 0
-      ? `${schema} is as this version of drizzle-chat-store expects it.`
-      : `${schema} has ${differences.length === 1 ? "1 difference" : `${differences.length} differences`} ` +
-        "from what this version of drizzle-chat-store expects.",
-    ...differences.map(({ kind, object, expected, found, advice }) =>
-      [
-        `${kind.padEnd(10)}  ${object}`,
-        ...(expected === undefined ? [] : [`  expected  ${expected}`]),
-        ...(found === undefined ? [] : [`  found     ${found}`]),
-        ...(advice === undefined ? [] : [`  ${advice}`]),
-      ].join("\n"),
-    ),
-  ];
-  if (additions.length > 0) {
-    const lines = additions.map(
-      ({ object, found, remark }) => `  ${object}: ${found}${remark === undefined ? "" : ` (${remark})`}`,
-    );
-    paragraphs.push(["Added since, and accepted:", ...lines].join("\n"));
-  }
-  if (!ledger) {
-    paragraphs.push("There is no ledger: run migrate, unless your own migrations create the tables.");
-  }
-  return paragraphs.join("\n\n");
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from "vitest";
-import { purge } from "../../src/cli/purge.ts";
+import { purgeChats, readCutoff } from "../../src/cli/purge-chats.ts";
 import { sqlStateOf } from "../../src/errors/sqlstate.ts";
 import { type ChatDatabase, ChatStoreError, createChatStore, migrate } from "../../src/index.ts";
 import { diagnose } from "../../src/migrate/doctor.ts";
@@ -158,8 +158,8 @@ describe.runIf(isCitus)("a store on Citus", () => {
     const store = createChatStore(db, { portable: true });
     for (const chatId of ["old", "young"]) await store.upsertChat({ userId: "u", chatId, messages: conversation(2) });
     await query("update chat_store.chats set updated_at = now() - interval '400 days' where id = 'old'");
-    const chats = async (dryRun: boolean) =>
-      (await purge(db, "chat_store", { olderThanDays: 365, dryRun }, () => {})).chats;
+    const before = await readCutoff(db, "chat_store", 365);
+    const chats = async (dryRun: boolean) => (await purgeChats(db, "chat_store", { before, dryRun }, () => {})).chats;
     expect(await chats(true)).toBe(1);
     expect(sqlStateOf(await chats(false).catch((error) => error))).toBe("0A000");
     expect(await store.getChats({ userId: "u" })).toHaveLength(2);

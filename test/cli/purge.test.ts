@@ -32,7 +32,8 @@ async function purge(databaseUrl: string, ...args: string[]) {
     ...{ databaseUrl, cwd, print },
     printError: expect.fail,
   });
-  return { exitCode, ...JSON.parse(lines.join("\n")) };
+  const { database: _, ...document } = JSON.parse(lines.join("\n"));
+  return { exitCode, ...document };
 }
 
 test.each(["chat_store", `it's a "schema"`])(
@@ -80,9 +81,8 @@ test("purge reports its deletions in a sentence", async () => {
   const print = (text: string) => void lines.push(text);
   const args = ["purge", "--older-than", "1d"];
   expect(await runCommandLine(args, { databaseUrl: url, cwd, print, printError: expect.fail })).toBe(0);
-  expect(lines).toEqual([
-    "So far: 1 chat",
-    expect.stringMatching(/^Deleted 1 chat without activity since .*Z, and the remains of 0 ended turns\.$/),
+  expect(lines.slice(1)).toEqual([
+    expect.stringMatching(/^Deleted 1 chat without activity since \d{4}-\d\d-\d\d \d\d:\d\d UTC\.$/),
   ]);
 });
 
@@ -256,7 +256,7 @@ test("purge deletes all chats but those that a table of the application refers t
   const lines: string[] = [];
   const output = { print: (text: string) => void lines.push(text), printError: expect.fail };
   expect(await runCommandLine(["purge", "--older-than", "365d"], { databaseUrl: url, cwd, ...output })).toBe(1);
-  const [summary, heading, ...chats] = lines.join("\n").split("\n");
+  const [, summary, heading, ...chats] = lines.join("\n").split("\n");
   expect(summary).toMatch(/^Deleted 0 chats without activity/);
   expect(heading).toBe("Could not delete 4 chats, because the database refused:");
   expect(chats.sort()).toEqual([

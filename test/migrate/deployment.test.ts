@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { describeDiagnosis } from "../../src/cli/doctor.ts";
 import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "../../src/index.ts";
-import { describeDiagnosis, diagnose } from "../../src/migrate/doctor.ts";
+import { diagnose } from "../../src/migrate/doctor.ts";
 import { applyMigrations } from "../../src/migrate/migrate.ts";
 import { migrationScript } from "../../src/migrate/migration-script.ts";
 import { type Migration, migrations } from "../../src/migrate/migrations.ts";

@@ -1,8 +1,9 @@
 import type { UIMessage } from "ai";
 import { describe, expect, onTestFinished, test } from "vitest";
 import catalog from "../../migrations/catalog.json" with { type: "json" };
+import { describeDiagnosis } from "../../src/cli/doctor.ts";
 import { createChatStore, migrate } from "../../src/index.ts";
-import { describeDiagnosis, diagnose } from "../../src/migrate/doctor.ts";
+import { diagnose } from "../../src/migrate/doctor.ts";
 import { statusOf } from "../../src/migrate/status.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { databases, nodePostgres, openWith, servers, type TestDatabase } from "../support/databases.ts";
@@ -37,24 +38,13 @@ describe.each(isLong ? databases : servers)("doctor on $name", ({ open }) => {
     expect(await database.query("show search_path")).toEqual(before);
   });
 
-  test("doctor finds the tables missing in a database without them", async () => {
+  test("doctor says in one sentence that nothing has been migrated, and keeps the missing tables for programs", async () => {
     const database = await openMigrated(open);
     expect(await diagnosisOf(database, "elsewhere")).toBe(`\
-Schema "elsewhere" has 4 differences from what this version of drizzle-chat-store expects.
-
-missing     table chats
-  expected  ordinary table
-
-missing     table messages
-  expected  ordinary table
-
-missing     table turn_chunks
-  expected  ordinary table
-
-missing     table turns
-  expected  ordinary table
-
-There is no ledger: run migrate, unless your own migrations create the tables.`);
+Nothing has been migrated in schema "elsewhere" yet: run migrate, unless your own migrations create the tables.`);
+    expect(
+      (await diagnose(database.db, "elsewhere")).differences.map(({ kind, object }) => `${kind} ${object}`),
+    ).toEqual(["missing table chats", "missing table messages", "missing table turn_chunks", "missing table turns"]);
   });
 });
 
@@ -64,7 +54,8 @@ const damages: { what: string; sql: string; found: string }[] = [
     sql: "drop index chat_store.chats_user_idx",
     found: `
 missing     index chats.chats_user_idx
-  expected  btree (user_id, updated_at, id)`,
+  expected  btree (user_id, updated_at, id)
+  run       CREATE INDEX "chats_user_idx" ON "chat_store"."chats" USING btree ("user_id","updated_at","id");`,
   },
   {
     what: "an index on other columns",
@@ -73,7 +64,9 @@ missing     index chats.chats_user_idx
     found: `
 changed     index chats.chats_user_idx
   expected  btree (user_id, updated_at, id)
-  found     btree (user_id, updated_at DESC NULLS LAST)`,
+  found     btree (user_id, updated_at DESC NULLS LAST)
+  run       drop index "chat_store"."chats_user_idx";
+  run       CREATE INDEX "chats_user_idx" ON "chat_store"."chats" USING btree ("user_id","updated_at","id");`,
   },
   {
     what: "an index for some rows only, and unique",
@@ -82,7 +75,9 @@ changed     index chats.chats_user_idx
     found: `
 changed     index chats.chats_user_idx
   expected  btree (user_id, updated_at, id)
-  found     unique btree (user_id, updated_at, id) WHERE version > 1`,
+  found     unique btree (user_id, updated_at, id) WHERE version > 1
+  run       drop index "chat_store"."chats_user_idx";
+  run       CREATE INDEX "chats_user_idx" ON "chat_store"."chats" USING btree ("user_id","updated_at","id");`,
   },
   {
     what: "an index that could not be built",
@@ -91,7 +86,9 @@ changed     index chats.chats_user_idx
 changed     index chats.chats_user_idx
   expected  btree (user_id, updated_at, id)
   found     btree (user_id, updated_at, id) (invalid)
-  Postgres does not use it, as after a failed concurrent build: drop it and create it again.`,
+  Postgres does not use it, as after a failed concurrent build: drop it and create it again.
+  run       drop index "chat_store"."chats_user_idx";
+  run       CREATE INDEX "chats_user_idx" ON "chat_store"."chats" USING btree ("user_id","updated_at","id");`,
   },
   {
     what: "an index that is still being built",
