@@ -5,7 +5,11 @@ import { printedFiles, reactEntry } from "../support/recipes.ts";
 
 const files = { ...printedFiles("assistant-ui"), ...reactEntry("undefined") };
 
-const { openNewChat } = testRecipe("assistant-ui", { files, entry: "main.tsx" }, { newChat: () => "/", pageSize: 30 });
+const { openNewChat } = testRecipe(
+  "assistant-ui",
+  { files, entry: "main.tsx" },
+  { newChat: () => "/", pageSize: 30, refusal: "logged" },
+);
 
 test("an edit replaces the question, and asking again replaces the answer", async () => {
   const { user, page, id } = await openNewChat();
