@@ -50,8 +50,14 @@ export async function rename(page: Page, title: string, newTitle: string) {
   await press(page, title, "Rename");
 }
 
-/** Holds requests of this method, once `begun`, until they are let go: then it resolves when the page has the responses. */
-export async function holdRequests(page: Page, method: string, url = /\/api\/chat/) {
+interface Hold {
+  url?: RegExp;
+  /** Whether the server gets the requests meanwhile. Default: it does, and the responses are held. */
+  held?: "request" | "response";
+}
+
+/** Holds requests of this method until they are let go: that resolves when the page has the responses. */
+export async function holdRequests(page: Page, method: string, { url = /\/api\/chat/, held = "response" }: Hold = {}) {
   const requests: Request[] = [];
   let free = () => {};
   const isFree = new Promise<void>((resolve) => {
@@ -59,13 +65,14 @@ export async function holdRequests(page: Page, method: string, url = /\/api\/cha
   });
   await page.route(url, async (route) => {
     if (route.request().method() !== method) return route.fallback();
+    const response = held === "response" ? await route.fetch() : undefined;
     requests.push(route.request());
     await isFree;
     // The page may not want it any more.
-    await route.fallback().catch(() => {});
+    await (response ? route.fulfill({ response }) : route.continue()).catch(() => {});
   });
   return {
-    begun: () => eventually(`the page sends a ${method} request`, () => requests.length > 0),
+    begun: () => eventually(`a ${method} request is held`, () => requests.length > 0),
     async letGo() {
       free();
       await Promise.all(requests.map((request) => request.response()));

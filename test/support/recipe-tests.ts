@@ -147,19 +147,20 @@ export function testRecipe(
       await showsWhatIsStored(user, first, id, ["Tides?", "Tides.", question, "The moon"]);
     });
 
-    test("a question that is asked while the page looks for a running answer gets its own, once", async () => {
+    const asked = "a question that is asked while the page looks for a running answer gets its own, once";
+    test.each(["request", "response"] as const)(`${asked} (%s)`, async (held) => {
       const user = await newUser();
       const { id } = await user.addChat({ title: "Tides" });
       const page = await user.open();
-      const held = await holdRequests(page, "GET", /\/stream/);
+      const resume = await holdRequests(page, "GET", { url: /\/stream/, held });
       await page.goto(new URL(`/?id=${id}`, recipe.url).href);
       await shows(page, ["Tides?", "Tides."]);
-      await held.begun();
+      await resume.begun();
       await ask(page, question);
       const voice = await user.voice();
       voice.say("The moon ");
       await shows(page, ["Tides?", "Tides.", question, "The moon"]);
-      await held.letGo();
+      await resume.letGo();
       await page.getByRole("button", { name: "Stop" }).waitFor();
       voice.say("pulls.");
       await voice.finish();
