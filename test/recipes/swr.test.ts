@@ -3,4 +3,4 @@ import { printedFiles, reactEntry } from "../support/recipes.ts";
 
 const files = { ...printedFiles("swr"), ...reactEntry("crypto.randomUUID()") };
 
-testRecipe("SWR", { files, entry: "main.tsx" }, { isOptimistic: true });
+testRecipe("SWR", { files, entry: "main.tsx" }, { refusal: "shown" });

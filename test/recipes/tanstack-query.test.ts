@@ -3,4 +3,4 @@ import { printedFiles, reactEntry } from "../support/recipes.ts";
 
 const files = { ...printedFiles("tanstack-query"), ...reactEntry("crypto.randomUUID()") };
 
-testRecipe("TanStack Query", { files, entry: "main.tsx" }, { isOptimistic: true });
+testRecipe("TanStack Query", { files, entry: "main.tsx" }, { refusal: "shown" });

@@ -1,15 +1,23 @@
 import { randomUUID } from "node:crypto";
-import type { Page, Request } from "playwright-core";
 import { beforeEach, describe, expect, test } from "vitest";
-import { textOf } from "./conversations.ts";
-import { eventually } from "./eventually.ts";
-import { type PageSource, type RecipeUser, recipePage } from "./recipe-page.ts";
+import { type PageSource, recipePage } from "./recipe-page.ts";
+import {
+  ask,
+  holdRequests,
+  itemsIn,
+  press,
+  rename,
+  shows,
+  showsWhatIsStored,
+  titlesIn,
+  watchTexts,
+} from "./recipe-steps.ts";
 
 const question = "Why do tides turn?";
 
 interface RecipeOptions {
-  /** The list shows a new title before the server responds, and the old one again if it refuses. */
-  isOptimistic?: boolean;
+  /** The list shows a new title before the server responds, and the old one again if it refuses: that is shown, or logged. */
+  refusal?: "shown" | "logged";
   /** How many chats the list asks for. By default it leaves that to the handler. */
   pageSize?: number;
   /** The path of a chat that does not exist yet. Its id is the page's own, unless it is in the path. */
@@ -20,7 +28,7 @@ interface RecipeOptions {
 export function testRecipe(
   name: string,
   source: PageSource,
-  { isOptimistic = false, pageSize = 4, newChat = () => `/?id=${randomUUID()}` }: RecipeOptions = {},
+  { refusal, pageSize = 4, newChat = () => `/?id=${randomUUID()}` }: RecipeOptions = {},
 ) {
   const recipe = recipePage(source, { pageSize: 4 });
   // A chat that does not exist yet.
@@ -139,19 +147,20 @@ export function testRecipe(
       await showsWhatIsStored(user, first, id, ["Tides?", "Tides.", question, "The moon"]);
     });
 
-    test("a question that is asked while the page looks for a running answer gets its own, once", async () => {
+    const asked = "a question that is asked while the page looks for a running answer gets its own, once";
+    test.each(["request", "response"] as const)(`${asked} (%s)`, async (held) => {
       const user = await newUser();
       const { id } = await user.addChat({ title: "Tides" });
       const page = await user.open();
-      const held = await holdRequests(page, "GET", /\/stream/);
+      const resume = await holdRequests(page, "GET", { url: /\/stream/, held });
       await page.goto(new URL(`/?id=${id}`, recipe.url).href);
       await shows(page, ["Tides?", "Tides."]);
-      await held.begun();
+      await resume.begun();
       await ask(page, question);
       const voice = await user.voice();
       voice.say("The moon ");
       await shows(page, ["Tides?", "Tides.", question, "The moon"]);
-      await held.letGo();
+      await resume.letGo();
       await page.getByRole("button", { name: "Stop" }).waitFor();
       voice.say("pulls.");
       await voice.finish();
@@ -175,8 +184,10 @@ export function testRecipe(
       expect(archived.map(({ title }) => title)).toEqual(["Wind"]);
     });
 
-    test.runIf(isOptimistic)("a change shows at once, and goes if the server refuses it", async () => {
+    if (!refusal) return;
+    test("a change shows at once, and goes if the server refuses it", async () => {
       recipe.allowComplaint("400");
+      if (refusal === "logged") recipe.allowComplaint("rename failed");
       const user = await newUser();
       for (const title of ["Tides", "Wind"]) await user.addChat({ title });
       const page = await user.open();
@@ -187,11 +198,13 @@ export function testRecipe(
       await expect.poll(() => titlesIn(page)).toEqual(["Wind", tooLong]);
       await change.letGo();
       await expect.poll(() => titlesIn(page)).toEqual(["Wind", "Tides"]);
-      await page.getByRole("alert").waitFor();
+      if (refusal === "shown") await page.getByRole("alert").waitFor();
       await list.letGo();
       await expect.poll(() => titlesIn(page)).toEqual(["Wind", "Tides"]);
     });
   });
+
+  return { openNewChat };
 
   async function newUser() {
     const user = await recipe.newUser();
@@ -209,74 +222,3 @@ export function testRecipe(
     return { user, page, id };
   }
 }
-
-/** The first element of an item of the list opens the chat. */
-const itemsIn = (page: Page) => page.getByRole("navigation").getByRole("listitem").locator("> :first-child");
-
-const titlesIn = (page: Page) => itemsIn(page).allInnerTexts();
-
-const textsIn = async (page: Page) =>
-  (await page.getByRole("article").allInnerTexts()).map((text) => text.trim()).filter(Boolean);
-
-const shows = (page: Page, texts: string[]) => expect.poll(() => textsIn(page)).toEqual(texts);
-
-/** The answer has ended, for this page and in the store, and both have these texts. */
-async function showsWhatIsStored(user: RecipeUser, page: Page, id: string, texts: string[]) {
-  await user.idle();
-  expect((await user.stored(id)).map((message) => textOf(message)?.trim())).toEqual(texts);
-  await shows(page, texts);
-  await expect.poll(() => page.getByRole("button", { name: "Stop" }).count()).toBe(0);
-  await shows(page, texts);
-  expect(await page.evaluate("losses.map((loss) => JSON.stringify(loss))")).toEqual([]);
-}
-
-async function ask(page: Page, text: string) {
-  await page.getByRole("textbox", { name: "Message" }).fill(text);
-  await page.getByRole("textbox", { name: "Message" }).press("Enter");
-}
-
-const press = (page: Page, title: string, name: string) =>
-  page
-    .getByRole("listitem")
-    .filter({ has: page.locator("> :first-child").getByText(title, { exact: true }) })
-    .getByRole("button", { name, exact: true })
-    .click();
-
-async function rename(page: Page, title: string, newTitle: string) {
-  page.once("dialog", (dialog) => dialog.accept(newTitle));
-  await press(page, title, "Rename");
-}
-
-/** Holds requests of this method, once `begun`, until they are let go: then it resolves when the page has the responses. */
-async function holdRequests(page: Page, method: string, url = /\/api\/chat/) {
-  const requests: Request[] = [];
-  let free = () => {};
-  const isFree = new Promise<void>((resolve) => {
-    free = resolve;
-  });
-  await page.route(url, async (route) => {
-    if (route.request().method() !== method) return route.fallback();
-    requests.push(route.request());
-    await isFree;
-    // The page may not want it any more.
-    await route.fallback().catch(() => {});
-  });
-  return {
-    begun: () => eventually(`the page sends a ${method} request`, () => requests.length > 0),
-    async letGo() {
-      free();
-      await Promise.all(requests.map((request) => request.response()));
-    },
-  };
-}
-
-/** Notes in the page when a shown text is taken away, or is another one. */
-const watchTexts = `{
-  let before = [];
-  window.losses = [];
-  new MutationObserver(() => {
-    const texts = [...document.querySelectorAll("article")].map(({ textContent }) => textContent);
-    if (before.some((text, index) => !texts[index]?.startsWith(text))) losses.push({ before, texts });
-    before = texts;
-  }).observe(document, { childList: true, subtree: true, characterData: true });
-}`;
