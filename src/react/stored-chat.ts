@@ -79,7 +79,7 @@ export function createStoredChat<M extends UIMessage, C>(
   const { id, page: firstPage, pageSize = 30, body: _, ...chatInit } = firstOptions;
   let options = firstOptions;
   let isConnected = false;
-  let wasConnected = false;
+  let hasMissedEvents = false;
   /** A change has come while an answer was arriving. */
   let isOutdated = false;
   let hasResumed = false;
@@ -299,14 +299,18 @@ export function createStoredChat<M extends UIMessage, C>(
       isConnected = true;
       const unsubscribe = client.subscribe(onEvent);
       if (state.get().loadStatus === "loading") void load();
-      else if (wasConnected || newest.of(id) > (version.current ?? 0)) void synchronize();
-      wasConnected = true;
+      else if (hasMissedEvents || newest.of(id) > (version.current ?? 0)) void synchronize();
+      hasMissedEvents = false;
       return () => {
         isConnected = false;
         unsubscribe();
         retry.cancel();
         // A question that is on its way gets there first.
         if (chat.status === "streaming") void chat.stop();
+        // React's strict mode connects again at once.
+        queueMicrotask(() => {
+          hasMissedEvents = !isConnected;
+        });
       };
     },
 
