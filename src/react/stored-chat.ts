@@ -85,8 +85,9 @@ export function createStoredChat<M extends UIMessage, C>(
   let hasResumed = false;
   /** The last message of a request that has not reached the server, as far as the page knows. */
   let unsent: M | undefined;
-  /** The page's own request for an answer, until the answer has ended. */
-  let asked: { ended: Promise<void>; end: () => void } | undefined;
+  /** The page's own requests for an answer: whether one is under way, and how many there were. */
+  let isAsking = false;
+  let requestCount = 0;
   let loadingOlder: Promise<void> | undefined;
 
   const version = { current: firstPage?.chat.version };
@@ -124,12 +125,11 @@ export function createStoredChat<M extends UIMessage, C>(
     },
     onError(error) {
       options.onError?.(error);
-      if (isLost(error)) retry.plan();
+      if (isLost(error)) joinLater();
       else if (isConflict(error)) void refresh().catch(keepError);
     },
     onFinish(given) {
-      asked?.end();
-      asked = undefined;
+      isAsking = false;
       newest.see(id, version.current);
       const isComplete = !isOutdated && !hasResumed;
       hasResumed = false;
@@ -137,6 +137,12 @@ export function createStoredChat<M extends UIMessage, C>(
       options.onFinish?.(given);
     },
   });
+
+  /** The SDK keeps the half answer to continue it, and with ai 5 would put the joined answer, from its beginning, behind it. */
+  function joinLater(): void {
+    Reflect.set(chat, "resumableStreamState", undefined);
+    retry.plan();
+  }
 
   const isBusy = () => chat.status === "submitted" || chat.status === "streaming";
   const lastMessage = () => chat.messages.at(-1);
@@ -146,23 +152,38 @@ export function createStoredChat<M extends UIMessage, C>(
     retry.cancel();
     if (last?.role === "user") toolCalls.clear();
     unsent = last;
-    asked = createEnding();
+    isAsking = true;
+    requestCount += 1;
     const stream = await transport.sendMessages(request);
     unsent = undefined;
     return isConnected ? stream : leave(stream);
   }
 
-  /** Joins the answer that is being generated, from its beginning, behind the messages that are stored. */
-  async function reconnectToStream(request: Parameters<ChatTransport<M>["reconnectToStream"]>[0]) {
+  async function reconnectToStream(request: ResumeRequest) {
+    const countBefore = requestCount;
+    let joined: ReadableStream<UIMessageChunk> | null = null;
+    let lost: unknown;
+    try {
+      if (!isAsking) joined = await openAnswer(request);
+    } catch (error) {
+      if (isLost(error as StoredChatError)) lost = error;
+      else keepError(error as StoredChatError);
+    }
+    if (isAsking || requestCount !== countBefore) {
+      // Whatever the SDK got now, it would show in place of the page's own request: as its end, or as its error.
+      void joined?.cancel();
+      await aborted(request.abortSignal);
+      return null;
+    }
+    if (lost) throw lost;
+    return joined;
+  }
+
+  /** Opens the answer that is being generated, from its beginning, behind the messages that are stored. */
+  async function openAnswer(request: ResumeRequest): Promise<ReadableStream<UIMessageChunk> | null> {
     for (;;) {
       const shownVersion = version.current;
-      const opened = asked ? null : await transport.reconnectToStream(request);
-      if (asked) {
-        // If this returned now, the SDK would take the user's question for answered.
-        void opened?.cancel();
-        await asked.ended;
-        return null;
-      }
+      const opened = await transport.reconnectToStream(request);
       retry.reset();
       if (!opened) return null;
       if (!isConnected) return leave(opened);
@@ -252,8 +273,18 @@ export function createStoredChat<M extends UIMessage, C>(
     if (isBusy() || !state.get().chat) return;
     // The outputs of the page's tools: nothing else would send them again.
     if (unsent?.role === "assistant" && isLost(chat.error)) void chat.sendMessage();
-    else if (!unsent && (chat.status === "ready" || isLost(chat.error))) void chat.resumeStream();
+    else if (!unsent && (chat.status === "ready" || isLost(chat.error))) join();
   });
+
+  function join(): void {
+    const last = lastMessage();
+    const isHalf = (part: object) => "state" in part && part.state === "input-streaming";
+    // ai 5, which has no approvals, would continue this message, too.
+    if (!Reflect.has(chat, "addToolApprovalResponse") && isLost(chat.error) && last?.parts.some(isHalf)) {
+      chat.messages = [...chat.messages.slice(0, -1), { ...last, parts: last.parts.filter((part) => !isHalf(part)) }];
+    }
+    void chat.resumeStream();
+  }
 
   /** Title, times and version, which a turn changes. */
   async function updateDetails(): Promise<void> {
@@ -362,6 +393,8 @@ export function createStoredChat<M extends UIMessage, C>(
   }
 }
 
+type ResumeRequest = Parameters<ChatTransport<UIMessage>["reconnectToStream"]>[0];
+
 /** The connection broke, or a proxy had no server: the answer goes on without this page. */
 const isLost = (error: StoredChatError | undefined): boolean =>
   error?.code === "network" || [502, 503, 504].includes(error?.status ?? 0);
@@ -380,12 +413,12 @@ function isStored<M extends UIMessage>(message: M | undefined, stored: M[]): boo
     : !isAhead(message, found);
 }
 
-function createEnding() {
-  let end = () => {};
-  const ended = new Promise<void>((resolve) => {
-    end = resolve;
+/** Resolves when the SDK has no use for the request any more. */
+function aborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (!signal || signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  return { ended, end };
 }
 
 /** The page has gone while the server was responding. The answer goes on. */
