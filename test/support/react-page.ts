@@ -239,17 +239,16 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
       await eventually("no turn is running", isIdle);
       const messages = await stored(chatId);
       const version = (await store.getChat({ userId, chatId }))?.version;
-      await tab
-        .until(
-          "what is stored is shown",
-          (view) => isDeepStrictEqual(view.messages, messages) && view.chat?.version === version,
-          name,
-        )
-        .catch(async (cause) => {
-          expect((await tab.read(name)).messages, String(cause)).toEqual(messages);
-          throw cause;
-        });
-      expect(await tab.read(name)).toMatchObject({ status: "ready", error: undefined, loadStatus: "loaded" });
+      const isShown = (view: View) =>
+        isDeepStrictEqual(view.messages, messages) &&
+        view.chat?.version === version &&
+        view.status === "ready" &&
+        view.loadStatus === "loaded" &&
+        !view.error;
+      await tab.until("the stored messages are shown", isShown, name).catch(async (cause) => {
+        expect((await tab.read(name)).messages, String(cause)).toEqual(messages);
+        throw cause;
+      });
       return messages;
     },
 
@@ -328,8 +327,10 @@ function tabOf(page: Page) {
         latest = await read(name);
         return isSo(latest) && latest;
       };
-      return eventually(what, look, { seconds: 20, every: 30 }).catch((cause) => {
-        throw new Error(`${what}: ${JSON.stringify(latest, null, 1)}`, { cause });
+      return eventually(what, look, { seconds: 20, every: 30 }).catch(async (cause) => {
+        const renders = (await this.commits(name)).slice(-5);
+        const told = JSON.stringify({ latest, heard: await this.heard(), renders }, null, 1);
+        throw new Error(`${what}: ${told}`, { cause });
       });
     },
 
