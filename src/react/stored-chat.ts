@@ -2,7 +2,7 @@ import { Chat } from "@ai-sdk/react";
 import type { ChatInit, ChatTransport, UIMessage, UIMessageChunk } from "ai";
 import type { ChatClient, ChatEvent, ChatRequestError, ChatTransportOptions, ClientChat } from "../client.ts";
 import { beginStream } from "./begin-stream.ts";
-import { coalesce } from "./coalesce.ts";
+import { coalesce, share } from "./coalesce.ts";
 import { loadMessages } from "./load-messages.ts";
 import { isAhead, mergeMessages } from "./merge-messages.ts";
 import { newestVersions } from "./newest-versions.ts";
@@ -82,13 +82,13 @@ export function createStoredChat<M extends UIMessage, C>(
   let hasMissedEvents = false;
   /** A change has come while an answer was arriving. */
   let isOutdated = false;
-  let hasResumed = false;
+  /** What the page is receiving. Undefined also while it looks for an answer to join. */
+  let receiving: "own answer" | "joined answer" | undefined;
   /** The last message of a request that has not reached the server, as far as the page knows. */
   let unsent: M | undefined;
   /** The page's own requests for an answer: whether one is under way, and how many there were. */
   let isAsking = false;
   let requestCount = 0;
-  let loadingOlder: Promise<void> | undefined;
 
   const version = { current: firstPage?.chat.version };
   const newest = newestVersions(client);
@@ -131,9 +131,13 @@ export function createStoredChat<M extends UIMessage, C>(
     onFinish(given) {
       isAsking = false;
       newest.see(id, version.current);
-      const isComplete = !isOutdated && !hasResumed;
-      hasResumed = false;
-      if (!given.isError) void (isComplete ? updateDetails() : synchronize());
+      const received = receiving;
+      receiving = undefined;
+      // A lost answer is joined later.
+      if (!isLost(chat.error)) {
+        if (isOutdated || received === "joined answer") void synchronize();
+        else if (received === "own answer" && !given.isError) void updateDetails();
+      }
       options.onFinish?.(given);
     },
   });
@@ -153,6 +157,7 @@ export function createStoredChat<M extends UIMessage, C>(
     if (last?.role === "user") toolCalls.clear();
     unsent = last;
     isAsking = true;
+    receiving = "own answer";
     requestCount += 1;
     const stream = await transport.sendMessages(request);
     unsent = undefined;
@@ -196,7 +201,7 @@ export function createStoredChat<M extends UIMessage, C>(
         // It is being generated again.
         if (messageId && last?.role === "assistant" && last.id !== messageId)
           chat.messages = chat.messages.slice(0, -1);
-        hasResumed = true;
+        receiving = "joined answer";
         return stream;
       }
       // The page has missed something, by now perhaps the end of this answer.
@@ -248,7 +253,7 @@ export function createStoredChat<M extends UIMessage, C>(
   /** The page keeps what it shows. */
   const keepError = (error: StoredChatError) => state.set({ loadError: error });
 
-  const load = coalesce(async () => {
+  const load = share(async () => {
     try {
       await refresh();
       if (state.get().chat) state.set({ isResumable: true });
@@ -285,6 +290,25 @@ export function createStoredChat<M extends UIMessage, C>(
     }
     void chat.resumeStream();
   }
+
+  const loadOlder = share(async () => {
+    const oldest = chat.messages[0]?.id;
+    if (oldest === undefined || !state.get().hasMore) return;
+    state.set({ isLoadingOlder: true });
+    try {
+      const older = await client.get(id, { limit: pageSize, before: oldest });
+      if (!older || chat.messages[0]?.id !== oldest) return;
+      chat.messages = [...older.messages, ...chat.messages];
+      const sentAt = new Map([...timesOf(older), ...state.get().sentAt]);
+      state.set({ hasMore: older.hasMore, loadError: undefined, sentAt });
+    } catch (error) {
+      // The oldest message on the page was deleted.
+      if (isConflict(error as StoredChatError)) void synchronize();
+      else keepError(error as StoredChatError);
+    } finally {
+      state.set({ isLoadingOlder: false });
+    }
+  });
 
   /** Title, times and version, which a turn changes. */
   async function updateDetails(): Promise<void> {
@@ -351,12 +375,7 @@ export function createStoredChat<M extends UIMessage, C>(
       return load();
     },
 
-    loadOlder() {
-      loadingOlder ??= loadOlder().finally(() => {
-        loadingOlder = undefined;
-      });
-      return loadingOlder;
-    },
+    loadOlder,
 
     async stop() {
       try {
@@ -372,25 +391,6 @@ export function createStoredChat<M extends UIMessage, C>(
       return chat.addToolOutput(output);
     },
   };
-
-  async function loadOlder(): Promise<void> {
-    const oldest = chat.messages[0]?.id;
-    if (oldest === undefined || !state.get().hasMore) return;
-    state.set({ isLoadingOlder: true });
-    try {
-      const older = await client.get(id, { limit: pageSize, before: oldest });
-      if (!older || chat.messages[0]?.id !== oldest) return;
-      chat.messages = [...older.messages, ...chat.messages];
-      const sentAt = new Map([...timesOf(older), ...state.get().sentAt]);
-      state.set({ hasMore: older.hasMore, loadError: undefined, sentAt });
-    } catch (error) {
-      // The oldest message on the page was deleted.
-      if (isConflict(error as StoredChatError)) void synchronize();
-      else keepError(error as StoredChatError);
-    } finally {
-      state.set({ isLoadingOlder: false });
-    }
-  }
 }
 
 type ResumeRequest = Parameters<ChatTransport<UIMessage>["reconnectToStream"]>[0];
