@@ -66,11 +66,15 @@ export const test = anyTest
     };
   });
 
-/** What a hook returned in the latest render, as far as it can leave the browser. */
-export type View = Pick<
-  UseStoredChatResult,
-  "messages" | "status" | "chat" | "loadStatus" | "hasMore" | "isLoadingOlder"
-> & { error: ErrorView | undefined; loadError: ErrorView | undefined; texts: string[]; ids: string[] };
+/** What `useStoredChat` or `useChats` returned in the latest render, as far as it can leave the browser. */
+export type View = Omit<UseChatsResult, "loadStatus" | "loadError"> &
+  Pick<UseStoredChatResult, "messages" | "status" | "chat" | "hasMore" | "isLoadingOlder"> & {
+    loadStatus: UseStoredChatResult["loadStatus"];
+    error: ErrorView | undefined;
+    loadError: ErrorView | undefined;
+    texts: string[];
+    ids: string[];
+  };
 
 interface ErrorView {
   name: string;
@@ -220,6 +224,18 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
       return { held, release };
     },
 
+    /** From now on, the server refuses the requests whose method and path match, until it `accepts` again. */
+    refuse(pattern: RegExp, status: number, code?: string, headers: Record<string, string> = {}) {
+      const before = intercept;
+      intercept = async (request, next) => {
+        const name = `${request.method} ${new URL(request.url).pathname.slice("/api/chat".length)}`;
+        if (!pattern.test(name)) return before(request, next);
+        const body = code ? JSON.stringify({ error: { code, message: "So it is." } }) : "<html>";
+        return new Response(body, { status, headers });
+      };
+      return { accept: () => (intercept = before) };
+    },
+
     /** The browser may complain of this in this test. */
     allowComplaint: (part: string) => void allowed.push(part),
 
@@ -250,6 +266,12 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
         throw cause;
       });
       return messages;
+    },
+
+    /** The page still shows these texts, and the error, once it has loaded the chat again. */
+    async expectShownUnsent(tab: Tab, texts: string[]) {
+      await tab.call("reload");
+      expect(await tab.read()).toMatchObject({ texts, status: "error", loadStatus: "loaded", loadError: undefined });
     },
 
     async close() {
@@ -286,7 +308,7 @@ interface Global {
 }
 
 function tabOf(page: Page) {
-  const read = (name = "chat"): Promise<View & UseChatsResult> =>
+  const read = (name = "chat"): Promise<View> =>
     page.evaluate((name) => {
       const toView = (error?: Error & { code?: string; isRetryable?: boolean }) =>
         error && { name: error.name, message: error.message, code: error.code, isRetryable: error.isRetryable };
@@ -321,8 +343,8 @@ function tabOf(page: Page) {
     },
 
     /** Waits until the latest render is like this, and returns it. */
-    async until(what: string, isSo: (view: View & UseChatsResult) => unknown, name = "chat") {
-      let latest: (View & UseChatsResult) | undefined;
+    async until(what: string, isSo: (view: View) => unknown, name = "chat") {
+      let latest: View | undefined;
       const look = async () => {
         latest = await read(name);
         return isSo(latest) && latest;
@@ -379,6 +401,12 @@ function tabOf(page: Page) {
         [text, name],
       );
     },
+
+    /** The page is visible again. */
+    comeBack: () => page.evaluate("document.dispatchEvent(new Event('visibilitychange'))"),
+
+    /** The browser says that it is online again. */
+    comeOnline: () => page.evaluate("dispatchEvent(new Event('online'))"),
 
     heard: () => page.evaluate(() => (globalThis as unknown as Global).heard),
     commits: (name = "chat") =>
