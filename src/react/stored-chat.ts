@@ -167,12 +167,11 @@ export function createStoredChat<M extends UIMessage, C>(
   async function reconnectToStream(request: ResumeRequest) {
     const countBefore = requestCount;
     let joined: ReadableStream<UIMessageChunk> | null = null;
-    let lost: unknown;
+    let failure: StoredChatError | undefined;
     try {
       if (!isAsking) joined = await openAnswer(request);
     } catch (error) {
-      if (isLost(error as StoredChatError)) lost = error;
-      else keepError(error as StoredChatError);
+      failure = error as StoredChatError;
     }
     if (isAsking || requestCount !== countBefore) {
       // Whatever the SDK got now, it would show in place of the page's own request: as its end, or as its error.
@@ -180,7 +179,9 @@ export function createStoredChat<M extends UIMessage, C>(
       await aborted(request.abortSignal);
       return null;
     }
-    if (lost) throw lost;
+    // To the SDK, a lost connection is an answer to join later, and an abort is none. Others are no error of an answer.
+    if (failure && (isLost(failure) || request.abortSignal?.aborted)) throw failure;
+    if (failure) keepError(failure);
     return joined;
   }
 
@@ -228,7 +229,8 @@ export function createStoredChat<M extends UIMessage, C>(
   function show(page: StoredChatPage<M, C>): void {
     if (isStored(unsent, page.messages)) unsent = undefined;
     const merged = mergeMessages(chat.messages, page.messages, unsent?.role === "user" ? unsent : undefined);
-    const hasOlder = merged[0]?.id !== page.messages[0]?.id;
+    const [oldest] = merged;
+    const olderOnServer = page.messages.findIndex(({ id }) => id === oldest?.id);
     if (merged.length !== chat.messages.length || merged.some((message, index) => message !== chat.messages[index])) {
       chat.messages = merged;
     }
@@ -238,7 +240,7 @@ export function createStoredChat<M extends UIMessage, C>(
       chat: page.chat,
       loadStatus: "loaded",
       loadError: undefined,
-      hasMore: hasOlder ? state.get().hasMore : page.hasMore,
+      hasMore: olderOnServer > 0 || (oldest && olderOnServer === -1 ? state.get().hasMore : page.hasMore),
       sentAt: new Map([...state.get().sentAt, ...timesOf(page)]),
     });
   }
