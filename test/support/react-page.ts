@@ -268,6 +268,13 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
       return messages;
     },
 
+    /** The view shows the messages that are stored, while other turns of the user are running. */
+    async expectShownWhileBusy(chatId: string, tab: Tab, name = "chat") {
+      const messages = await stored(chatId);
+      await tab.until("the stored messages are shown", (view) => isDeepStrictEqual(view.messages, messages), name);
+      await tab.ready(name);
+    },
+
     /** The page still shows these texts, and the error, once it has loaded the chat again. */
     async expectShownUnsent(tab: Tab, texts: string[]) {
       await tab.call("reload");
