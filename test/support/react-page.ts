@@ -95,6 +95,7 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
   const faults: unknown[] = [];
   const requests: string[] = [];
   const inFlight = new Set<string>();
+  const releases: (() => void)[] = [];
   const allowed = ["Failed to load resource"];
   const complaints: string[] = [];
   let process = dyingProcess(database.db);
@@ -211,6 +212,7 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
       const released = new Promise<void>((resolve) => {
         release = resolve;
       });
+      releases.push(() => release());
       const held: string[] = [];
       const before = intercept;
       intercept = async (request, next) => {
@@ -282,6 +284,7 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
     },
 
     async close() {
+      for (const release of releases) release();
       for (const tab of tabs) await tab.expectNothingWrong();
       await Promise.all(contexts.map((context) => context.close()));
       await server.close();
