@@ -1,14 +1,15 @@
 import { Chat } from "@ai-sdk/react";
 import type { ChatInit, ChatTransport, UIMessage, UIMessageChunk } from "ai";
 import type { ChatClient, ChatEvent, ChatRequestError, ChatTransportOptions, ClientChat } from "../client.ts";
-import { beginStream } from "./begin-stream.ts";
+import { aborted, beginStream, discard, leave } from "./answer-streams.ts";
 import { coalesce, share } from "./coalesce.ts";
 import { loadMessages } from "./load-messages.ts";
-import { isAhead, mergeMessages } from "./merge-messages.ts";
+import { mergeMessages } from "./merge-messages.ts";
 import { newestVersions } from "./newest-versions.ts";
 import { createObservable, type Observable } from "./observable.ts";
 import { createRetry } from "./retry.ts";
 import { createToolCalls } from "./tool-calls.ts";
+import { isStored, toUnsent, type Unsent } from "./unsent.ts";
 
 /**
  * A `ChatRequestError`, or an error without its fields: an answer has failed while it was being generated, or your own code
@@ -422,45 +423,3 @@ const isConflict = (error: StoredChatError | undefined): boolean => error?.code 
 
 const timesOf = (page: Pick<StoredChatPage, "messages" | "sentAt"> | null | undefined) =>
   new Map(page?.messages.map(({ id }, index) => [id, page.sentAt[index] as Date]));
-
-/** A message whose request has not reached the server, as far as the page knows. */
-interface Unsent<M extends UIMessage> {
-  kind: "new question" | "edited question" | "same question" | "tool answers";
-  message: M;
-}
-
-function toUnsent<M extends UIMessage>(
-  request: Parameters<ChatTransport<M>["sendMessages"]>[0],
-): Unsent<M> | undefined {
-  const { trigger, messageId, messages } = request;
-  const message = messages.find(({ id }) => id === messageId) ?? messages.at(-1);
-  if (message?.role === "assistant") return { kind: "tool answers", message };
-  if (trigger === "regenerate-message") return message && { kind: "same question", message };
-  return message && { kind: messageId === undefined ? "new question" : "edited question", message };
-}
-
-/** Whether it has reached the server, although its request has failed. */
-function isStored<M extends UIMessage>(unsent: Unsent<M> | undefined, stored: M[]): boolean {
-  const found = stored.find(({ id }) => id === unsent?.message.id);
-  if (!unsent || !found) return false;
-  const { kind, message } = unsent;
-  if (kind === "edited question") return JSON.stringify(message.parts) === JSON.stringify(found.parts);
-  return kind !== "tool answers" || !isAhead(message, found);
-}
-
-/** Resolves when the SDK has no use for the request any more. */
-function aborted(signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    if (!signal || signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
-
-/** The page has gone while the server was responding. The answer goes on. */
-function leave(stream: ReadableStream<UIMessageChunk>): ReadableStream<UIMessageChunk> {
-  discard(stream);
-  return new ReadableStream({ start: (controller) => controller.close() });
-}
-
-/** A stream that is broken rejects, and nothing waits for it. */
-const discard = (stream: ReadableStream<unknown> | null) => void stream?.cancel().catch(() => {});
