@@ -39,7 +39,7 @@ export function isAhead(shown: UIMessage, stored: UIMessage): boolean {
   );
 }
 
-export const isSame = (one: UIMessage, other: UIMessage): boolean => JSON.stringify(one) === JSON.stringify(other);
+const isSame = (one: UIMessage, other: UIMessage): boolean => JSON.stringify(one) === JSON.stringify(other);
 
 const stateOf = (part: object) => ("state" in part ? String(part.state) : "");
 

@@ -3,30 +3,23 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { UIMessage } from "ai";
-import { build } from "esbuild";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext } from "playwright-core";
 import { test as anyTest, expect } from "vitest";
-import type { ChatClient } from "../../src/client.ts";
 import type { ChatHandlerOptions } from "../../src/handler.ts";
-import type { UseChatsResult, UseStoredChatResult } from "../../src/react.ts";
 import { serve } from "./chat-server.ts";
-import { say, textOf } from "./conversations.ts";
+import { say } from "./conversations.ts";
 import { nodePostgres, openWith } from "./databases.ts";
 import { dyingProcess } from "./dying-process.ts";
 import { eventually } from "./eventually.ts";
 import { createVoice, type Voice } from "./live-chat.ts";
 import { root } from "./pack.ts";
+import { cached, html, launchChromium, scriptOf, type Versions } from "./react-page/bundle.ts";
+import { type Tab, tabOf, type View } from "./react-page/tab.ts";
 import { loadWith, type Sdk, sdks } from "./sdks.ts";
 
 // The hooks in Chromium, in React's strict mode, with the handler behind them.
 
-/** Versions of React and of the SDK that belong together. */
-export interface Versions {
-  react: 18 | 19;
-  ai: 5 | 6 | 7;
-}
-
-export const newest: Versions = { react: 19, ai: 7 };
+const newest: Versions = { react: 19, ai: 7 };
 export const matrix: Versions[] = [{ react: 18, ai: 5 }, { react: 19, ai: 6 }, newest, { react: 18, ai: 7 }];
 
 /** What the server does with a request. `next` passes it on to the handler. */
@@ -39,6 +32,8 @@ interface Shared {
   database: Awaited<ReturnType<typeof openWith>>;
   folder: string;
 }
+
+const loaded = new Map<string, ReturnType<typeof loadWith>>();
 
 /** A test that opens applications: each has a user, a server and a browser's context of its own. They share Chromium. */
 export const test = anyTest
@@ -66,25 +61,8 @@ export const test = anyTest
     };
   });
 
-/** What `useStoredChat` or `useChats` returned in the latest render, as far as it can leave the browser. */
-export type View = Omit<UseChatsResult, "loadStatus" | "loadError"> &
-  Pick<UseStoredChatResult, "messages" | "status" | "chat" | "hasMore" | "isLoadingOlder"> & {
-    loadStatus: UseStoredChatResult["loadStatus"];
-    error: ErrorView | undefined;
-    loadError: ErrorView | undefined;
-    texts: string[];
-    ids: string[];
-  };
-
-interface ErrorView {
-  name: string;
-  message: string;
-  code?: string;
-  isRetryable?: boolean;
-}
-
 export type App = Awaited<ReturnType<typeof openApp>>;
-export type Tab = ReturnType<typeof tabOf>;
+export type { Tab };
 
 async function openApp({ browser, database, folder }: Shared, versions: Versions, options: AppOptions) {
   const userId = randomUUID();
@@ -95,6 +73,7 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
   const faults: unknown[] = [];
   const requests: string[] = [];
   const inFlight = new Set<string>();
+  const releases: (() => void)[] = [];
   const allowed = ["Failed to load resource"];
   const complaints: string[] = [];
   let process = dyingProcess(database.db);
@@ -211,6 +190,7 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
       const released = new Promise<void>((resolve) => {
         release = resolve;
       });
+      releases.push(() => release());
       const held: string[] = [];
       const before = intercept;
       intercept = async (request, next) => {
@@ -282,6 +262,7 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
     },
 
     async close() {
+      for (const release of releases) release();
       for (const tab of tabs) await tab.expectNothingWrong();
       await Promise.all(contexts.map((context) => context.close()));
       await server.close();
@@ -292,190 +273,4 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
   };
 }
 
-interface Commit {
-  name: string;
-  id?: string;
-  resultId?: string;
-  chatId?: string;
-  status?: string;
-  loadStatus?: string;
-  ids: string[];
-  texts: string[];
-  titles: string[];
-}
-
-interface Global {
-  show(views: Record<string, object>): void;
-  results: Record<string, UseStoredChatResult & UseChatsResult>;
-  commits: Commit[];
-  heard: string[];
-  outputs: Record<string, unknown>;
-  client: ChatClient;
-  isUnfinished(message: UIMessage): boolean;
-}
-
-function tabOf(page: Page) {
-  const read = (name = "chat"): Promise<View> =>
-    page.evaluate((name) => {
-      const toView = (error?: Error & { code?: string; isRetryable?: boolean }) =>
-        error && { name: error.name, message: error.message, code: error.code, isRetryable: error.isRetryable };
-      const { results } = globalThis as unknown as Global;
-      const { messages, chats, error, loadError, ...result } = results[name] as UseStoredChatResult & UseChatsResult;
-      const plain = Object.fromEntries(Object.entries(result).filter(([, value]) => typeof value !== "function"));
-      const textOf = ({ parts }: UIMessage) => parts.map((part) => ("text" in part ? part.text : "")).join("");
-      return {
-        ...plain,
-        chats,
-        messages: messages && JSON.parse(JSON.stringify(messages)),
-        texts: messages?.map(textOf),
-        ids: messages?.map(({ id }) => id),
-        error: toView(error as Error),
-        loadError: toView(loadError as Error),
-      } as never;
-    }, name);
-
-  return {
-    page,
-    read,
-
-    /** Adds views, gives them new options, or with `null` takes them away. */
-    async show(views: Record<string, object | null>) {
-      await page.waitForFunction(() => "show" in globalThis);
-      await page.evaluate((views) => {
-        (globalThis as unknown as Global).show(views as never);
-      }, views);
-      for (const [name, view] of Object.entries(views)) {
-        if (view) await page.waitForFunction((name) => name in (globalThis as unknown as Global).results, name);
-      }
-    },
-
-    /** Waits until the latest render is like this, and returns it. */
-    async until(what: string, isSo: (view: View) => unknown, name = "chat") {
-      let latest: View | undefined;
-      const look = async () => {
-        latest = await read(name);
-        return isSo(latest) && latest;
-      };
-      return eventually(what, look, { seconds: 20, every: 30 }).catch(async (cause) => {
-        const renders = (await this.commits(name)).slice(-5);
-        const told = JSON.stringify({ latest, heard: await this.heard(), renders }, null, 1);
-        throw new Error(`${what}: ${told}`, { cause });
-      });
-    },
-
-    /** Waits until the text of the last message is this one. */
-    shows(text: string, name = "chat") {
-      return this.until(`it shows "${text}"`, ({ texts }) => texts.at(-1) === text, name);
-    },
-
-    /** Waits until nothing is under way. */
-    ready(name = "chat") {
-      return this.until("it is ready", ({ status, loadStatus }) => status === "ready" && loadStatus === "loaded", name);
-    },
-
-    /** Calls a function of the hook, and waits for it. */
-    call<
-      Name extends
-        | "sendMessage"
-        | "regenerate"
-        | "stop"
-        | "reload"
-        | "loadOlder"
-        | "loadMore"
-        | "refetch"
-        | "update"
-        | "remove"
-        | "addToolOutput"
-        | "addToolApprovalResponse"
-        | "setMessages",
-    >(method: Name, parameters: unknown[] = [], name = "chat"): Promise<unknown> {
-      return page.evaluate(
-        ([method, parameters, name]) => {
-          const result = (globalThis as unknown as Global).results[name as string] as never;
-          const call = result[method as never] as (...parameters: unknown[]) => Promise<unknown>;
-          return call(...(parameters as unknown[]));
-        },
-        [method, parameters, name],
-      );
-    },
-
-    /** Begins to ask. The answer is still to come. */
-    ask(text: string, name = "chat") {
-      return page.evaluate(
-        ([text = "", name = ""]) => {
-          void (globalThis as unknown as Global).results[name]?.sendMessage({ text });
-        },
-        [text, name],
-      );
-    },
-
-    /** The page is visible again. */
-    comeBack: () => page.evaluate("document.dispatchEvent(new Event('visibilitychange'))"),
-
-    /** The browser says that it is online again. */
-    comeOnline: () => page.evaluate("dispatchEvent(new Event('online'))"),
-
-    heard: () => page.evaluate(() => (globalThis as unknown as Global).heard),
-    commits: (name = "chat") =>
-      page.evaluate((name) => (globalThis as unknown as Global).commits.filter((commit) => commit.name === name), name),
-
-    /** No render has ever shown a message twice, or messages of another chat. */
-    async expectNothingWrong() {
-      if (page.isClosed()) return;
-      const commits = await page.evaluate(() => (globalThis as unknown as Global).commits);
-      for (const { ids, id, resultId, chatId } of commits) {
-        expect(new Set(ids).size, `doubles in ${ids}`).toBe(ids.length);
-        expect(resultId).toBe(id);
-        if (chatId) expect(chatId).toBe(id);
-      }
-    },
-  };
-}
-
-export { say, textOf };
-
-const html = `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Chat</title><link rel="icon" href="data:,">
-<div id="app"></div><script type="module" src="/page.js"></script></html>`;
-
-const launchChromium = () =>
-  chromium.launch({
-    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
-    timeout: 60_000,
-  });
-
-const loaded = new Map<string, ReturnType<typeof loadWith>>();
-const scripts = new Map<string, Promise<string>>();
-
-/** The result of `make` for a key, which is made once. */
-function cached<Result>(results: Map<string, Promise<Result>>, key: string, make: () => Promise<Result>) {
-  const result = results.get(key) ?? make();
-  results.set(key, result);
-  return result;
-}
-
-const packagesOf = {
-  5: { "@ai-sdk/react": "ai-sdk-react-2", ai: join(root, "node_modules/ai-sdk-react-2/node_modules/ai") },
-  6: { "@ai-sdk/react": "ai-sdk-react-3", ai: join(root, "node_modules/ai-sdk-react-3/node_modules/ai") },
-  7: {},
-};
-
-/** The page's script, with the hooks from `src` and one copy of each of these packages. */
-function scriptOf({ react, ai }: Versions): Promise<string> {
-  return cached(scripts, `${react} ${ai}`, async () => {
-    const { outputFiles } = await build({
-      entryPoints: [join(root, "test/support/react-page/main.jsx")],
-      bundle: true,
-      write: false,
-      format: "esm",
-      target: "es2022",
-      platform: "browser",
-      jsx: "automatic",
-      logLevel: "warning",
-      define: { "process.env.NODE_ENV": '"development"' },
-      alias: { ...packagesOf[ai], ...(react === 18 && { react: "react-18", "react-dom": "react-dom-18" }) },
-    });
-    return outputFiles[0]?.text ?? "";
-  });
-}
+export { say };

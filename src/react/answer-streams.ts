@@ -20,3 +20,20 @@ export async function beginStream(stream: ReadableStream<UIMessageChunk>) {
     }),
   };
 }
+
+/** Resolves when the SDK has no use for the request any more. */
+export function aborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (!signal || signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** The page has gone while the server was responding. The answer goes on. */
+export function leave(stream: ReadableStream<UIMessageChunk>): ReadableStream<UIMessageChunk> {
+  discard(stream);
+  return new ReadableStream({ start: (controller) => controller.close() });
+}
+
+/** A stream that is broken rejects, and nothing waits for it. */
+export const discard = (stream: ReadableStream<unknown> | null) => void stream?.cancel().catch(() => {});
