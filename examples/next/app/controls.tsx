@@ -1,23 +1,107 @@
-import { type ComponentProps, type ReactNode, type SubmitEvent, useId, useState } from "react";
+import { Ellipsis, type LucideIcon } from "lucide-react";
+import {
+  type ComponentProps,
+  type KeyboardEvent,
+  type ReactNode,
+  useEffect,
+  useEffectEvent,
+  useId,
+  useRef,
+} from "react";
+import { toast } from "sonner";
 
-export const icons = {
-  chats: "M4 7h16M4 12h16M4 17h16",
-  delete: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
-  edit: "M4 20h4L19 9l-4-4L4 16v4M13 7l4 4",
-  fork: "M6 20V4M6 14h6a5 5 0 0 0 5-5V4M13 8l4-4 4 4",
-  more: "M4.3 12a.7.7 0 1 0 1.4 0 .7.7 0 1 0-1.4 0M11.3 12a.7.7 0 1 0 1.4 0 .7.7 0 1 0-1.4 0M18.3 12a.7.7 0 1 0 1.4 0 .7.7 0 1 0-1.4 0",
-  regenerate: "M20 11a8 8 0 1 0-2.3 6.7M20 5v6h-6",
-  send: "M12 20V5M5 12l7-7 7 7",
-  stop: "M7 7h10v10H7z",
-};
+export const showError = (error: Error) => void toast.error(error.message);
 
-export function IconButton({ label, icon, ...props }: { label: string; icon: string } & ComponentProps<"button">) {
+export function IconButton({
+  label,
+  icon: Icon,
+  ...props
+}: { label: string; icon: LucideIcon } & ComponentProps<"button">) {
   return (
-    <button type="button" className="icon" aria-label={label} title={label} {...props}>
-      <svg viewBox="0 0 24 24" aria-hidden="true">
-        <path d={icon} />
-      </svg>
+    <button type="button" className="icon-button" aria-label={label} title={label} {...props}>
+      <Icon size={18} aria-hidden="true" />
     </button>
+  );
+}
+
+/** Follows the address without the server. Opens in a new tab as any link does. */
+export function ChatLink({
+  href,
+  onOpen,
+  ...props
+}: { href: string; onOpen: (href: string) => void } & ComponentProps<"a">) {
+  return (
+    <a
+      href={href}
+      onClick={(event) => {
+        if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+        event.preventDefault();
+        onOpen(href);
+      }}
+      {...props}
+    />
+  );
+}
+
+/** A button, and the buttons that it opens. The arrow keys lead through them. */
+export function Menu({ label, children }: { label: string; children: ReactNode }) {
+  const id = useId();
+  const menu = useRef<HTMLDivElement>(null);
+
+  function onKeyDown(event: KeyboardEvent) {
+    if (!menu.current?.matches(":popover-open") || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
+    event.preventDefault();
+    const items = [...menu.current.querySelectorAll("button")];
+    const index = items.indexOf(document.activeElement as HTMLButtonElement);
+    items.at(event.key === "ArrowDown" ? (index + 1) % items.length : Math.max(index, 0) - 1)?.focus();
+  }
+
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: The keys belong to the buttons in it.
+    <span onKeyDown={onKeyDown}>
+      <IconButton label={label} icon={Ellipsis} popoverTarget={id} />
+      {/* biome-ignore lint/a11y: The clicks are those of the buttons in it. */}
+      <div ref={menu} id={id} className="menu" popover="auto" onClick={() => menu.current?.hidePopover()}>
+        {children}
+      </div>
+    </span>
+  );
+}
+
+interface LoadMoreProps {
+  label: string;
+  isLoading: boolean;
+  error: Error | undefined;
+  onLoad: () => Promise<void>;
+}
+
+/** Loads by itself when the reader scrolls near. With the keyboard it is a button. */
+export function LoadMore({ label, isLoading, error, onLoad }: LoadMoreProps) {
+  const button = useRef<HTMLButtonElement>(null);
+  const load = useEffectEvent(onLoad);
+  const isAutomatic = !isLoading && !error;
+
+  useEffect(() => {
+    const element = button.current;
+    if (!element || !isAutomatic) return;
+    const observer = new IntersectionObserver(
+      ([entry]) => {
+        // A reader who has tabbed to it decides when.
+        if (entry?.isIntersecting && document.activeElement !== element) void load();
+      },
+      { root: element.closest(".scroll"), rootMargin: "400px 0px" },
+    );
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [isAutomatic]);
+
+  return (
+    <div className="load-more">
+      {error && <p role="alert">{error.message}</p>}
+      <button ref={button} type="button" className="button" aria-disabled={isLoading} onClick={onLoad}>
+        {error ? "Try again" : label}
+      </button>
+    </div>
   );
 }
 
@@ -25,46 +109,38 @@ interface ConfirmProps {
   question: string;
   /** What will happen. */
   children: ReactNode;
-  /** Resolves to whether it worked. */
-  onConfirm: () => Promise<boolean>;
-  /** It worked, and the focus is back at the button, which may be about to go. */
-  onDone: () => void;
+  onConfirm: () => void;
   onClose: () => void;
 }
 
-/** Open as long as it is rendered. The browser keeps the focus in it, and closes it on Escape. */
-export function Confirm({ question, children, onConfirm, onDone, onClose }: ConfirmProps) {
+/** Open as long as it is rendered. The browser keeps the focus in it, closes it on Escape, and gives the focus back. */
+export function Confirm({ question, children, onConfirm, onClose }: ConfirmProps) {
   const id = useId();
-  const [state, setState] = useState<"asking" | "deleting" | "failed">("asking");
-
-  async function onSubmit(event: SubmitEvent<HTMLFormElement>) {
-    event.preventDefault();
-    const dialog = event.currentTarget.closest("dialog");
-    setState("deleting");
-    if (!(await onConfirm())) return setState("failed");
-    dialog?.close();
-    onDone();
-  }
-
   return (
-    <dialog ref={showModal} aria-labelledby={`${id}-question`} aria-describedby={`${id}-text`} onClose={onClose}>
-      <form onSubmit={onSubmit}>
+    <dialog
+      ref={(dialog) => {
+        if (dialog && !dialog.open) dialog.showModal();
+      }}
+      className="dialog"
+      aria-labelledby={`${id}-question`}
+      aria-describedby={`${id}-text`}
+      onClose={({ currentTarget }) => {
+        onClose();
+        if (currentTarget.returnValue === "delete") onConfirm();
+      }}
+    >
+      <form method="dialog">
         <h2 id={`${id}-question`}>{question}</h2>
         <p id={`${id}-text`}>{children}</p>
-        {state === "failed" && <p role="alert">That did not work.</p>}
-        <div className="buttons">
-          <button type="button" onClick={(event) => event.currentTarget.closest("dialog")?.close()}>
-            Cancel
-          </button>
-          <button type="submit" className="danger" disabled={state === "deleting"}>
-            Delete
-          </button>
-        </div>
+        <button type="submit" className="button">
+          Cancel
+        </button>
+        <button type="submit" className="button danger" value="delete">
+          Delete
+        </button>
       </form>
     </dialog>
   );
 }
 
-function showModal(dialog: HTMLDialogElement | null) {
-  if (dialog && !dialog.open) dialog.showModal();
-}
+export const copy = (text: string) => navigator.clipboard.writeText(text).then(() => void toast("Copied"), showError);

@@ -4,8 +4,9 @@ import "./style.css";
 
 export const viewport: Viewport = {
   colorScheme: "light dark",
-  // The message box stays above a phone's keyboard.
+  // The message box stays above a phone's keyboard, and beside its notch.
   interactiveWidget: "resizes-content",
+  viewportFit: "cover",
 };
 
 export default function Layout({ children }: { children: ReactNode }) {

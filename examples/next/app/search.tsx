@@ -1,159 +1,120 @@
 import type { ChatSearch } from "drizzle-chat-store/client";
-import Link from "next/link";
-import { type KeyboardEvent, type SubmitEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 import { chats } from "@/lib/chats";
-import { useHydrated } from "./hydrated";
+import { ChatLink } from "./controls";
+import { useHydrated } from "./message-box";
 
-/** Milliseconds without a key before a search begins. */
-const pause = 250;
+interface Found extends ChatSearch {
+  query: string;
+  error?: Error;
+}
 
-type Match = ChatSearch["matches"][number];
+const nothing: Found = { query: "", matches: [], cursor: null };
+
+async function find(query: string, options: Parameters<typeof chats.search>[1]): Promise<Found> {
+  if (query === "") return nothing;
+  return chats.search(query, options).then(
+    (found) => ({ query, ...found }),
+    (error: Error) => ({ ...nothing, query, error }),
+  );
+}
 
 interface SearchProps {
   query: string;
   onQuery: (query: string) => void;
-  onOpen: () => void;
+  onOpen: (address: string) => void;
 }
 
-/** In all chats of the user. What was found stays, so that one can look at it one by one. */
+/** In the titles and messages of all chats. */
 export function Search({ query, onQuery, onOpen }: SearchProps) {
   const wanted = query.trim();
-  const { found, searchOn } = useMatches(wanted);
-  const { matches, cursor } = found;
-  const isDone = found.query === wanted;
-  const input = useRef<HTMLInputElement>(null);
-  const list = useRef<HTMLUListElement>(null);
-  const hydrated = useHydrated();
+  const [found, setFound] = useState(nothing);
+  const { matches, cursor, error } = found;
+  const isDone = wanted !== "" && found.query === wanted;
+  const search = useRef<HTMLElement>(null);
+  const isHydrated = useHydrated();
 
-  // Where to go on reading after a click on "Search on", which may be gone then.
-  const next = useRef<number>(undefined);
-  useLayoutEffect(() => {
-    if (next.current === undefined || matches.length < next.current) return;
-    const link = list.current?.children[next.current]?.querySelector("a");
-    next.current = undefined;
-    (link ?? (cursor === null ? input.current : null))?.focus();
-  }, [matches, cursor]);
+  useEffect(() => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const look = async () => {
+      const found = await find(wanted, { signal });
+      if (!signal.aborted) setFound(found);
+    };
+    // Not at each key.
+    const timer = setTimeout(look, wanted === "" ? 0 : 250);
+    return () => {
+      clearTimeout(timer);
+      controller.abort();
+    };
+  }, [wanted]);
 
-  function clear(event: KeyboardEvent) {
-    // With nothing to clear, it closes the list on a phone.
-    if (event.key !== "Escape" || event.nativeEvent.isComposing || query === "") return;
-    event.preventDefault();
-    onQuery("");
-    input.current?.focus();
+  async function searchOn() {
+    const more = await find(found.query, { cursor: cursor ?? undefined });
+    // The query may be another one by now.
+    flushSync(() => setFound((now) => (now === found ? { ...more, matches: [...matches, ...more.matches] } : now)));
+    const next = search.current?.querySelectorAll("a")[matches.length];
+    (next ?? (more.cursor === null ? search.current?.querySelector("input") : null))?.focus();
   }
 
-  function onSubmit(event: SubmitEvent<HTMLFormElement>) {
+  function onKeyDown(event: KeyboardEvent) {
+    if (event.nativeEvent.isComposing) return;
+    // Without a query, Escape closes the list on a phone.
+    if (event.key === "Escape" && query !== "") onQuery("");
+    else if (event.key !== "Enter" || !(event.target instanceof HTMLInputElement)) return;
     event.preventDefault();
-    list.current?.querySelector("a")?.focus();
+    search.current?.querySelector<HTMLElement>(event.key === "Escape" ? "input" : "a")?.focus();
   }
 
   return (
-    <search onKeyDown={clear}>
-      <form onSubmit={onSubmit}>
-        <input
-          ref={input}
-          type="search"
-          aria-label="Search chats"
-          placeholder="Search"
-          value={query}
-          readOnly={!hydrated}
-          maxLength={255}
-          autoComplete="off"
-          onChange={(event) => {
-            next.current = undefined;
-            onQuery(event.target.value);
-          }}
-        />
-      </form>
-      <p role="status">{wanted !== "" && isDone && !found.hasFailed && sayHowMany(found)}</p>
-      {wanted !== "" && (
-        <>
-          {isDone && found.hasFailed && <p role="alert">That did not work.</p>}
-          {matches.length > 0 && (
-            <ul ref={list} aria-label="Found">
-              {matches.map((match) => (
-                <MatchItem key={`${match.chat.id} ${match.messageId}`} match={match} onOpen={onOpen} />
-              ))}
-            </ul>
-          )}
-          {isDone && cursor !== null && (
-            <button
-              type="button"
-              className="search-on"
-              onClick={() => {
-                next.current = matches.length;
-                void searchOn();
-              }}
-            >
-              Search on
-            </button>
-          )}
-        </>
+    <search ref={search} className="search" onKeyDown={onKeyDown}>
+      <input
+        type="search"
+        aria-label="Search chats"
+        placeholder="Search"
+        value={query}
+        readOnly={!isHydrated}
+        maxLength={255}
+        autoComplete="off"
+        onChange={(event) => onQuery(event.target.value)}
+      />
+      <p role="status">
+        {isDone && !error && `${matches.length || "Nothing"} found${cursor === null ? "" : " so far"}.`}
+      </p>
+      {isDone && error && <p role="alert">{error.message}</p>}
+      {wanted !== "" && matches.length > 0 && (
+        <ul aria-label="Found" className="scroll">
+          {matches.map(({ chat, messageId, excerpt }) => {
+            const address = new URLSearchParams({ chatId: chat.id, ...(messageId && { message: messageId }) });
+            const text = (
+              <>
+                {beginOf(excerpt.before)}
+                <mark>{excerpt.match}</mark>
+                {endOf(excerpt.after)}
+              </>
+            );
+            return (
+              <li key={`${address}`}>
+                <ChatLink href={`/?${address}`} onOpen={onOpen}>
+                  <strong dir="auto">{messageId ? chat.title || "Untitled" : text}</strong>
+                  {messageId && <span dir="auto">{text}</span>}
+                </ChatLink>
+              </li>
+            );
+          })}
+        </ul>
+      )}
+      {isDone && cursor !== null && (
+        <button type="button" className="button" onClick={searchOn}>
+          Search on
+        </button>
       )}
     </search>
   );
 }
 
-function MatchItem({ match: { chat, messageId, excerpt }, onOpen }: { match: Match; onOpen: () => void }) {
-  const address = new URLSearchParams({ chatId: chat.id, ...(messageId === null ? {} : { message: messageId }) });
-  const text = (
-    <>
-      {excerpt.before}
-      <mark>{excerpt.match}</mark>
-      {excerpt.after}
-    </>
-  );
-  return (
-    <li>
-      <Link href={`/?${address}`} prefetch={false} onClick={onOpen}>
-        <strong>{messageId === null ? text : chat.title || "Untitled"}</strong>
-        {messageId !== null && <span>{text}</span>}
-      </Link>
-    </li>
-  );
-}
-
-interface Found extends ChatSearch {
-  query: string;
-  hasFailed: boolean;
-}
-
-function useMatches(query: string) {
-  const [found, setFound] = useState<Found>({ query: "", matches: [], cursor: null, hasFailed: false });
-
-  useEffect(() => {
-    const controller = new AbortController();
-    const timer = setTimeout(
-      async () => {
-        const matches = query === "" ? { matches: [], cursor: null } : await find(query, { signal: controller.signal });
-        if (controller.signal.aborted) return;
-        setFound({ query, ...(matches ?? { matches: [], cursor: null }), hasFailed: !matches });
-      },
-      query === "" ? 0 : pause,
-    );
-    return () => {
-      clearTimeout(timer);
-      controller.abort();
-    };
-  }, [query]);
-
-  /** From where the last search has stopped. */
-  async function searchOn() {
-    const more = await find(found.query, { cursor: found.cursor ?? undefined });
-    setFound((now) => {
-      // Meanwhile it was asked for something else, or twice.
-      if (now.query !== found.query || now.cursor !== found.cursor) return now;
-      return more ? { ...now, ...more, matches: [...now.matches, ...more.matches] } : { ...now, hasFailed: true };
-    });
-  }
-
-  return { found, searchOn };
-}
-
-/** Undefined if it failed. */
-const find = (...search: Parameters<typeof chats.search>) => chats.search(...search).catch(() => undefined);
-
-function sayHowMany({ matches, cursor }: Found): string {
-  const soFar = cursor === null ? "" : " so far";
-  return matches.length === 0 ? `Nothing found${soFar}.` : `${matches.length} found${soFar}.`;
-}
+// Excerpts have 60 characters on each side of the match: without the marks of Markdown, and with dots for the rest.
+const plain = (text: string) => text.replace(/[*`|]+|#+ /g, "").replace(/\s+/g, " ");
+const beginOf = (text: string) => (text.length < 60 ? plain(text) : plain(text).replace(/^\S*\s/, "… "));
+const endOf = (text: string) => (text.length < 60 ? plain(text) : plain(text).replace(/\s\S*$/, " …"));

@@ -1,158 +1,172 @@
-import type { Chat } from "drizzle-chat-store";
-import Link from "next/link";
-import { useRouter } from "next/navigation";
-import { type KeyboardEvent, startTransition, type ToggleEvent, useId, useOptimistic, useRef, useState } from "react";
+import type { ClientChat } from "drizzle-chat-store/client";
+import { type UseChatsResult, useChats } from "drizzle-chat-store/react";
+import { SquarePen, X } from "lucide-react";
+import { type KeyboardEvent, useState } from "react";
+import { toast } from "sonner";
 import { chats } from "@/lib/chats";
-import { Confirm, IconButton, icons } from "./controls";
+import { ChatLink, Confirm, IconButton, LoadMore, Menu, showError } from "./controls";
+import { useHydrated } from "./message-box";
 import { Search } from "./search";
 
 interface SidebarProps {
-  list: Chat[];
-  archived: Chat[];
-  /** The one that is shown. */
+  list: ClientChat[];
+  archived: ClientChat[];
+  /** The chat that is shown. */
   chatId: string;
+  onOpen: (address: string) => void;
   onNewChat: () => void;
 }
 
-export function Sidebar({ list, archived, chatId, onNewChat }: SidebarProps) {
-  const nav = useRef<HTMLElement>(null);
+export function Sidebar({ list, archived, chatId, onOpen, onNewChat }: SidebarProps) {
+  const current = useChats(chats, { chats: list });
+  const archive = useChats(chats, { chats: archived, archived: true });
   const [query, setQuery] = useState("");
-  const isSearching = query.trim() !== "";
+  const isLocal = useHydrated();
 
-  const itemOf = (chat: Chat) => (
-    <ChatItem
-      key={chat.id}
-      chat={chat}
-      isShown={chat.id === chatId}
-      onOpen={() => nav.current?.hidePopover()}
-      // Its button had the focus.
-      onArchived={() => nav.current?.focus()}
-      onDeleted={() => (chat.id === chatId ? onNewChat() : nav.current?.focus())}
-    />
+  const listOf = (chats: ClientChat[] | undefined, { update, remove }: UseChatsResult) => (
+    <ul>
+      {chats?.map((chat) => (
+        <ChatItem
+          key={chat.id}
+          chat={chat}
+          isShown={chat.id === chatId}
+          onOpen={onOpen}
+          onUpdate={(changes) => update(chat.id, changes)}
+          onRemove={() => {
+            if (chat.id === chatId) onNewChat();
+            // Its menu had the focus.
+            else document.getElementById("chats")?.focus();
+            remove(chat.id).then(() => toast("Chat deleted"), showError);
+          }}
+        />
+      ))}
+    </ul>
   );
 
   return (
-    <aside className="sidebar">
-      {/* On a phone the list is behind this button. */}
-      <IconButton className="icon show-chats" label="Chats" icon={icons.chats} popoverTarget="chats" />
-      {/* Works before the page is interactive too: the server gives "/" a new chat. */}
-      <form
-        action="/"
-        onSubmit={(event) => {
-          event.preventDefault();
-          onNewChat();
-        }}
-      >
-        <button type="submit" className="new-chat">
-          New chat
+    // Beside the conversation, and on a phone a drawer over it.
+    <nav id="chats" className="sidebar" aria-label="Chats" popover="auto" tabIndex={-1}>
+      <div className="row">
+        <button type="button" className="button" onClick={onNewChat}>
+          <SquarePen size={18} aria-hidden="true" /> New chat
         </button>
-      </form>
-      <nav ref={nav} id="chats" aria-label="Chats" popover="auto" tabIndex={-1}>
-        <Search query={query} onQuery={setQuery} onOpen={() => nav.current?.hidePopover()} />
-        {!isSearching && list.length > 0 && <ul>{list.map(itemOf)}</ul>}
-        {!isSearching && archived.length > 0 && (
-          <details open={archived.some(({ id }) => id === chatId)}>
-            <summary>Archived</summary>
-            <ul>{archived.map(itemOf)}</ul>
-          </details>
-        )}
-      </nav>
-    </aside>
+        <IconButton className="icon-button close" label="Close" icon={X} popoverTarget="chats" />
+      </div>
+      <Search query={query} onQuery={setQuery} onOpen={onOpen} />
+      {query.trim() === "" && (
+        <div className="scroll">
+          {days.map((day) => {
+            const chats = current.chats.filter(({ updatedAt }) => dayOf(updatedAt, isLocal) === day);
+            return (
+              chats.length > 0 && (
+                <section key={day}>
+                  <h2>{day}</h2>
+                  {listOf(chats, current)}
+                </section>
+              )
+            );
+          })}
+          {current.hasMore && (
+            <LoadMore
+              label="More chats"
+              isLoading={current.isLoadingMore}
+              error={current.loadError}
+              onLoad={current.loadMore}
+            />
+          )}
+          {archive.chats.length > 0 && (
+            <details
+              open={archive.chats.some(({ id }) => id === chatId)}
+              onToggle={({ currentTarget }) => currentTarget.open && currentTarget.scrollIntoView()}
+            >
+              <summary>Archived</summary>
+              {listOf(archive.chats, archive)}
+              {archive.hasMore && (
+                <LoadMore
+                  label="More archived chats"
+                  isLoading={archive.isLoadingMore}
+                  error={archive.loadError}
+                  onLoad={archive.loadMore}
+                />
+              )}
+            </details>
+          )}
+        </div>
+      )}
+      <a className="foot" href="https://www.npmjs.com/package/drizzle-chat-store" target="_blank" rel="noreferrer">
+        drizzle-chat-store example
+      </a>
+    </nav>
   );
+}
+
+const days = ["Today", "Yesterday", "Previous 7 days", "Previous 30 days", "Older"];
+
+/** In UTC until the page knows the reader's time zone. */
+function dayOf(date: Date, isLocal: boolean): string {
+  const midnight = new Date();
+  if (isLocal) midnight.setHours(0, 0, 0, 0);
+  else midnight.setUTCHours(0, 0, 0, 0);
+  const days = Math.ceil((midnight.getTime() - date.getTime()) / 86_400_000);
+  if (days <= 0) return "Today";
+  if (days === 1) return "Yesterday";
+  return days <= 7 ? "Previous 7 days" : days <= 30 ? "Previous 30 days" : "Older";
 }
 
 interface ChatItemProps {
-  chat: Chat;
+  chat: ClientChat;
   isShown: boolean;
-  onOpen: () => void;
-  /** Or taken out of the archive: it is in the other list now. */
-  onArchived: () => void;
-  onDeleted: () => void;
+  onOpen: (address: string) => void;
+  onUpdate: (changes: { title?: string; archived?: boolean }) => Promise<unknown>;
+  onRemove: () => void;
 }
 
-function ChatItem({ chat, isShown, onOpen, onArchived, onDeleted }: ChatItemProps) {
-  const more = useRef<HTMLButtonElement>(null);
-  const menu = useRef<HTMLDivElement>(null);
-  const menuId = useId();
-  const router = useRouter();
+function ChatItem({ chat, isShown, onOpen, onUpdate, onRemove }: ChatItemProps) {
   const [asked, setAsked] = useState<"rename" | "delete">();
-  const [failed, setFailed] = useState(false);
-  // A new title is shown while the server is being told.
-  const [title, setTitle] = useOptimistic(chat.title || "Untitled");
+  const title = chat.title || "Untitled";
 
-  async function update(changes: { title?: string; archived?: boolean }) {
-    const updated = await chats.update(chat.id, changes).catch(() => undefined);
-    setFailed(!updated);
-    // Another device has deleted it.
-    if (updated === null) router.refresh();
-    return updated;
-  }
-
-  async function remove() {
-    const isDeleted = await chats.delete(chat.id).catch(() => undefined);
-    // It was deleted before.
-    if (isDeleted === false) router.refresh();
-    return isDeleted !== undefined;
-  }
-
-  function rename(newTitle: string) {
+  function rename(written: string) {
     setAsked(undefined);
-    if (newTitle === "" || newTitle === title) return;
-    startTransition(async () => {
-      setTitle(newTitle);
-      await update({ title: newTitle });
-    });
+    if (written !== "" && written !== title) onUpdate({ title: written }).catch(showError);
   }
 
-  async function archive() {
-    if (await update({ archived: !chat.archivedAt })) onArchived();
-  }
-
-  function choose(action: () => void) {
-    menu.current?.hidePopover();
-    action();
-  }
-
-  /** Under its button, wherever the list has been scrolled to. */
-  function placeMenu({ newState, currentTarget }: ToggleEvent<HTMLDivElement>) {
-    const button = more.current?.getBoundingClientRect();
-    if (newState !== "open" || !button) return;
-    currentTarget.style.setProperty("--top", `${button.bottom}px`);
-    currentTarget.style.setProperty("--right", `${button.right}px`);
+  function archive(archived: boolean) {
+    document.getElementById("chats")?.focus();
+    const undo = { label: "Undo", onClick: () => void chats.update(chat.id, { archived: !archived }).catch(showError) };
+    onUpdate({ archived }).then(
+      () => toast(archived ? "Chat archived" : "Chat taken out of the archive", { action: undo }),
+      showError,
+    );
   }
 
   return (
-    <li>
-      <div className={isShown ? "chat shown" : "chat"}>
-        {asked === "rename" ? (
-          <TitleInput title={title} onLeave={rename} onDone={() => more.current?.focus()} />
-        ) : (
-          <Link
-            href={`/?chatId=${encodeURIComponent(chat.id)}`}
-            prefetch={false}
-            title={title}
-            aria-current={isShown ? "page" : undefined}
-            onClick={onOpen}
-          >
-            {title}
-          </Link>
-        )}
-        <IconButton ref={more} label={`More: ${title}`} icon={icons.more} popoverTarget={menuId} />
-        <div ref={menu} id={menuId} className="menu" popover="auto" onBeforeToggle={placeMenu}>
-          <button type="button" onClick={() => choose(() => setAsked("rename"))}>
-            Rename
-          </button>
-          <button type="button" onClick={() => choose(archive)}>
-            {chat.archivedAt ? "Unarchive" : "Archive"}
-          </button>
-          <button type="button" className="danger" onClick={() => choose(() => setAsked("delete"))}>
-            Delete
-          </button>
-        </div>
-      </div>
-      {failed && <p role="alert">That did not work.</p>}
+    <li className={isShown ? "row chat shown" : "row chat"}>
+      {asked === "rename" ? (
+        <TitleInput title={title} onLeave={rename} />
+      ) : (
+        <ChatLink
+          href={`/?chatId=${encodeURIComponent(chat.id)}`}
+          dir="auto"
+          title={title}
+          aria-current={isShown ? "page" : undefined}
+          onOpen={onOpen}
+        >
+          {title}
+        </ChatLink>
+      )}
+      <Menu label={`More: ${title}`}>
+        <button type="button" onClick={() => setAsked("rename")}>
+          Rename
+        </button>
+        <button type="button" onClick={() => archive(!chat.archivedAt)}>
+          {chat.archivedAt ? "Unarchive" : "Archive"}
+        </button>
+        <button type="button" className="danger" onClick={() => setAsked("delete")}>
+          Delete
+        </button>
+      </Menu>
       {asked === "delete" && (
-        <Confirm question="Delete this chat?" onConfirm={remove} onDone={onDeleted} onClose={() => setAsked(undefined)}>
+        <Confirm question="Delete this chat?" onConfirm={onRemove} onClose={() => setAsked(undefined)}>
           “{title}” will be gone, with all of its messages.
         </Confirm>
       )}
@@ -160,28 +174,24 @@ function ChatItem({ chat, isShown, onOpen, onArchived, onDeleted }: ChatItemProp
   );
 }
 
-interface TitleInputProps {
-  title: string;
-  /** With what is written, however it is left; after Escape that is the old title. */
-  onLeave: (written: string) => void;
-  /** Takes the focus, by which it is left. */
-  onDone: () => void;
-}
-
-function TitleInput({ title, onLeave, onDone }: TitleInputProps) {
+/** Saves however the user leaves it, except by Escape. */
+function TitleInput({ title, onLeave }: { title: string; onLeave: (written: string) => void }) {
   function onKeyDown(event: KeyboardEvent<HTMLInputElement>) {
     // While an input method composes, the keys are its own.
     if (event.nativeEvent.isComposing || !["Enter", "Escape"].includes(event.key)) return;
     // On a phone, Escape would close the list, too.
     event.preventDefault();
-    if (event.key === "Escape") event.currentTarget.value = title;
-    onDone();
+    const input = event.currentTarget;
+    if (event.key === "Escape") input.value = title;
+    // Leaves the input.
+    input.parentElement?.querySelector("button")?.focus();
   }
 
   return (
     <input
-      ref={selectAll}
+      ref={(input) => input?.select()}
       aria-label="Title"
+      dir="auto"
       defaultValue={title}
       maxLength={200}
       autoComplete="off"
@@ -189,9 +199,4 @@ function TitleInput({ title, onLeave, onDone }: TitleInputProps) {
       onBlur={(event) => onLeave(event.currentTarget.value.trim())}
     />
   );
-}
-
-function selectAll(input: HTMLInputElement | null) {
-  input?.focus();
-  input?.select();
 }
