@@ -3,76 +3,62 @@
 import type { ClientChat } from "drizzle-chat-store/client";
 import type { StoredChatPage } from "drizzle-chat-store/react";
 import { useSearchParams } from "next/navigation";
-import { useEffect, useEffectEvent, useState } from "react";
+import { type MouseEvent, useEffect, useState } from "react";
 import { Toaster } from "sonner";
+import { isNewChat, openAddress, startNewChat } from "@/lib/chats";
+import { ConfirmDialog } from "./controls";
 import { Conversation } from "./conversation";
 import { Sidebar } from "./sidebar";
 
 interface ChatAppProps {
-  /** The chat of the address. Its page is null if it is new. */
-  first: { id: string; page: StoredChatPage | null };
-  list: ClientChat[];
-  archived: ClientChat[];
+  /** What the server has rendered. The page of a new chat is null. */
+  first: { id: string; page: StoredChatPage | null | undefined; list: ClientChat[]; archive: ClientChat[] };
 }
 
-/** The list, and the chat in the address. */
-export function ChatApp({ first, list, archived }: ChatAppProps) {
+export function ChatApp({ first }: ChatAppProps) {
   const address = useSearchParams();
-  const chatId = address.get("chatId") ?? first.id;
-  const [newId, setNewId] = useState<string>();
-  const [shown, setShown] = useState<{ id: string; page: StoredChatPage | null | undefined }>(first);
-  if (chatId !== shown.id) {
-    // Without a page, the hook loads the chat.
-    setShown({ id: chatId, page: chatId === newId ? null : undefined });
-    setNewId(undefined);
-  }
+  const id = address.get("chatId") ?? first.id;
+  const [shown, show] = useState({ id, page: first.page });
+  // Without a page, the hook loads the chat.
+  if (id !== shown.id) show({ id, page: isNewChat(id) ? null : undefined });
 
-  /** Not by Next's router, which replaces the page by an error of the browser if the server is away. */
-  function openAddress(address: string) {
-    window.history.pushState(null, "", address);
-    document.getElementById("chats")?.hidePopover();
-  }
-
-  function startNewChat() {
-    // Browsers have this on https and on localhost only.
-    const id = crypto.randomUUID();
-    setNewId(id);
-    openAddress(`/?chatId=${id}`);
-  }
-
-  const onKeyDown = useEffectEvent((event: KeyboardEvent) => {
-    if (!(event.ctrlKey || event.metaKey)) return;
-    const key = event.key.toLowerCase();
-    if (key === "k") focusSearch();
-    else if (key === "o" && event.shiftKey) startNewChat();
-    else return;
-    event.preventDefault();
-  });
   useEffect(() => {
-    const listener = (event: KeyboardEvent) => onKeyDown(event);
-    window.addEventListener("keydown", listener);
-    return () => window.removeEventListener("keydown", listener);
+    window.addEventListener("keydown", onShortcut);
+    return () => window.removeEventListener("keydown", onShortcut);
   }, []);
 
   return (
-    <div className="chat-app">
-      <Sidebar list={list} archived={archived} chatId={shown.id} onOpen={openAddress} onNewChat={startNewChat} />
-      <Conversation
-        key={shown.id}
-        id={shown.id}
-        page={shown.page}
-        wantedId={shown.id === chatId ? address.get("message") : null}
-        onOpen={openAddress}
-        onNewChat={startNewChat}
-      />
-      <Toaster theme="system" position="top-center" />
+    // biome-ignore lint/a11y: The clicks are those of links.
+    <div className="chat-app" onClick={followLink}>
+      <Sidebar first={first} shownId={id} />
+      <Conversation key={id} {...shown} wantedId={address.get("message")} />
+      <ConfirmDialog />
+      <div id="toasts" className="toasts" popover="manual">
+        <Toaster theme="system" position="top-center" />
+      </div>
     </div>
   );
 }
 
-/** On a phone, it is in the drawer. */
+/** Opens chats in this page, and in a new tab if the user asks for one. */
+function followLink(event: MouseEvent) {
+  const href = (event.target as Element).closest("a")?.getAttribute("href");
+  if (!href?.startsWith("/?") || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  openAddress(href);
+}
+
+function onShortcut(event: KeyboardEvent) {
+  const key = event.ctrlKey || event.metaKey ? event.key.toLowerCase() : "";
+  if (key === "o" && event.shiftKey) startNewChat();
+  else if (key === "k") focusSearch();
+  else return;
+  event.preventDefault();
+}
+
 function focusSearch() {
   const chats = document.getElementById("chats");
-  if (chats && !chats.checkVisibility()) chats.showPopover();
-  chats?.querySelector<HTMLInputElement>("input[type=search]")?.focus();
+  // On a phone, it is in the drawer.
+  if (!chats?.checkVisibility()) chats?.showPopover();
+  chats?.querySelector("input")?.focus();
 }

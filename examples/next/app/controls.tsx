@@ -1,67 +1,50 @@
 import { Ellipsis, type LucideIcon } from "lucide-react";
-import {
-  type ComponentProps,
-  type KeyboardEvent,
-  type ReactNode,
-  useEffect,
-  useEffectEvent,
-  useId,
-  useRef,
-} from "react";
-import { toast } from "sonner";
+import { type ComponentProps, type KeyboardEvent, type ReactNode, useId } from "react";
+import { type ExternalToast, toast } from "sonner";
 
-export const showError = (error: Error) => void toast.error(error.message);
-
-export function IconButton({
-  label,
-  icon: Icon,
-  ...props
-}: { label: string; icon: LucideIcon } & ComponentProps<"button">) {
-  return (
-    <button type="button" className="icon-button" aria-label={label} title={label} {...props}>
-      <Icon size={18} aria-hidden="true" />
-    </button>
-  );
+/** Tells the user for a moment. */
+export function notify(text: string, options?: ExternalToast) {
+  const toasts = document.getElementById("toasts");
+  // Above the drawer: what is opened last is on top.
+  toasts?.hidePopover();
+  toasts?.showPopover();
+  toast(text, options);
 }
 
-/** Follows the address without the server. Opens in a new tab as any link does. */
-export function ChatLink({
-  href,
-  onOpen,
-  ...props
-}: { href: string; onOpen: (href: string) => void } & ComponentProps<"a">) {
+export const showError = (error: Error) => notify(error.message);
+
+export const copy = (text: string) => navigator.clipboard.writeText(text).then(() => notify("Copied"), showError);
+
+type ButtonProps = ComponentProps<"button"> & { label: string; icon?: LucideIcon };
+
+/** With an icon, its label is for screen readers and for the mouse that rests on it. */
+export function Button({ label, icon: Icon, className = "", ...props }: ButtonProps) {
+  const hidden = Icon && { "aria-label": label, title: label };
   return (
-    <a
-      href={href}
-      onClick={(event) => {
-        if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-        event.preventDefault();
-        onOpen(href);
-      }}
-      {...props}
-    />
+    <button type="button" className={Icon ? `icon ${className}` : className} {...hidden} {...props}>
+      {Icon ? <Icon size={18} aria-hidden="true" /> : label}
+    </button>
   );
 }
 
 /** A button, and the buttons that it opens. The arrow keys lead through them. */
 export function Menu({ label, children }: { label: string; children: ReactNode }) {
   const id = useId();
-  const menu = useRef<HTMLDivElement>(null);
 
-  function onKeyDown(event: KeyboardEvent) {
-    if (!menu.current?.matches(":popover-open") || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
+  function onKeyDown(event: KeyboardEvent<HTMLElement>) {
+    const items = [...event.currentTarget.querySelectorAll<HTMLElement>(".menu:popover-open button")];
+    if (items.length === 0 || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
     event.preventDefault();
-    const items = [...menu.current.querySelectorAll("button")];
-    const index = items.indexOf(document.activeElement as HTMLButtonElement);
+    const index = items.indexOf(document.activeElement as HTMLElement);
     items.at(event.key === "ArrowDown" ? (index + 1) % items.length : Math.max(index, 0) - 1)?.focus();
   }
 
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: The keys belong to the buttons in it.
+    // biome-ignore lint/a11y: The keys and clicks are those of the buttons.
     <span onKeyDown={onKeyDown}>
-      <IconButton label={label} icon={Ellipsis} popoverTarget={id} />
-      {/* biome-ignore lint/a11y: The clicks are those of the buttons in it. */}
-      <div ref={menu} id={id} className="menu" popover="auto" onClick={() => menu.current?.hidePopover()}>
+      <Button label={label} icon={Ellipsis} popoverTarget={id} />
+      {/* biome-ignore lint/a11y: As above. */}
+      <div id={id} className="menu" popover="auto" onClick={(event) => event.currentTarget.hidePopover()}>
         {children}
       </div>
     </span>
@@ -70,77 +53,55 @@ export function Menu({ label, children }: { label: string; children: ReactNode }
 
 interface LoadMoreProps {
   label: string;
+  hasMore: boolean;
   isLoading: boolean;
-  error: Error | undefined;
-  onLoad: () => Promise<void>;
+  loadError: Error | undefined;
+  load: () => Promise<void>;
 }
 
 /** Loads by itself when the reader scrolls near. With the keyboard it is a button. */
-export function LoadMore({ label, isLoading, error, onLoad }: LoadMoreProps) {
-  const button = useRef<HTMLButtonElement>(null);
-  const load = useEffectEvent(onLoad);
-  const isAutomatic = !isLoading && !error;
-
-  useEffect(() => {
-    const element = button.current;
-    if (!element || !isAutomatic) return;
-    const observer = new IntersectionObserver(
-      ([entry]) => {
-        // A reader who has tabbed to it decides when.
-        if (entry?.isIntersecting && document.activeElement !== element) void load();
-      },
-      { root: element.closest(".scroll"), rootMargin: "400px 0px" },
-    );
-    observer.observe(element);
+export function LoadMore({ label, hasMore, isLoading, loadError, load }: LoadMoreProps) {
+  function observe(button: HTMLButtonElement) {
+    const onChange: IntersectionObserverCallback = ([entry]) => {
+      // A reader who has tabbed to it decides when.
+      const isFocused = document.activeElement === button;
+      if (entry?.isIntersecting && !isFocused && !isLoading && !loadError) void load();
+    };
+    const observer = new IntersectionObserver(onChange, { root: button.closest(".scroll"), rootMargin: "400px 0px" });
+    observer.observe(button);
     return () => observer.disconnect();
-  }, [isAutomatic]);
+  }
 
+  if (!hasMore) return null;
   return (
     <div className="load-more">
-      {error && <p role="alert">{error.message}</p>}
-      <button ref={button} type="button" className="button" aria-disabled={isLoading} onClick={onLoad}>
-        {error ? "Try again" : label}
-      </button>
+      {loadError && <p role="alert">{loadError.message}</p>}
+      <Button ref={observe} label={loadError ? "Try again" : label} onClick={load} />
     </div>
   );
 }
 
-interface ConfirmProps {
-  question: string;
-  /** What will happen. */
-  children: ReactNode;
-  onConfirm: () => void;
-  onClose: () => void;
-}
+/** What `confirmDelete` asks in. */
+export const ConfirmDialog = () => (
+  <dialog id="confirm" aria-labelledby="confirm-question" aria-describedby="confirm-text">
+    <form method="dialog">
+      <h2 id="confirm-question">Delete?</h2>
+      <p id="confirm-text" />
+      <Button label="Cancel" type="submit" />
+      <Button label="Delete" type="submit" className="danger" value="delete" />
+    </form>
+  </dialog>
+);
 
-/** Open as long as it is rendered. The browser keeps the focus in it, closes it on Escape, and gives the focus back. */
-export function Confirm({ question, children, onConfirm, onClose }: ConfirmProps) {
-  const id = useId();
-  return (
-    <dialog
-      ref={(dialog) => {
-        if (dialog && !dialog.open) dialog.showModal();
-      }}
-      className="dialog"
-      aria-labelledby={`${id}-question`}
-      aria-describedby={`${id}-text`}
-      onClose={({ currentTarget }) => {
-        onClose();
-        if (currentTarget.returnValue === "delete") onConfirm();
-      }}
-    >
-      <form method="dialog">
-        <h2 id={`${id}-question`}>{question}</h2>
-        <p id={`${id}-text`}>{children}</p>
-        <button type="submit" className="button">
-          Cancel
-        </button>
-        <button type="submit" className="button danger" value="delete">
-          Delete
-        </button>
-      </form>
-    </dialog>
-  );
+/** The browser keeps the focus in the dialog, closes it on Escape, and gives the focus back. */
+export function confirmDelete(question: string, text: string): Promise<boolean> {
+  const dialog = document.getElementById("confirm") as HTMLDialogElement;
+  for (const [selector, content] of Object.entries({ h2: question, p: text })) {
+    dialog.querySelector(selector)?.replaceChildren(content);
+  }
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.onclose = () => resolve(dialog.returnValue === "delete");
+  });
 }
-
-export const copy = (text: string) => navigator.clipboard.writeText(text).then(() => void toast("Copied"), showError);

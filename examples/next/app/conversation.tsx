@@ -1,183 +1,142 @@
 import { lastAssistantMessageIsCompleteWithApprovalResponses } from "ai";
-import { type StoredChatPage, useStoredChat } from "drizzle-chat-store/react";
+import { type StoredChatPage, type UseStoredChatResult, useStoredChat } from "drizzle-chat-store/react";
 import { ArrowDown, ArrowUp, PanelLeft, Square, SquarePen } from "lucide-react";
-import { useEffect, useEffectEvent, useRef, useState } from "react";
-import { toast } from "sonner";
-import { chats } from "@/lib/chats";
-import { IconButton, LoadMore } from "./controls";
-import { articleIdOf, isBusy, Message } from "./message";
+import { type KeyboardEvent, useEffect, useEffectEvent, useRef, useState } from "react";
+import { addressOf, chats, startNewChat } from "@/lib/chats";
+import { Button, LoadMore, notify } from "./controls";
+import { Message } from "./message";
 import { isTouched, MessageBox, useDraft } from "./message-box";
 
 const suggestions = [
   "Book a table for two",
-  "Compare Postgres, MySQL and SQLite",
-  "How do I query my chats in SQL?",
+  "Compare Postgres and SQLite",
+  "Query my chats in SQL",
   "What is 17 times 24?",
 ];
 
 interface ConversationProps {
   id: string;
-  /** The last messages, if the server has rendered them; null if the chat is new. */
+  /** Undefined if the hook has to load the chat; null if it is new. */
   page: StoredChatPage | null | undefined;
-  /** The id of a message that the search has found. */
+  /** The message that the search has found. */
   wantedId: string | null;
-  onOpen: (address: string) => void;
-  onNewChat: () => void;
 }
 
-export function Conversation({ id, page, wantedId, onOpen, onNewChat }: ConversationProps) {
-  const chat = useStoredChat(chats, {
-    id,
-    page,
-    pageSize: wantedId ? 200 : 30,
-    throttle: 50,
-    sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses,
-  });
-  const { messages, hasMore, isLoadingOlder, loadOlder, loadStatus, loadError } = chat;
-  const busy = isBusy(chat);
-  const isEmpty = messages.length === 0 && !hasMore && loadStatus !== "loading" && loadStatus !== "failed";
-  const title = chat.chat?.title;
-  const [wasThere, setWasThere] = useState(false);
-  if (chat.chat && !wasThere) setWasThere(true);
-  const isGone = loadStatus === "missing" && wasThere;
+export function Conversation({ id, page, wantedId }: ConversationProps) {
+  const sendAutomaticallyWhen = lastAssistantMessageIsCompleteWithApprovalResponses;
+  const pageSize = wantedId ? 200 : 30;
+  const chat = useStoredChat(chats, { id, page, pageSize, throttle: 50, sendAutomaticallyWhen });
+  const { messages, status, hasMore, isLoadingOlder, loadOlder, loadStatus, loadError } = chat;
+  const isBusy = status === "submitted" || status === "streaming";
+  const isLoaded = loadStatus === "loaded" || loadStatus === "missing";
+  const isEmpty = isLoaded && messages.length === 0 && !hasMore;
+  const title = chat.chat?.title || (isEmpty ? "What would you like to know?" : "Untitled");
 
   const scroll = useRef<HTMLDivElement>(null);
   const box = useRef<HTMLTextAreaElement>(null);
   const [draft, setDraft] = useDraft(id);
   const [editedId, setEditedId] = useState<string>();
   const [isUp, setIsUp] = useState(false);
+  const canSend = isLoaded && !isBusy && Boolean(draft?.trim());
 
-  const focusBox = () => {
-    if (!isTouched()) box.current?.focus();
-  };
-
-  // Leads to the message that is wanted, and loads older ones until it is there.
-  const lead = useEffectEvent(() => {
-    const article = wantedId === null ? null : document.getElementById(articleIdOf(wantedId));
-    if (!article && hasMore && !loadError) return void loadOlder();
-    if (article) {
-      article.scrollIntoView({ block: "center" });
-      article.tabIndex = -1;
-      article.focus({ preventScroll: true });
-      article.animate([{ boxShadow: "0 0 0 0.4rem var(--found)" }, {}], { duration: 3_000, easing: "ease-in" });
-    } else {
-      toast.error("That message is not there any more.");
-    }
-    // A reload leads to the end, and the same match to the message once more.
-    window.history.replaceState(null, "", `/?chatId=${encodeURIComponent(id)}`);
-  });
-  const isReady = loadStatus === "loaded" && !isLoadingOlder;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: The message may be among those that have come.
-  useEffect(() => {
-    if (wantedId && isReady) lead();
-  }, [wantedId, isReady, messages.length]);
-
-  // biome-ignore lint/correctness/useExhaustiveDependencies: When the chat is opened.
-  useEffect(() => {
-    if (!wantedId) focusBox();
-  }, []);
-
-  const toEnd = () => scroll.current?.scrollTo({ top: 0 });
+  const scrollToEnd = () => scroll.current?.scrollTo({ top: 0 });
+  const focusBox = () => isTouched() || box.current?.focus();
 
   function ask(text: string, messageId?: string) {
     void chat.sendMessage({ text, ...(messageId && { messageId }) });
-    setEditedId(undefined);
-    toEnd();
-    focusBox();
+    edit();
+    scrollToEnd();
   }
 
-  function stop() {
-    // If the server does not respond, the page stops listening.
-    chat.stop().catch(() => {});
-    focusBox();
+  function send() {
+    if (!canSend) return;
+    ask(draft?.trim() ?? "");
+    setDraft("");
   }
 
-  function editLast() {
-    setEditedId(messages.findLast(({ role }) => role === "user")?.id);
+  function edit(messageId?: string) {
+    setEditedId(messageId);
+    if (!messageId) focusBox();
   }
+
+  function editLast(event: KeyboardEvent) {
+    if (event.key !== "ArrowUp" || draft !== "" || isBusy) return;
+    event.preventDefault();
+    edit(messages.findLast(({ role }) => role === "user")?.id);
+  }
+
+  const isSettled = isLoaded && !isLoadingOlder;
+  const goToWanted = useEffectEvent(() => {
+    if (!wantedId) return void focusBox();
+    const article = document.getElementById(`message-${wantedId}`);
+    if (!article && hasMore && !loadError) return void loadOlder();
+    if (!article) notify("That message is not there any more.");
+    article?.scrollIntoView({ block: "center" });
+    article?.setAttribute("tabindex", "-1");
+    article?.focus({ preventScroll: true });
+    article?.animate([{ boxShadow: "0 0 0 0.4rem var(--found)" }, {}], { duration: 3_000, easing: "ease-in" });
+    // A reload leads to the end of the chat.
+    window.history.replaceState(null, "", addressOf(id));
+  });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: Again when older messages have come.
+  useEffect(() => (isSettled ? goToWanted() : undefined), [wantedId, isSettled, messages[0]?.id]);
 
   return (
     <main className={isEmpty ? "conversation empty" : "conversation"}>
-      <title>{cut(title || "New chat")}</title>
+      <title>{title.length > 60 ? `${title.slice(0, 60).trim()}…` : title}</title>
       <header className="row">
-        <IconButton label="Chats" icon={PanelLeft} popoverTarget="chats" />
-        <span dir="auto">{title}</span>
-        <IconButton label="New chat" icon={SquarePen} onClick={onNewChat} />
+        <Button label="Chats" icon={PanelLeft} popoverTarget="chats" />
+        <span dir="auto">{!isEmpty && title}</span>
+        <Button label="New chat" icon={SquarePen} onClick={startNewChat} />
       </header>
-      {/* Reversed: the browser itself stays at the end, and what comes in front of the first message moves nothing. */}
       <div ref={scroll} className="scroll" onScroll={(event) => setIsUp(event.currentTarget.scrollTop < -200)}>
         <div className="column">
-          <h1 className={isEmpty ? undefined : "visually-hidden"} dir="auto">
-            {title || "What would you like to know?"}
-          </h1>
+          <h1 dir="auto">{title}</h1>
           {isEmpty && (
             <div className="welcome">
               <p>Every chat here survives a reload, a second tab, and a server that is killed in mid-answer.</p>
               {suggestions.map((text) => (
-                <button key={text} type="button" className="button" onClick={() => ask(text)}>
-                  {text}
-                </button>
+                <Button key={text} label={text} onClick={() => ask(text)} />
               ))}
             </div>
           )}
-          {loadStatus === "loading" && (
-            <p role="status" className="pending">
-              Opening the chat…
-            </p>
-          )}
-          {hasMore && (
-            <LoadMore label="Show older messages" isLoading={isLoadingOlder} error={loadError} onLoad={loadOlder} />
-          )}
+          <LoadMore label="Show older messages" {...chat} isLoading={isLoadingOlder} load={loadOlder} />
+          {/* Not polite while older messages come: they are not news. */}
           <div
             role="log"
             aria-label="Conversation"
-            // Older messages are not news.
             aria-live={isLoadingOlder ? "off" : "polite"}
-            aria-busy={busy}
+            aria-busy={isBusy}
             tabIndex={-1}
           >
             {messages.map((message) => (
               <Message
                 key={message.id}
-                chat={chat}
-                message={message}
-                isEdited={message.id === editedId && !busy}
-                onEdit={(isEdited) => {
-                  setEditedId(isEdited ? message.id : undefined);
-                  if (!isEdited) focusBox();
-                }}
+                isEdited={message.id === editedId && !isBusy}
+                {...{ chat, message, isBusy }}
+                onEdit={edit}
                 onAsk={ask}
-                onOpen={onOpen}
               />
             ))}
           </div>
-          <Problem chat={chat} isGone={isGone} onNewChat={onNewChat} />
+          <Problem {...chat} />
         </div>
       </div>
       <div className="column">
-        {isUp && (
-          <IconButton className="icon-button jump" label="Jump to the latest" icon={ArrowDown} onClick={toEnd} />
-        )}
+        {isUp && <Button className="jump" label="Jump to the latest" icon={ArrowDown} onClick={scrollToEnd} />}
         <MessageBox
-          ref={box}
           label="Message"
-          value={draft}
+          ref={box}
+          value={draft ?? ""}
+          readOnly={draft === undefined}
           onText={setDraft}
-          onSend={() => {
-            if (busy || isGone || !["loaded", "missing"].includes(loadStatus)) return;
-            setDraft("");
-            ask(draft.trim());
-          }}
-          onKeyDown={(event) => {
-            if (event.key !== "ArrowUp" || draft !== "" || busy) return;
-            event.preventDefault();
-            editLast();
-          }}
+          onSend={send}
+          onKeyDown={editLast}
         >
-          {busy ? (
-            <IconButton label="Stop" icon={Square} onClick={stop} />
+          {isBusy ? (
+            <Button label="Stop" icon={Square} onClick={() => chat.stop().catch(focusBox).then(focusBox)} />
           ) : (
-            <IconButton label="Send" icon={ArrowUp} type="submit" disabled={draft.trim() === "" || isGone} />
+            <Button label="Send" icon={ArrowUp} type="submit" disabled={!canSend} />
           )}
         </MessageBox>
       </div>
@@ -185,39 +144,20 @@ export function Conversation({ id, page, wantedId, onOpen, onNewChat }: Conversa
   );
 }
 
-const cut = (title: string) => (title.length > 60 ? `${title.slice(0, 60).trim()}…` : title);
-
-interface ProblemProps {
-  chat: ReturnType<typeof useStoredChat>;
-  /** The user has deleted it, here or elsewhere. */
-  isGone: boolean;
-  onNewChat: () => void;
-}
-
-/** What is wrong, in the words of the server, and a button only where it can help. */
-function Problem({ chat, isGone, onNewChat }: ProblemProps) {
-  const { error, loadStatus, loadError, messages } = chat;
+/** What is wrong, in the words of the server, and a button where it can help. */
+function Problem({ error, loadStatus, loadError, messages, regenerate, reload }: UseStoredChatResult) {
+  if (loadStatus === "loading") return <p role="status">Opening the chat…</p>;
+  // The hook joins the answer by itself.
   const isLost = error?.code === "network" || error?.code === "unavailable";
   if (isLost && messages.at(-1)?.role === "assistant")
     return <p role="status">Connection lost. Joining the answer again…</p>;
-  const problem = isGone
-    ? { text: "This chat was deleted.", action: "New chat", onClick: onNewChat }
-    : loadStatus === "failed"
-      ? { text: loadError?.message, action: "Try again", onClick: () => void chat.reload() }
-      : error && {
-          text: error.message,
-          action: error.isRetryable !== false && "Try again",
-          onClick: () => void chat.regenerate(),
-        };
+  const problem = loadStatus === "failed" ? loadError : error;
   if (!problem) return null;
+  const tryAgain = () => void (problem === error ? regenerate() : reload());
   return (
     <p role="alert">
-      {problem.text}{" "}
-      {problem.action && (
-        <button type="button" className="button" onClick={problem.onClick}>
-          {problem.action}
-        </button>
-      )}
+      {problem.message}
+      {problem.isRetryable !== false && <Button label="Try again" onClick={tryAgain} />}
     </p>
   );
 }

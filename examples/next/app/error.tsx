@@ -3,11 +3,8 @@
 export default function ErrorPage() {
   return (
     <main className="chat-app notice">
-      <title>Error</title>
       <h1>The page could not be loaded.</h1>
-      <button type="button" className="button" onClick={() => window.location.reload()}>
-        Try again
-      </button>
+      <a href="/">Try again</a>
     </main>
   );
 }

@@ -2,135 +2,92 @@ import type { UIMessage } from "ai";
 import { isUnfinished, type UseStoredChatResult } from "drizzle-chat-store/react";
 import { Copy, GitFork, Pencil, RefreshCw, Trash2 } from "lucide-react";
 import { useState } from "react";
-import { toast } from "sonner";
-import { chats } from "@/lib/chats";
-import { Confirm, copy, IconButton, showError } from "./controls";
+import { addressOf, chats, openAddress } from "@/lib/chats";
+import { Button, confirmDelete, copy, notify, showError } from "./controls";
 import { MessageBox } from "./message-box";
 import { Parts } from "./parts";
 
-export const articleIdOf = (messageId: string) => `message-${messageId}`;
-
-export const isBusy = ({ status }: UseStoredChatResult) => status === "submitted" || status === "streaming";
-
-const textOf = ({ parts }: UIMessage) =>
-  parts.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n\n");
+const textOf = ({ parts }: UIMessage) => parts.flatMap((part) => (part.type === "text" ? part.text : [])).join("\n\n");
 
 interface MessageProps {
   chat: UseStoredChatResult;
   message: UIMessage;
+  /** The answer to it is on its way, or this is the answer. */
+  isBusy: boolean;
   isEdited: boolean;
-  onEdit: (isEdited: boolean) => void;
+  onEdit: (messageId?: string) => void;
   onAsk: (text: string, messageId: string) => void;
-  onOpen: (address: string) => void;
 }
 
-export function Message({ chat, message, isEdited, onEdit, onAsk, onOpen }: MessageProps) {
+export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: MessageProps) {
   const { id, role } = message;
-  const [isDeleted, setIsDeleted] = useState(false);
+  const following = chat.messages.length - 1 - chat.messages.findIndex((other) => other.id === id);
+  const [edited, setEdited] = useState(() => textOf(message));
   const [copyId] = useState(() => crypto.randomUUID());
-  const index = chat.messages.findIndex((other) => other.id === id);
-  const isLast = index === chat.messages.length - 1;
-  const busy = isBusy(chat);
+  const regenerate = () => void chat.regenerate();
 
-  /** Opens a copy of the chat that ends with this answer. */
   async function fork() {
     const title = `${chat.chat?.title || "Untitled"} (copy)`;
-    try {
-      await chats.fork(chat.id, { newId: copyId, throughMessageId: id, title });
-    } catch (error) {
-      // An earlier request has made the copy, and its response was lost.
-      if ((error as { code?: string }).code !== "conflict") return showError(error as Error);
-    }
-    onOpen(`/?chatId=${copyId}`);
-    toast("This is a copy. The other chat stays as it is.");
+    // A conflict: an earlier request has made the copy, and its response was lost.
+    const ifMade = (error: Error & { code?: string }) => error.code === "conflict" || showError(error);
+    if (!(await chats.fork(chat.id, { newId: copyId, throughMessageId: id, title }).catch(ifMade))) return;
+    openAddress(addressOf(copyId));
+    notify("This is a copy. The other chat stays as it is.");
   }
 
-  function deleteFromHere() {
-    chats.deleteMessage(chat.id, id, { following: true }).then(() => {
-      // The error may be about a question that is gone, and that the server never got.
-      chat.clearError();
-      chat.setMessages((messages) => messages.slice(0, index));
-    }, showError);
+  async function deleteFromHere() {
+    if (!(await confirmDelete("Delete from here?", "This message and all that follow it will be gone."))) return;
+    await chats.deleteMessage(chat.id, id, { following: true });
+    // The server may never have got the question that the error is about.
+    chat.clearError();
+    chat.setMessages((messages) => messages.slice(0, -1 - following));
   }
+
+  const editor = () => (
+    <MessageBox
+      label="Edit message"
+      ref={focusAtEnd}
+      value={edited}
+      onText={setEdited}
+      onSend={() => edited.trim() && onAsk(edited.trim(), id)}
+      onKeyDown={({ key }) => key === "Escape" && onEdit()}
+    >
+      {following > 0 && <p className="quiet">Messages after it that will be gone: {following}.</p>}
+      <Button label="Cancel" onClick={() => onEdit()} />
+      <Button label="Ask again" type="submit" className="primary" />
+    </MessageBox>
+  );
+
+  const actions = () =>
+    role === "user" ? (
+      <div className="actions">
+        <Button label="Edit" icon={Pencil} disabled={isBusy} onClick={() => onEdit(id)} />
+        <Button
+          label="Delete from here"
+          icon={Trash2}
+          disabled={isBusy}
+          onClick={() => deleteFromHere().catch(showError)}
+        />
+      </div>
+    ) : (
+      <div className="actions">
+        {isUnfinished(message) && <span className="quiet">This answer is not complete.</span>}
+        {isUnfinished(message) && following === 0 && <Button label="Try again" onClick={regenerate} />}
+        <Button label="Copy" icon={Copy} onClick={() => copy(textOf(message))} />
+        <Button label="Continue in a new chat" icon={GitFork} onClick={fork} />
+        {following === 0 && <Button label="Regenerate" icon={RefreshCw} onClick={regenerate} />}
+      </div>
+    );
 
   return (
-    <article id={articleIdOf(id)} aria-label={role === "user" ? "You said" : "Assistant"} className={`message ${role}`}>
-      {isEdited ? (
-        <Editor
-          text={textOf(message)}
-          following={chat.messages.length - 1 - index}
-          onAsk={(text) => onAsk(text, id)}
-          onCancel={() => onEdit(false)}
-        />
-      ) : (
-        <>
-          <Parts message={message} onApproval={chat.addToolApprovalResponse} />
-          {role === "user" ? (
-            <div className="actions">
-              <IconButton label="Edit" icon={Pencil} disabled={busy} onClick={() => onEdit(true)} />
-              <IconButton label="Delete from here" icon={Trash2} disabled={busy} onClick={() => setIsDeleted(true)} />
-            </div>
-          ) : (
-            !(isLast && busy) && (
-              <div className="actions">
-                {isUnfinished(message) && (
-                  <p className="quiet">
-                    This answer is not complete.{" "}
-                    {isLast && (
-                      <button type="button" className="button" onClick={() => chat.regenerate()}>
-                        Try again
-                      </button>
-                    )}
-                  </p>
-                )}
-                <IconButton label="Copy" icon={Copy} onClick={() => copy(textOf(message))} />
-                <IconButton label="Continue in a new chat" icon={GitFork} onClick={fork} />
-                {isLast && <IconButton label="Regenerate" icon={RefreshCw} onClick={() => chat.regenerate()} />}
-              </div>
-            )
-          )}
-        </>
-      )}
-      {isDeleted && (
-        <Confirm question="Delete from here?" onConfirm={deleteFromHere} onClose={() => setIsDeleted(false)}>
-          This message and all that follow it will be gone.
-        </Confirm>
-      )}
+    <article id={`message-${id}`} aria-label={role === "user" ? "You said" : "Assistant"} className={`message ${role}`}>
+      {isEdited ? editor() : <Parts message={message} onApproval={chat.addToolApprovalResponse} />}
+      {!isEdited && !(isBusy && role === "assistant" && following === 0) && actions()}
     </article>
   );
 }
 
-interface EditorProps {
-  text: string;
-  /** How many messages follow the question. */
-  following: number;
-  onAsk: (text: string) => void;
-  onCancel: () => void;
-}
-
-function Editor({ text, following, onAsk, onCancel }: EditorProps) {
-  const [edited, setEdited] = useState(text);
-  const warning =
-    following === 1 ? "The message after it will be gone." : `${following} messages after it will be gone.`;
-  return (
-    <MessageBox
-      label="Edit message"
-      value={edited}
-      autoFocus
-      onFocus={({ currentTarget: { value }, currentTarget }) =>
-        currentTarget.setSelectionRange(value.length, value.length)
-      }
-      onText={setEdited}
-      onSend={() => onAsk(edited.trim())}
-      onKeyDown={({ key }) => key === "Escape" && onCancel()}
-    >
-      {following > 0 && <p className="quiet">{warning}</p>}
-      <button type="button" className="button" onClick={onCancel}>
-        Cancel
-      </button>
-      <button type="submit" className="button primary" disabled={edited.trim() === ""}>
-        Ask again
-      </button>
-    </MessageBox>
-  );
+function focusAtEnd(box: HTMLTextAreaElement | null) {
+  box?.focus();
+  box?.setSelectionRange(box.value.length, box.value.length);
 }

@@ -7,17 +7,16 @@ import { ChatApp } from "./chat-app";
 
 /** Renders the first page. From then on, the hooks keep it up to date. */
 export default async function Page({ searchParams }: { searchParams: Promise<{ chatId?: string | string[] }> }) {
-  const { chatId } = await searchParams;
+  const { chatId: id } = await searchParams;
   // A new chat has its id before its first question, so that the address never changes under an answer.
-  if (typeof chatId !== "string" || chatId === "") redirect(`/?chatId=${randomUUID()}`);
-
+  if (typeof id !== "string" || id === "") redirect(`/?chatId=${randomUUID()}`);
   const userId = await currentUserId();
   if (!userId) throw new Error("The request has no user: proxy.ts did not run.");
-  const [list, archived, page] = await Promise.all([
-    store.getChats({ userId, limit: 30 }),
-    store.getChats({ userId, archived: true, limit: 30 }),
+  const [page, list, archive] = await Promise.all([
     // Null for a chat of another user, too: it looks like a new one.
-    store.getMessages({ userId, chatId, limit: 30 }),
+    store.getMessages({ userId, chatId: id, limit: 30 }),
+    store.getChats({ userId, limit: 30 }),
+    store.getChats({ userId, limit: 30, archived: true }),
   ]).catch((error: unknown) => (InvalidChatError.isInstance(error) ? notFound() : Promise.reject(error)));
-  return <ChatApp first={{ id: chatId, page }} list={list} archived={archived} />;
+  return <ChatApp first={{ id, page, list, archive }} />;
 }

@@ -1,90 +1,26 @@
-import { getToolName, isToolUIPart, type UIMessage } from "ai";
+import { type DynamicToolUIPart, getToolName, isToolUIPart, type ToolUIPart, type UIMessage } from "ai";
 import { Copy } from "lucide-react";
-import { Fragment, memo } from "react";
-import Markdown, { type Components, type ExtraProps } from "react-markdown";
+import { type ComponentProps, Fragment, memo } from "react";
+import Markdown, { type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
-import { copy, IconButton } from "./controls";
+import { Button, copy } from "./controls";
 
-interface PartsProps {
-  message: UIMessage;
-  onApproval: (approval: { id: string; approved: boolean }) => void;
-}
+type OnApproval = (approval: { id: string; approved: boolean }) => void;
 
-/** All kinds of parts of a message. */
-export function Parts({ message: { id, role, parts }, onApproval }: PartsProps) {
-  const sources = parts.filter((part) => part.type === "source-url" || part.type === "source-document");
-
-  function contentOf(part: UIMessage["parts"][number]) {
-    if (isToolUIPart(part)) {
-      const { state, approval, input, output, errorText } = part;
-      return (
-        <>
-          <details className="card" open={state === "approval-requested"}>
-            <summary>
-              {getToolName(part)} <span className="quiet">{toolStates[state]}</span>
-            </summary>
-            <pre>{JSON.stringify(input, null, 2)}</pre>
-            {(output ?? errorText) !== undefined && <pre>{JSON.stringify(output ?? errorText, null, 2)}</pre>}
-          </details>
-          {state === "approval-requested" && (
-            <div className="row">
-              <button
-                type="button"
-                className="button primary"
-                onClick={() => onApproval({ id: approval.id, approved: true })}
-              >
-                Allow
-              </button>
-              <button type="button" className="button" onClick={() => onApproval({ id: approval.id, approved: false })}>
-                Deny
-              </button>
-            </div>
-          )}
-        </>
-      );
-    }
-    switch (part.type) {
-      case "text":
-        return role === "user" ? <p dir="auto">{part.text}</p> : <Answer id={id}>{part.text}</Answer>;
-      case "reasoning":
-        return (
-          part.text !== "" && (
-            <details className="card">
-              <summary>Reasoning</summary>
-              <p dir="auto">{part.text}</p>
-            </details>
-          )
-        );
-      case "file":
-        return part.mediaType.startsWith("image/") ? (
-          <img src={part.url} alt={part.filename ?? "Image"} />
-        ) : (
-          <Link href={part.url}>{part.filename ?? part.mediaType}</Link>
-        );
-      case "source-url":
-      case "source-document":
-      case "step-start":
-        return null;
-      default:
-        return part.type.startsWith("data-") ? null : <p className="quiet">{part.type}</p>;
-    }
-  }
-
+/** The content of a message: every kind of part, and the sources at the end. */
+export function Parts({ message, onApproval }: { message: UIMessage; onApproval: OnApproval }) {
+  const sources = message.parts.filter((part) => part.type === "source-url");
   return (
     <div className="parts">
-      {parts.map((part, index) => (
+      {message.parts.map((part, index) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: Parts have no ids, and keep their places.
-        <Fragment key={index}>{contentOf(part)}</Fragment>
+        <Fragment key={index}>{contentOf(part, message, onApproval)}</Fragment>
       ))}
       {sources.length > 0 && (
         <ul className="sources" aria-label="Sources">
-          {sources.map((source) => (
-            <li key={source.sourceId} dir="auto">
-              {source.type === "source-url" ? (
-                <Link href={source.url}>{source.title ?? source.url}</Link>
-              ) : (
-                source.title
-              )}
+          {sources.map(({ sourceId, url, title }) => (
+            <li key={sourceId}>
+              <Link href={url}>{title ?? url}</Link>
             </li>
           ))}
         </ul>
@@ -93,38 +29,67 @@ export function Parts({ message: { id, role, parts }, onApproval }: PartsProps) 
   );
 }
 
-const toolStates = {
-  "input-streaming": "is being prepared",
-  "input-available": "is running",
-  "approval-requested": "needs your approval",
-  "approval-responded": "is running",
-  "output-available": "done",
-  "output-error": "failed",
-  "output-denied": "denied",
-};
-
-function Link({ href, ...props }: React.ComponentProps<"a">) {
-  // Footnotes stay on the page.
-  const elsewhere = href?.startsWith("#") ? {} : { target: "_blank", rel: "noopener noreferrer" };
-  return <a href={href} {...elsewhere} {...props} />;
+function contentOf(part: UIMessage["parts"][number], { id, role }: UIMessage, onApproval: OnApproval) {
+  if (isToolUIPart(part)) return <ToolCall part={part} onApproval={onApproval} />;
+  if (part.type === "source-url" || part.type === "step-start" || part.type.startsWith("data-")) return null;
+  switch (part.type) {
+    case "text":
+      return role === "user" ? <p dir="auto">{part.text}</p> : <Answer id={id}>{part.text}</Answer>;
+    case "reasoning":
+      if (part.text === "") return null;
+      return (
+        <details className="card">
+          <summary>Reasoning</summary>
+          <p dir="auto">{part.text}</p>
+        </details>
+      );
+    case "file":
+      if (!part.mediaType.startsWith("image/")) return <Link href={part.url}>{part.filename ?? part.mediaType}</Link>;
+      // biome-ignore lint/performance/noImgElement: Its size is not known.
+      return <img src={part.url} alt={part.filename ?? "Image"} />;
+    default:
+      return <p className="quiet">{part.type}</p>;
+  }
 }
 
-const blocks = ["p", "ul", "ol", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "th", "td"] as const;
+function ToolCall({ part, onApproval }: { part: ToolUIPart | DynamicToolUIPart; onApproval: OnApproval }) {
+  const { state, input, output, errorText, approval } = part;
+  const respond = (approved: boolean) => () => approval && onApproval({ id: approval.id, approved });
+  return (
+    <details className="card" open={state === "approval-requested"}>
+      <summary>
+        {getToolName(part)} <span className="quiet">{state.replaceAll("-", " ")}</span>
+      </summary>
+      <pre>{JSON.stringify(input, null, 2)}</pre>
+      {errorText ?? (output !== undefined && <pre>{JSON.stringify(output, null, 2)}</pre>)}
+      {state === "approval-requested" && (
+        <div className="row">
+          <Button label="Allow" className="primary" onClick={respond(true)} />
+          <Button label="Deny" onClick={respond(false)} />
+        </div>
+      )}
+    </details>
+  );
+}
+
+/** Leaves the chat open. Footnotes are links within the page. */
+function Link({ href, ...props }: ComponentProps<"a">) {
+  return <a href={href} {...(!href?.startsWith("#") && { target: "_blank", rel: "noopener noreferrer" })} {...props} />;
+}
+
+/** Each block in its own direction: Arabic and Hebrew begin at the right. */
+const withDirections = () => (tree: { children: { properties?: { dir?: string } }[] }) => {
+  for (const { properties } of tree.children) if (properties) properties.dir = "auto";
+};
 
 const components: Components = {
-  // Arabic and Hebrew begin at the right, each block by itself.
-  ...Object.fromEntries(blocks.map((Tag) => [Tag, ({ node, ...props }: ExtraProps) => <Tag dir="auto" {...props} />])),
   a: ({ node, ...props }) => <Link {...props} />,
   // Its address could carry words of the chat away.
   img: ({ alt }) => <em>{alt}</em>,
   pre: ({ node, ...props }) => (
     <div className="code">
       <pre {...props} />
-      <IconButton
-        label="Copy code"
-        icon={Copy}
-        onClick={({ currentTarget }) => copy(currentTarget.previousElementSibling?.textContent ?? "")}
-      />
+      <Button label="Copy code" icon={Copy} onClick={(event) => copy(codeBeside(event.currentTarget))} />
     </div>
   ),
   table: ({ node, ...props }) => (
@@ -135,14 +100,16 @@ const components: Components = {
   ),
 };
 
-/** No raw HTML, which is react-markdown's default. */
+const codeBeside = (button: Element) => button.previousElementSibling?.textContent ?? "";
+
+/** No raw HTML, which is react-markdown's default. The prefix keeps the footnotes of two answers apart. */
 const Answer = memo(function Answer({ id, children }: { id: string; children: string }) {
   return (
     <div className="answer">
       <Markdown
         remarkPlugins={[remarkGfm]}
-        // Otherwise the footnotes of two answers would have the same ids.
-        remarkRehypeOptions={{ clobberPrefix: `${id}-` }}
+        rehypePlugins={[withDirections]}
+        remarkRehypeOptions={{ clobberPrefix: id }}
         components={components}
       >
         {children}

@@ -1,70 +1,56 @@
 import type { ChatSearch } from "drizzle-chat-store/client";
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
-import { flushSync } from "react-dom";
-import { chats } from "@/lib/chats";
-import { ChatLink } from "./controls";
-import { useHydrated } from "./message-box";
+import { addressOf, chats } from "@/lib/chats";
+import { Button } from "./controls";
 
-interface Found extends ChatSearch {
-  query: string;
-  error?: Error;
-}
+type Found = ChatSearch & { query: string; error?: Error };
 
 const nothing: Found = { query: "", matches: [], cursor: null };
 
-async function find(query: string, options: Parameters<typeof chats.search>[1]): Promise<Found> {
-  if (query === "") return nothing;
-  return chats.search(query, options).then(
-    (found) => ({ query, ...found }),
-    (error: Error) => ({ ...nothing, query, error }),
+const find = (query: string, cursor?: string): Promise<Found> =>
+  chats.search(query, { cursor }).then(
+    (found) => ({ ...found, query }),
+    (error) => ({ ...nothing, query, error }),
   );
-}
-
-interface SearchProps {
-  query: string;
-  onQuery: (query: string) => void;
-  onOpen: (address: string) => void;
-}
 
 /** In the titles and messages of all chats. */
-export function Search({ query, onQuery, onOpen }: SearchProps) {
-  const wanted = query.trim();
+export function Search({ query, onQuery }: { query: string | undefined; onQuery: (query: string) => void }) {
+  const wanted = query?.trim() ?? "";
   const [found, setFound] = useState(nothing);
   const { matches, cursor, error } = found;
   const isDone = wanted !== "" && found.query === wanted;
   const search = useRef<HTMLElement>(null);
-  const isHydrated = useHydrated();
+  const focus = (selector: string) => search.current?.querySelector<HTMLElement>(selector)?.focus();
 
   useEffect(() => {
-    const controller = new AbortController();
-    const { signal } = controller;
+    let isStale = false;
     const look = async () => {
-      const found = await find(wanted, { signal });
-      if (!signal.aborted) setFound(found);
+      const found = wanted === "" ? nothing : await find(wanted);
+      if (!isStale) setFound(found);
     };
-    // Not at each key.
-    const timer = setTimeout(look, wanted === "" ? 0 : 250);
+    const timer = setTimeout(look, 250);
     return () => {
+      isStale = true;
       clearTimeout(timer);
-      controller.abort();
     };
   }, [wanted]);
 
   async function searchOn() {
-    const more = await find(found.query, { cursor: cursor ?? undefined });
-    // The query may be another one by now.
-    flushSync(() => setFound((now) => (now === found ? { ...more, matches: [...matches, ...more.matches] } : now)));
-    const next = search.current?.querySelectorAll("a")[matches.length];
-    (next ?? (more.cursor === null ? search.current?.querySelector("input") : null))?.focus();
+    const more = await find(wanted, cursor ?? undefined);
+    // The user may search for something else by now.
+    setFound((now) => (now === found ? { ...more, matches: [...matches, ...more.matches] } : now));
+    // The button may go.
+    if (more.cursor === null) focus("input");
   }
 
   function onKeyDown(event: KeyboardEvent) {
     if (event.nativeEvent.isComposing) return;
-    // Without a query, Escape closes the list on a phone.
-    if (event.key === "Escape" && query !== "") onQuery("");
-    else if (event.key !== "Enter" || !(event.target instanceof HTMLInputElement)) return;
+    if (event.key === "Enter" && event.target instanceof HTMLInputElement) focus("a");
+    // Without a query, Escape closes the drawer.
+    if (event.key !== "Escape" || !query) return;
     event.preventDefault();
-    search.current?.querySelector<HTMLElement>(event.key === "Escape" ? "input" : "a")?.focus();
+    onQuery("");
+    focus("input");
   }
 
   return (
@@ -73,48 +59,43 @@ export function Search({ query, onQuery, onOpen }: SearchProps) {
         type="search"
         aria-label="Search chats"
         placeholder="Search"
-        value={query}
-        readOnly={!isHydrated}
+        value={query ?? ""}
+        readOnly={query === undefined}
         maxLength={255}
-        autoComplete="off"
         onChange={(event) => onQuery(event.target.value)}
       />
-      <p role="status">
-        {isDone && !error && `${matches.length || "Nothing"} found${cursor === null ? "" : " so far"}.`}
-      </p>
+      <p role="status">{isDone && !error && `${matches.length || "Nothing"} found${cursor ? " so far" : ""}.`}</p>
       {isDone && error && <p role="alert">{error.message}</p>}
       {wanted !== "" && matches.length > 0 && (
         <ul aria-label="Found" className="scroll">
-          {matches.map(({ chat, messageId, excerpt }) => {
-            const address = new URLSearchParams({ chatId: chat.id, ...(messageId && { message: messageId }) });
-            const text = (
-              <>
-                {beginOf(excerpt.before)}
-                <mark>{excerpt.match}</mark>
-                {endOf(excerpt.after)}
-              </>
-            );
-            return (
-              <li key={`${address}`}>
-                <ChatLink href={`/?${address}`} onOpen={onOpen}>
-                  <strong dir="auto">{messageId ? chat.title || "Untitled" : text}</strong>
-                  {messageId && <span dir="auto">{text}</span>}
-                </ChatLink>
-              </li>
-            );
-          })}
+          {matches.map((match) => (
+            <Match key={addressOf(match.chat.id, match.messageId)} {...match} />
+          ))}
         </ul>
       )}
-      {isDone && cursor !== null && (
-        <button type="button" className="button" onClick={searchOn}>
-          Search on
-        </button>
-      )}
+      {isDone && cursor && <Button label="Search on" onClick={searchOn} />}
     </search>
   );
 }
 
-// Excerpts have 60 characters on each side of the match: without the marks of Markdown, and with dots for the rest.
-const plain = (text: string) => text.replace(/[*`|]+|#+ /g, "").replace(/\s+/g, " ");
-const beginOf = (text: string) => (text.length < 60 ? plain(text) : plain(text).replace(/^\S*\s/, "… "));
-const endOf = (text: string) => (text.length < 60 ? plain(text) : plain(text).replace(/\s\S*$/, " …"));
+function Match({ chat, messageId, excerpt }: ChatSearch["matches"][number]) {
+  // An excerpt has 60 characters on each side of the match. Markdown's marks would be in the way.
+  const before = excerpt.before.length < 60 ? excerpt.before : excerpt.before.replace(/^\S*\s/, "… ");
+  const after = excerpt.after.length < 60 ? excerpt.after : excerpt.after.replace(/\s\S*$/, " …");
+  const [begin, end] = [before, after].map((text) => text.replace(/[*`|]+|#+ /g, ""));
+  const text = (
+    <span dir="auto">
+      {begin}
+      <mark>{excerpt.match}</mark>
+      {end}
+    </span>
+  );
+  return (
+    <li>
+      <a href={addressOf(chat.id, messageId)}>
+        {messageId && <strong dir="auto">{chat.title || "Untitled"}</strong>}
+        {text}
+      </a>
+    </li>
+  );
+}

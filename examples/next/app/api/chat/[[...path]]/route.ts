@@ -6,24 +6,21 @@ import { model } from "@/lib/model";
 import { store } from "@/lib/store";
 import { currentUserId } from "@/lib/user";
 
-const tools = {
-  bookTable: tool({
-    description: "Books a table in a restaurant.",
-    inputSchema: z.object({ restaurant: z.string(), guests: z.number(), time: z.string() }),
-    execute: async ({ restaurant, guests, time }) => ({ booked: true, restaurant, guests, time }),
-  }),
-};
+const bookTable = tool({
+  description: "Books a table in a restaurant.",
+  inputSchema: z.object({ restaurant: z.string(), guests: z.number(), time: z.string() }),
+  execute: async ({ restaurant, time }) => `A table at ${restaurant} is reserved for ${time}.`,
+});
 
 export const { GET, POST, PATCH, DELETE } = createChatHandler({
   store,
   userId: currentUserId,
-  tools,
+  tools: { bookTable },
   answer({ modelMessages, abortSignal }) {
     const { stream } = streamText({
       model,
       messages: modelMessages,
-      tools,
-      // The answer waits until the user allows the call.
+      tools: { bookTable },
       toolApproval: { bookTable: "user-approval" },
       stopWhen: isStepCount(5),
       abortSignal,
