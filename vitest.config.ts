@@ -101,6 +101,8 @@ const suites = [
     fileParallelism: false,
     retry: process.env.CI ? 1 : 0,
   }),
+  // The hooks. One file after the other, with one Chromium: the tests of a file are concurrent.
+  project("react", { globalSetup: postgres, fileParallelism: false, retry: process.env.CI ? 1 : 0 }),
   project("stress", { testTimeout: 0 }),
   // These start servers of their own, to kill them.
   project("crash", { globalSetup: [], fileParallelism: false, testTimeout: 0 }),

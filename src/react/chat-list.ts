@@ -1,6 +1,6 @@
 import type { UIMessage } from "ai";
 import type { ChatClient, ChatEvent, ClientChat, UpdateBody } from "../client.ts";
-import { coalesce } from "./coalesce.ts";
+import { coalesce, share } from "./coalesce.ts";
 import { createObservable, type Observable } from "./observable.ts";
 import type { StoredChatError } from "./stored-chat.ts";
 
@@ -91,7 +91,7 @@ export function createChatList<M extends UIMessage, C>(
     }
   });
 
-  const loadMore = coalesce(async () => {
+  const loadMore = share(async () => {
     if (!state.get().hasMore) return;
     state.set({ isLoadingMore: true });
     try {

@@ -1,3 +1,14 @@
+/** While a run is under way, any number of calls are this one. */
+export function share(run: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => {
+    running ??= run().finally(() => {
+      running = undefined;
+    });
+    return running;
+  };
+}
+
 /**
  * While a run is under way, any number of calls are one further run, which begins when the first has ended: it finds what has
  * changed meanwhile.

@@ -25,7 +25,10 @@ export async function loadMessages<M extends UIMessage, C>(
   let page = await client.get(chatId, { limit: pageSize });
   if (page?.chat.version === version) return page;
   const isEnough = ({ messages, hasMore }: ClientChatPage<M, C>) =>
-    !hasMore || messages.length >= shownIds.length + growth || messages.some(({ id }) => id === shownIds[0]);
+    !hasMore ||
+    shownIds.length === 0 ||
+    messages.length >= shownIds.length + growth ||
+    messages.some(({ id }) => id === shownIds[0]);
   while (page && !isEnough(page)) {
     const limit = Math.min(Math.max(shownIds.length - page.messages.length, pageSize), maxLimit);
     const older = await client.get(chatId, { limit, before: page.messages[0]?.id }).catch(nullIfChanged);

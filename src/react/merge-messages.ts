@@ -11,7 +11,12 @@ import type { UIMessage } from "ai";
 export function mergeMessages<M extends UIMessage>(shown: M[], stored: M[], unsent?: M): M[] {
   const shownById = new Map(shown.map((message) => [message.id, message]));
   const older = shown.slice(0, Math.max(0, indexOf(shown, stored[0]?.id)));
-  const newer = stored.map((message) => {
+  // Messages that the user has not asked for would move what they read.
+  const firstOnPage = Math.max(
+    0,
+    stored.findIndex(({ id }) => shownById.has(id)),
+  );
+  const newer = stored.slice(firstOnPage).map((message) => {
     const onPage = shownById.get(message.id);
     // The same object if possible: React need not render it again.
     return onPage && (isSame(onPage, message) || isAhead(onPage, message)) ? onPage : message;

@@ -2,7 +2,7 @@ import { Chat } from "@ai-sdk/react";
 import type { ChatInit, ChatTransport, UIMessage, UIMessageChunk } from "ai";
 import type { ChatClient, ChatEvent, ChatRequestError, ChatTransportOptions, ClientChat } from "../client.ts";
 import { beginStream } from "./begin-stream.ts";
-import { coalesce } from "./coalesce.ts";
+import { coalesce, share } from "./coalesce.ts";
 import { loadMessages } from "./load-messages.ts";
 import { isAhead, mergeMessages } from "./merge-messages.ts";
 import { newestVersions } from "./newest-versions.ts";
@@ -79,15 +79,16 @@ export function createStoredChat<M extends UIMessage, C>(
   const { id, page: firstPage, pageSize = 30, body: _, ...chatInit } = firstOptions;
   let options = firstOptions;
   let isConnected = false;
-  let wasConnected = false;
+  let hasMissedEvents = false;
   /** A change has come while an answer was arriving. */
   let isOutdated = false;
-  let hasResumed = false;
+  /** What the page is receiving. Undefined also while it looks for an answer to join. */
+  let receiving: "own answer" | "joined answer" | undefined;
   /** The last message of a request that has not reached the server, as far as the page knows. */
   let unsent: M | undefined;
-  /** The page's own request for an answer, until the answer has ended. */
-  let asked: { ended: Promise<void>; end: () => void } | undefined;
-  let loadingOlder: Promise<void> | undefined;
+  /** The page's own requests for an answer: whether one is under way, and how many there were. */
+  let isAsking = false;
+  let requestCount = 0;
 
   const version = { current: firstPage?.chat.version };
   const newest = newestVersions(client);
@@ -124,19 +125,28 @@ export function createStoredChat<M extends UIMessage, C>(
     },
     onError(error) {
       options.onError?.(error);
-      if (isLost(error)) retry.plan();
+      if (isLost(error)) joinLater();
       else if (isConflict(error)) void refresh().catch(keepError);
     },
     onFinish(given) {
-      asked?.end();
-      asked = undefined;
+      isAsking = false;
       newest.see(id, version.current);
-      const isComplete = !isOutdated && !hasResumed;
-      hasResumed = false;
-      if (!given.isError) void (isComplete ? updateDetails() : synchronize());
+      const received = receiving;
+      receiving = undefined;
+      // A lost answer is joined later.
+      if (!isLost(chat.error)) {
+        if (isOutdated || received === "joined answer") void synchronize();
+        else if (received === "own answer" && !given.isError) void updateDetails();
+      }
       options.onFinish?.(given);
     },
   });
+
+  /** The SDK keeps the half answer to continue it, and with ai 5 would put the joined answer, from its beginning, behind it. */
+  function joinLater(): void {
+    Reflect.set(chat, "resumableStreamState", undefined);
+    retry.plan();
+  }
 
   const isBusy = () => chat.status === "submitted" || chat.status === "streaming";
   const lastMessage = () => chat.messages.at(-1);
@@ -146,23 +156,40 @@ export function createStoredChat<M extends UIMessage, C>(
     retry.cancel();
     if (last?.role === "user") toolCalls.clear();
     unsent = last;
-    asked = createEnding();
+    isAsking = true;
+    receiving = "own answer";
+    requestCount += 1;
     const stream = await transport.sendMessages(request);
     unsent = undefined;
     return isConnected ? stream : leave(stream);
   }
 
-  /** Joins the answer that is being generated, from its beginning, behind the messages that are stored. */
-  async function reconnectToStream(request: Parameters<ChatTransport<M>["reconnectToStream"]>[0]) {
+  async function reconnectToStream(request: ResumeRequest) {
+    const countBefore = requestCount;
+    let joined: ReadableStream<UIMessageChunk> | null = null;
+    let failure: StoredChatError | undefined;
+    try {
+      if (!isAsking) joined = await openAnswer(request);
+    } catch (error) {
+      failure = error as StoredChatError;
+    }
+    if (isAsking || requestCount !== countBefore) {
+      // Whatever the SDK got now, it would show in place of the page's own request: as its end, or as its error.
+      void joined?.cancel();
+      await aborted(request.abortSignal);
+      return null;
+    }
+    // To the SDK, a lost connection is an answer to join later, and an abort is none. Others are no error of an answer.
+    if (failure && (isLost(failure) || request.abortSignal?.aborted)) throw failure;
+    if (failure) keepError(failure);
+    return joined;
+  }
+
+  /** Opens the answer that is being generated, from its beginning, behind the messages that are stored. */
+  async function openAnswer(request: ResumeRequest): Promise<ReadableStream<UIMessageChunk> | null> {
     for (;;) {
       const shownVersion = version.current;
-      const opened = asked ? null : await transport.reconnectToStream(request);
-      if (asked) {
-        // If this returned now, the SDK would take the user's question for answered.
-        void opened?.cancel();
-        await asked.ended;
-        return null;
-      }
+      const opened = await transport.reconnectToStream(request);
       retry.reset();
       if (!opened) return null;
       if (!isConnected) return leave(opened);
@@ -175,7 +202,7 @@ export function createStoredChat<M extends UIMessage, C>(
         // It is being generated again.
         if (messageId && last?.role === "assistant" && last.id !== messageId)
           chat.messages = chat.messages.slice(0, -1);
-        hasResumed = true;
+        receiving = "joined answer";
         return stream;
       }
       // The page has missed something, by now perhaps the end of this answer.
@@ -202,7 +229,8 @@ export function createStoredChat<M extends UIMessage, C>(
   function show(page: StoredChatPage<M, C>): void {
     if (isStored(unsent, page.messages)) unsent = undefined;
     const merged = mergeMessages(chat.messages, page.messages, unsent?.role === "user" ? unsent : undefined);
-    const hasOlder = merged[0]?.id !== page.messages[0]?.id;
+    const [oldest] = merged;
+    const olderOnServer = page.messages.findIndex(({ id }) => id === oldest?.id);
     if (merged.length !== chat.messages.length || merged.some((message, index) => message !== chat.messages[index])) {
       chat.messages = merged;
     }
@@ -212,7 +240,7 @@ export function createStoredChat<M extends UIMessage, C>(
       chat: page.chat,
       loadStatus: "loaded",
       loadError: undefined,
-      hasMore: hasOlder ? state.get().hasMore : page.hasMore,
+      hasMore: olderOnServer > 0 || (oldest && olderOnServer === -1 ? state.get().hasMore : page.hasMore),
       sentAt: new Map([...state.get().sentAt, ...timesOf(page)]),
     });
   }
@@ -227,7 +255,7 @@ export function createStoredChat<M extends UIMessage, C>(
   /** The page keeps what it shows. */
   const keepError = (error: StoredChatError) => state.set({ loadError: error });
 
-  const load = coalesce(async () => {
+  const load = share(async () => {
     try {
       await refresh();
       if (state.get().chat) state.set({ isResumable: true });
@@ -252,7 +280,36 @@ export function createStoredChat<M extends UIMessage, C>(
     if (isBusy() || !state.get().chat) return;
     // The outputs of the page's tools: nothing else would send them again.
     if (unsent?.role === "assistant" && isLost(chat.error)) void chat.sendMessage();
-    else if (!unsent && (chat.status === "ready" || isLost(chat.error))) void chat.resumeStream();
+    else if (!unsent && (chat.status === "ready" || isLost(chat.error))) join();
+  });
+
+  function join(): void {
+    const last = lastMessage();
+    const isHalf = (part: object) => "state" in part && part.state === "input-streaming";
+    // ai 5, which has no approvals, would continue this message, too.
+    if (!Reflect.has(chat, "addToolApprovalResponse") && isLost(chat.error) && last?.parts.some(isHalf)) {
+      chat.messages = [...chat.messages.slice(0, -1), { ...last, parts: last.parts.filter((part) => !isHalf(part)) }];
+    }
+    void chat.resumeStream();
+  }
+
+  const loadOlder = share(async () => {
+    const oldest = chat.messages[0]?.id;
+    if (oldest === undefined || !state.get().hasMore) return;
+    state.set({ isLoadingOlder: true });
+    try {
+      const older = await client.get(id, { limit: pageSize, before: oldest });
+      if (!older || chat.messages[0]?.id !== oldest) return;
+      chat.messages = [...older.messages, ...chat.messages];
+      const sentAt = new Map([...timesOf(older), ...state.get().sentAt]);
+      state.set({ hasMore: older.hasMore, loadError: undefined, sentAt });
+    } catch (error) {
+      // The oldest message on the page was deleted.
+      if (isConflict(error as StoredChatError)) void synchronize();
+      else keepError(error as StoredChatError);
+    } finally {
+      state.set({ isLoadingOlder: false });
+    }
   });
 
   /** Title, times and version, which a turn changes. */
@@ -299,14 +356,18 @@ export function createStoredChat<M extends UIMessage, C>(
       isConnected = true;
       const unsubscribe = client.subscribe(onEvent);
       if (state.get().loadStatus === "loading") void load();
-      else if (wasConnected || newest.of(id) > (version.current ?? 0)) void synchronize();
-      wasConnected = true;
+      else if (hasMissedEvents || newest.of(id) > (version.current ?? 0)) void synchronize();
+      hasMissedEvents = false;
       return () => {
         isConnected = false;
         unsubscribe();
         retry.cancel();
         // A question that is on its way gets there first.
         if (chat.status === "streaming") void chat.stop();
+        // React's strict mode connects again at once.
+        queueMicrotask(() => {
+          hasMissedEvents = !isConnected;
+        });
       };
     },
 
@@ -316,12 +377,7 @@ export function createStoredChat<M extends UIMessage, C>(
       return load();
     },
 
-    loadOlder() {
-      loadingOlder ??= loadOlder().finally(() => {
-        loadingOlder = undefined;
-      });
-      return loadingOlder;
-    },
+    loadOlder,
 
     async stop() {
       try {
@@ -337,26 +393,9 @@ export function createStoredChat<M extends UIMessage, C>(
       return chat.addToolOutput(output);
     },
   };
-
-  async function loadOlder(): Promise<void> {
-    const oldest = chat.messages[0]?.id;
-    if (oldest === undefined || !state.get().hasMore) return;
-    state.set({ isLoadingOlder: true });
-    try {
-      const older = await client.get(id, { limit: pageSize, before: oldest });
-      if (!older || chat.messages[0]?.id !== oldest) return;
-      chat.messages = [...older.messages, ...chat.messages];
-      const sentAt = new Map([...timesOf(older), ...state.get().sentAt]);
-      state.set({ hasMore: older.hasMore, loadError: undefined, sentAt });
-    } catch (error) {
-      // The oldest message on the page was deleted.
-      if (isConflict(error as StoredChatError)) void synchronize();
-      else keepError(error as StoredChatError);
-    } finally {
-      state.set({ isLoadingOlder: false });
-    }
-  }
 }
+
+type ResumeRequest = Parameters<ChatTransport<UIMessage>["reconnectToStream"]>[0];
 
 /** The connection broke, or a proxy had no server: the answer goes on without this page. */
 const isLost = (error: StoredChatError | undefined): boolean =>
@@ -376,12 +415,12 @@ function isStored<M extends UIMessage>(message: M | undefined, stored: M[]): boo
     : !isAhead(message, found);
 }
 
-function createEnding() {
-  let end = () => {};
-  const ended = new Promise<void>((resolve) => {
-    end = resolve;
+/** Resolves when the SDK has no use for the request any more. */
+function aborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (!signal || signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  return { ended, end };
 }
 
 /** The page has gone while the server was responding. The answer goes on. */

@@ -24,16 +24,21 @@ export async function serve(handler: Handler) {
     answering.add(answered);
     void answered.finally(() => answering.delete(answered));
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const listen = (port: number) => new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  const close = () => new Promise((resolve) => server.close(resolve).closeAllConnections());
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    url: `http://127.0.0.1:${port}/`,
     /** Waits for all responses to have been sent, or given up. */
     idle: async () => {
       while (answering.size > 0) await Promise.all(answering);
     },
     /** As if the network broke: whoever listens, or is still talking, is cut off. */
     disconnect: () => server.closeAllConnections(),
-    close: () => new Promise((resolve) => server.close(resolve).closeAllConnections()),
+    close,
+    /** Listens again at the same address after `close`. */
+    comeBack: () => listen(port),
   };
 }
 

@@ -17,6 +17,8 @@ export interface Voice {
   prompt: unknown;
   signal: AbortSignal | undefined;
   say(delta: string): void;
+  /** Parts of the model's stream. */
+  speak(...parts: object[]): void;
   call(toolName: string, toolCallId?: string): void;
   finish(reason?: string): void;
   fail(): void;
@@ -165,7 +167,7 @@ export function liveChats(sdk: Sdk) {
 
 export const shown = (tab: Pick<Tab, "messages">) => JSON.parse(JSON.stringify(tab.messages)) as UIMessage[];
 
-function createVoice({ finish }: Sdk, prompt: unknown, signal: AbortSignal | undefined) {
+export function createVoice({ finish }: Sdk, prompt: unknown, signal: AbortSignal | undefined) {
   let controller: ReadableStreamDefaultController<object>;
   const stream = new ReadableStream<object>({
     start: (own) => {
@@ -185,6 +187,7 @@ function createVoice({ finish }: Sdk, prompt: unknown, signal: AbortSignal | und
   const voice: Voice = {
     prompt,
     signal,
+    speak,
     say(delta) {
       if (!hasText) speak({ type: "text-start", id: "1" });
       hasText = true;
