@@ -1,10 +1,10 @@
 import { lastAssistantMessageIsCompleteWithApprovalResponses } from "ai";
-import { type StoredChatPage, type UseStoredChatResult, useStoredChat } from "drizzle-chat-store/react";
+import { isUnfinished, type StoredChatPage, type UseStoredChatResult, useStoredChat } from "drizzle-chat-store/react";
 import { ArrowDown, ArrowUp, PanelLeft, Square, SquarePen } from "lucide-react";
 import { type KeyboardEvent, useEffect, useEffectEvent, useRef, useState } from "react";
 import { addressOf, chats, startNewChat } from "@/lib/chats";
 import { Button, LoadMore, notify } from "./controls";
-import { Message } from "./message";
+import { isLost, Message } from "./message";
 import { isTouched, MessageBox, useDraft } from "./message-box";
 
 const suggestions = [
@@ -81,9 +81,15 @@ export function Conversation({ id, page, wantedId }: ConversationProps) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: Again when older messages have come.
   useEffect(() => (isSettled ? goToWanted() : undefined), [wantedId, isSettled, messages[0]?.id]);
 
+  const wasStored = useRef(false);
+  useEffect(() => {
+    if (wasStored.current && !chat.chat) notify("This chat was deleted.");
+    wasStored.current = chat.chat !== null;
+  }, [chat.chat]);
+
   return (
     <main className={isEmpty ? "conversation empty" : "conversation"}>
-      <title>{title.length > 60 ? `${title.slice(0, 60).trim()}…` : title}</title>
+      <title>{isEmpty ? "New chat" : title.length > 60 ? `${title.slice(0, 60).trim()}…` : title}</title>
       <header className="row">
         <Button label="Chats" icon={PanelLeft} popoverTarget="chats" />
         <span dir="auto">{!isEmpty && title}</span>
@@ -119,7 +125,7 @@ export function Conversation({ id, page, wantedId }: ConversationProps) {
               />
             ))}
           </div>
-          <Problem {...chat} />
+          <Problem chat={chat} />
         </div>
       </div>
       <div className="column">
@@ -145,12 +151,14 @@ export function Conversation({ id, page, wantedId }: ConversationProps) {
 }
 
 /** What is wrong, in the words of the server, and a button where it can help. */
-function Problem({ error, loadStatus, loadError, messages, regenerate, reload }: UseStoredChatResult) {
+function Problem({ chat }: { chat: UseStoredChatResult }) {
+  const { error, loadStatus, loadError, messages, regenerate, reload } = chat;
+  const last = messages.at(-1);
   if (loadStatus === "loading") return <p role="status">Opening the chat…</p>;
-  // The hook joins the answer by itself.
-  const isLost = error?.code === "network" || error?.code === "unavailable";
-  if (isLost && messages.at(-1)?.role === "assistant")
+  if (last?.role === "assistant" && isLost(chat))
     return <p role="status">Connection lost. Joining the answer again…</p>;
+  // The message says it.
+  if (last && isUnfinished(last)) return null;
   const problem = loadStatus === "failed" ? loadError : error;
   if (!problem) return null;
   const tryAgain = () => void (problem === error ? regenerate() : reload());

@@ -9,6 +9,9 @@ import { Parts } from "./parts";
 
 const textOf = ({ parts }: UIMessage) => parts.flatMap((part) => (part.type === "text" ? part.text : [])).join("\n\n");
 
+/** The connection broke. The hook joins the answer again by itself. */
+export const isLost = ({ error }: UseStoredChatResult) => [0, 502, 503, 504].includes(error?.status ?? 500);
+
 interface MessageProps {
   chat: UseStoredChatResult;
   message: UIMessage;
@@ -22,6 +25,7 @@ interface MessageProps {
 export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: MessageProps) {
   const { id, role } = message;
   const following = chat.messages.length - 1 - chat.messages.findIndex((other) => other.id === id);
+  const isPartial = isUnfinished(message) && !(following === 0 && isLost(chat));
   const [edited, setEdited] = useState(() => textOf(message));
   const [copyId] = useState(() => crypto.randomUUID());
   const regenerate = () => void chat.regenerate();
@@ -71,8 +75,8 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
       </div>
     ) : (
       <div className="actions">
-        {isUnfinished(message) && <span className="quiet">This answer is not complete.</span>}
-        {isUnfinished(message) && following === 0 && <Button label="Try again" onClick={regenerate} />}
+        {isPartial && <span className="quiet">This answer is not complete.</span>}
+        {isPartial && following === 0 && <Button label="Try again" onClick={regenerate} />}
         <Button label="Copy" icon={Copy} onClick={() => copy(textOf(message))} />
         <Button label="Continue in a new chat" icon={GitFork} onClick={fork} />
         {following === 0 && <Button label="Regenerate" icon={RefreshCw} onClick={regenerate} />}
