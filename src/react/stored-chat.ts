@@ -29,7 +29,7 @@ export interface StoredChatOptions<M extends UIMessage, C> extends Omit<ChatInit
   id: string;
   /** The last messages, if you have loaded them. `null`: the chat is new. Without it, the hook loads them. */
   page?: StoredChatPage<M, C> | null | undefined;
-  /** How many messages to load at once. Default 30. */
+  /** How many messages to load at once. Default 30. Older messages follow the latest render. */
   pageSize?: number | undefined;
   /** What to send beside each message: the handler's option `body` checks it. */
   body?: ChatTransportOptions["body"];
@@ -298,7 +298,7 @@ export function createStoredChat<M extends UIMessage, C>(
     if (oldest === undefined || !state.get().hasMore) return;
     state.set({ isLoadingOlder: true });
     try {
-      const older = await client.get(id, { limit: pageSize, before: oldest });
+      const older = await client.get(id, { limit: options.pageSize ?? pageSize, before: oldest });
       if (!older || chat.messages[0]?.id !== oldest) return;
       chat.messages = [...older.messages, ...chat.messages];
       const sentAt = new Map([...timesOf(older), ...state.get().sentAt]);
