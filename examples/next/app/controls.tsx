@@ -69,7 +69,12 @@ export function LoadMore({ label, hasMore, isLoading, loadError, load }: LoadMor
     };
     const observer = new IntersectionObserver(onChange, { root: button.closest(".scroll"), rootMargin: "400px 0px" });
     observer.observe(button);
-    return () => observer.disconnect();
+    return () => {
+      observer.disconnect();
+      // After the last page, the button goes, and the focus goes on to the messages.
+      const log = button === document.activeElement && button.parentElement?.nextElementSibling;
+      queueMicrotask(() => log instanceof HTMLElement && !button.isConnected && log.focus({ preventScroll: true }));
+    };
   }
 
   if (!hasMore) return null;

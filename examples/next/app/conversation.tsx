@@ -67,7 +67,6 @@ export function Conversation({ id, page, wantedId }: ConversationProps) {
 
   const isSettled = isLoaded && !isLoadingOlder;
   const goToWanted = useEffectEvent(() => {
-    if (!wantedId) return void focusBox();
     const article = document.getElementById(`message-${wantedId}`);
     if (!article && hasMore && !loadError) return void loadOlder();
     if (!article) notify("That message is not there any more.");
@@ -79,7 +78,9 @@ export function Conversation({ id, page, wantedId }: ConversationProps) {
     window.history.replaceState(null, "", addressOf(id));
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: Again when older messages have come.
-  useEffect(() => (isSettled ? goToWanted() : undefined), [wantedId, isSettled, messages[0]?.id]);
+  useEffect(() => (wantedId && isSettled ? goToWanted() : undefined), [wantedId, isSettled, messages[0]?.id]);
+  const focusAtFirst = useEffectEvent(() => wantedId || focusBox());
+  useEffect(() => void focusAtFirst(), []);
 
   const wasStored = useRef(false);
   useEffect(() => {

@@ -1,7 +1,7 @@
 import type { UIMessage } from "ai";
 import { isUnfinished, type UseStoredChatResult } from "drizzle-chat-store/react";
 import { Copy, GitFork, Pencil, RefreshCw, Trash2 } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { addressOf, chats, openAddress } from "@/lib/chats";
 import { Button, confirmDelete, copy, notify, showError } from "./controls";
 import { MessageBox } from "./message-box";
@@ -15,7 +15,7 @@ export const isLost = ({ error }: UseStoredChatResult) => [0, 502, 503, 504].inc
 interface MessageProps {
   chat: UseStoredChatResult;
   message: UIMessage;
-  /** The answer to it is on its way, or this is the answer. */
+  /** An answer is on its way. */
   isBusy: boolean;
   isEdited: boolean;
   onEdit: (messageId?: string) => void;
@@ -26,7 +26,6 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
   const { id, role } = message;
   const following = chat.messages.length - 1 - chat.messages.findIndex((other) => other.id === id);
   const isPartial = isUnfinished(message) && !(following === 0 && isLost(chat));
-  const [edited, setEdited] = useState(() => textOf(message));
   const [copyId] = useState(() => crypto.randomUUID());
   const regenerate = () => void chat.regenerate();
 
@@ -46,21 +45,6 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
     chat.clearError();
     chat.setMessages((messages) => messages.slice(0, -1 - following));
   }
-
-  const editor = () => (
-    <MessageBox
-      label="Edit message"
-      ref={focusAtEnd}
-      value={edited}
-      onText={setEdited}
-      onSend={() => edited.trim() && onAsk(edited.trim(), id)}
-      onKeyDown={({ key }) => key === "Escape" && onEdit()}
-    >
-      {following > 0 && <p className="quiet">Messages after it that will be gone: {following}.</p>}
-      <Button label="Cancel" onClick={() => onEdit()} />
-      <Button label="Ask again" type="submit" className="primary" />
-    </MessageBox>
-  );
 
   const actions = () =>
     role === "user" ? (
@@ -85,13 +69,43 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
 
   return (
     <article id={`message-${id}`} aria-label={role === "user" ? "You said" : "Assistant"} className={`message ${role}`}>
-      {isEdited ? editor() : <Parts message={message} onApproval={chat.addToolApprovalResponse} />}
+      {isEdited ? (
+        <Editor text={textOf(message)} {...{ following, onEdit }} onAsk={(text) => onAsk(text, id)} />
+      ) : (
+        <Parts message={message} onApproval={chat.addToolApprovalResponse} />
+      )}
       {!isEdited && !(isBusy && role === "assistant" && following === 0) && actions()}
     </article>
   );
 }
 
-function focusAtEnd(box: HTMLTextAreaElement | null) {
-  box?.focus();
-  box?.setSelectionRange(box.value.length, box.value.length);
+interface EditorProps {
+  text: string;
+  /** How many messages follow the question. */
+  following: number;
+  onEdit: () => void;
+  onAsk: (text: string) => void;
+}
+
+function Editor({ text, following, onEdit, onAsk }: EditorProps) {
+  const [edited, setEdited] = useState(text);
+  const box = useRef<HTMLTextAreaElement>(null);
+  useEffect(() => {
+    box.current?.focus();
+    box.current?.setSelectionRange(text.length, text.length);
+  }, [text]);
+  return (
+    <MessageBox
+      label="Edit message"
+      ref={box}
+      value={edited}
+      onText={setEdited}
+      onSend={() => edited.trim() && onAsk(edited.trim())}
+      onKeyDown={({ key }) => key === "Escape" && onEdit()}
+    >
+      {following > 0 && <p className="quiet">Messages after it that will be gone: {following}.</p>}
+      <Button label="Cancel" onClick={() => onEdit()} />
+      <Button label="Ask again" type="submit" className="primary" />
+    </MessageBox>
+  );
 }
