@@ -45,22 +45,28 @@ export function createChatList<M extends UIMessage, C>(
   client: ChatClient<M, C>,
   { archived = false, chats: firstChats, pageSize = 30 }: ChatListOptions<C>,
 ): ChatListOnPage<C> {
-  let stored = firstChats ?? [];
+  // When the page switches to the archived chats, the server may still have given the others.
+  const given = firstChats?.every(isListed) ? firstChats : undefined;
+  let stored = given ?? [];
   /** Of the next page. Undefined if only the first chats are known, `null` at the end. */
   let cursor: string | null | undefined;
-  /** Changes that were sent, or confirmed, make a list that was asked for before them out of date. */
-  let changeCount = 0;
+  /** How often `stored` has changed: a list that was asked for before is out of date. */
+  let revision = 0;
   let pending: Pending<C>[] = [];
   /** Something has changed while a change was under way. */
   let isOutdated = false;
 
   const state = createObservable<ChatListState<C>>({
     chats: stored,
-    loadStatus: firstChats ? "loaded" : "loading",
+    loadStatus: given ? "loaded" : "loading",
     loadError: undefined,
-    hasMore: (firstChats?.length ?? 0) >= pageSize,
+    hasMore: (given?.length ?? 0) >= pageSize,
     isLoadingMore: false,
   });
+
+  function isListed({ archivedAt }: ClientChat<C>): boolean {
+    return (archivedAt !== null) === archived;
+  }
 
   /** The stored chats with the changes that are under way. */
   function render(): ClientChat<C>[] {
@@ -68,19 +74,20 @@ export function createChatList<M extends UIMessage, C>(
       const own = pending.filter(({ chatId }) => chatId === chat.id);
       if (own.some(({ changes }) => changes === null)) return [];
       const changed = own.reduce((chat, { changes }) => withChanges(chat, changes), chat);
-      return (changed.archivedAt !== null) === archived ? [changed] : [];
+      return isListed(changed) ? [changed] : [];
     });
   }
 
   const refetch = coalesce(async () => {
     isOutdated = false;
     for (;;) {
-      const changesBefore = changeCount;
+      const revisionBefore = revision;
       try {
         const limit = Math.min(Math.max(stored.length, pageSize), maxLimit);
         const list = await client.list({ archived, limit });
-        // Otherwise it may not have a change that the page shows.
-        if (changeCount !== changesBefore) continue;
+        // Otherwise it may not have a change or a page that is shown.
+        if (revision !== revisionBefore) continue;
+        revision += 1;
         stored = list.chats;
         cursor = list.cursor;
         state.set({ chats: render(), loadStatus: "loaded", loadError: undefined, hasMore: cursor !== null });
@@ -97,14 +104,18 @@ export function createChatList<M extends UIMessage, C>(
     try {
       // The server has loaded the first chats without a cursor.
       if (cursor === undefined) await refetch();
-      if (!cursor) return;
-      const changesBefore = changeCount;
-      const list = await client.list({ archived, limit: pageSize, cursor });
-      if (changeCount !== changesBefore) return;
-      const known = new Set(stored.map(({ id }) => id));
-      stored = [...stored, ...list.chats.filter(({ id }) => !known.has(id))];
-      cursor = list.cursor;
-      state.set({ chats: render(), loadError: undefined, hasMore: cursor !== null });
+      while (cursor) {
+        const revisionBefore = revision;
+        const list = await client.list({ archived, limit: pageSize, cursor });
+        // Otherwise the page may not follow the chats that are shown by now.
+        if (revision !== revisionBefore) continue;
+        revision += 1;
+        const known = new Set(stored.map(({ id }) => id));
+        stored = [...stored, ...list.chats.filter(({ id }) => !known.has(id))];
+        cursor = list.cursor;
+        state.set({ chats: render(), loadError: undefined, hasMore: cursor !== null });
+        return;
+      }
     } catch (error) {
       keepError(error as StoredChatError);
     } finally {
@@ -131,7 +142,7 @@ export function createChatList<M extends UIMessage, C>(
       confirm(result);
       return result;
     } finally {
-      changeCount += 1;
+      revision += 1;
       pending = pending.filter((other) => other !== own);
       state.set({ chats: render() });
       if (isOutdated && pending.length === 0) void refetch();

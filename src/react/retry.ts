@@ -4,7 +4,7 @@ const delays = { first: 500, longest: 30_000 };
 /** Calls a function again later, each time after a longer while. */
 export interface Retry {
   plan(): void;
-  /** It has succeeded: the next one comes soon again. */
+  /** It has succeeded: nothing is planned any more, and the next one comes soon again. */
   reset(): void;
   cancel(): void;
 }
@@ -19,6 +19,7 @@ export function createRetry(attempt: () => void): Retry {
       delay = Math.min(delay * 2, delays.longest);
     },
     reset() {
+      clearTimeout(timer);
       delay = delays.first;
     },
     cancel: () => clearTimeout(timer),

@@ -84,10 +84,11 @@ export function createStoredChat<M extends UIMessage, C>(
   let isOutdated = false;
   /** What the page is receiving. Undefined also while it looks for an answer to join. */
   let receiving: "own answer" | "joined answer" | undefined;
-  /** The last message of a request that has not reached the server, as far as the page knows. */
-  let unsent: M | undefined;
-  /** The page's own requests for an answer: whether one is under way, and how many there were. */
+  /** What has not reached the server, as far as the page knows. */
+  let unsent: Unsent<M> | undefined;
+  /** The page's own requests for an answer: whether one is under way, has no response yet, and how many there were. */
   let isAsking = false;
+  let isSending = false;
   let requestCount = 0;
 
   const version = { current: firstPage?.chat.version };
@@ -126,10 +127,16 @@ export function createStoredChat<M extends UIMessage, C>(
     onError(error) {
       options.onError?.(error);
       if (isLost(error)) joinLater();
-      else if (isConflict(error)) void refresh().catch(keepError);
+      else if (isConflict(error)) isOutdated = true;
     },
     onFinish(given) {
       isAsking = false;
+      // Another tab has continued the answer: what this page has answered to tools is of no use any more.
+      if (unsent?.kind === "tool answers" && isConflict(chat.error)) {
+        unsent = undefined;
+        isOutdated = true;
+        chat.clearError();
+      }
       newest.see(id, version.current);
       const received = receiving;
       receiving = undefined;
@@ -145,22 +152,29 @@ export function createStoredChat<M extends UIMessage, C>(
   /** The SDK keeps the half answer to continue it, and with ai 5 would put the joined answer, from its beginning, behind it. */
   function joinLater(): void {
     Reflect.set(chat, "resumableStreamState", undefined);
-    retry.plan();
+    if (isConnected) retry.plan();
   }
 
   const isBusy = () => chat.status === "submitted" || chat.status === "streaming";
   const lastMessage = () => chat.messages.at(-1);
+  const unsentQuestion = () => (unsent?.kind === "tool answers" ? undefined : unsent?.message);
 
   async function sendMessages(request: Parameters<ChatTransport<M>["sendMessages"]>[0]) {
-    const last = request.messages.at(-1);
+    const shownVersion = version.current ?? 0;
     retry.cancel();
-    if (last?.role === "user") toolCalls.clear();
-    unsent = last;
+    unsent = toUnsent(request);
+    if (unsent?.kind !== "tool answers") toolCalls.clear();
     isAsking = true;
+    isSending = true;
     receiving = "own answer";
     requestCount += 1;
-    const stream = await transport.sendMessages(request);
+    const stream = await transport.sendMessages(request).finally(() => {
+      isSending = false;
+    });
     unsent = undefined;
+    retry.reset();
+    // A question makes one version. With more, the page does not show what another device has changed.
+    isOutdated ||= (version.current ?? 0) > shownVersion + 1;
     return isConnected ? stream : leave(stream);
   }
 
@@ -175,7 +189,7 @@ export function createStoredChat<M extends UIMessage, C>(
     }
     if (isAsking || requestCount !== countBefore) {
       // Whatever the SDK got now, it would show in place of the page's own request: as its end, or as its error.
-      void joined?.cancel();
+      discard(joined);
       await aborted(request.abortSignal);
       return null;
     }
@@ -196,7 +210,12 @@ export function createStoredChat<M extends UIMessage, C>(
       // The answer on the page goes when the first words of the joined one are there.
       const { stream, messageId } =
         lastMessage()?.role === "assistant" ? await beginStream(opened) : { stream: opened };
-      await refresh().catch(keepError);
+      try {
+        await refresh();
+      } catch (error) {
+        discard(stream);
+        throw error;
+      }
       if (version.current === shownVersion) {
         const last = lastMessage();
         // It is being generated again.
@@ -206,7 +225,7 @@ export function createStoredChat<M extends UIMessage, C>(
         return stream;
       }
       // The page has missed something, by now perhaps the end of this answer.
-      void stream.cancel();
+      discard(stream);
     }
   }
 
@@ -228,7 +247,7 @@ export function createStoredChat<M extends UIMessage, C>(
 
   function show(page: StoredChatPage<M, C>): void {
     if (isStored(unsent, page.messages)) unsent = undefined;
-    const merged = mergeMessages(chat.messages, page.messages, unsent?.role === "user" ? unsent : undefined);
+    const merged = mergeMessages(chat.messages, page.messages, unsentQuestion());
     const [oldest] = merged;
     const olderOnServer = page.messages.findIndex(({ id }) => id === oldest?.id);
     if (merged.length !== chat.messages.length || merged.some((message, index) => message !== chat.messages[index])) {
@@ -247,7 +266,8 @@ export function createStoredChat<M extends UIMessage, C>(
 
   function showMissing(): void {
     if (isBusy()) void chat.stop();
-    chat.messages = [];
+    const question = unsentQuestion();
+    chat.messages = question ? [question] : [];
     version.current = undefined;
     state.set({ chat: null, loadStatus: "missing", loadError: undefined, hasMore: false, sentAt: new Map() });
   }
@@ -266,6 +286,7 @@ export function createStoredChat<M extends UIMessage, C>(
 
   /** Shows what other tabs, devices and the server have changed, and joins the answer that is being generated. */
   const synchronize = coalesce(async () => {
+    if (!isConnected) return;
     if (isBusy()) {
       isOutdated = true;
       return;
@@ -279,7 +300,7 @@ export function createStoredChat<M extends UIMessage, C>(
     }
     if (isBusy() || !state.get().chat) return;
     // The outputs of the page's tools: nothing else would send them again.
-    if (unsent?.role === "assistant" && isLost(chat.error)) void chat.sendMessage();
+    if (unsent?.kind === "tool answers" && isLost(chat.error)) void chat.sendMessage();
     else if (!unsent && (chat.status === "ready" || isLost(chat.error))) join();
   });
 
@@ -299,7 +320,8 @@ export function createStoredChat<M extends UIMessage, C>(
     state.set({ isLoadingOlder: true });
     try {
       const older = await client.get(id, { limit: options.pageSize ?? pageSize, before: oldest });
-      if (!older || chat.messages[0]?.id !== oldest) return;
+      if (!older) return void synchronize();
+      if (chat.messages[0]?.id !== oldest) return;
       chat.messages = [...older.messages, ...chat.messages];
       const sentAt = new Map([...timesOf(older), ...state.get().sentAt]);
       state.set({ hasMore: older.hasMore, loadError: undefined, sentAt });
@@ -314,6 +336,7 @@ export function createStoredChat<M extends UIMessage, C>(
 
   /** Title, times and version, which a turn changes. */
   async function updateDetails(): Promise<void> {
+    if (!isConnected) return;
     const shownVersion = version.current;
     const latest = await client.get(id, { limit: 2 }).catch(() => null);
     if (!latest) return;
@@ -361,12 +384,13 @@ export function createStoredChat<M extends UIMessage, C>(
       return () => {
         isConnected = false;
         unsubscribe();
-        retry.cancel();
-        // A question that is on its way gets there first.
-        if (chat.status === "streaming") void chat.stop();
-        // React's strict mode connects again at once.
         queueMicrotask(() => {
-          hasMissedEvents = !isConnected;
+          // React's strict mode and fast refresh connect again at once.
+          if (isConnected) return;
+          hasMissedEvents = true;
+          retry.cancel();
+          // A question that is on its way gets there first.
+          if (!isSending) void chat.stop();
         });
       };
     },
@@ -379,14 +403,7 @@ export function createStoredChat<M extends UIMessage, C>(
 
     loadOlder,
 
-    async stop() {
-      try {
-        return await client.stop(id);
-      } catch (error) {
-        isOutdated = true;
-        throw error;
-      }
-    },
+    stop: () => client.stop(id),
 
     addToolOutput(output) {
       toolCalls.add(output);
@@ -401,18 +418,34 @@ type ResumeRequest = Parameters<ChatTransport<UIMessage>["reconnectToStream"]>[0
 const isLost = (error: StoredChatError | undefined): boolean =>
   error?.code === "network" || [502, 503, 504].includes(error?.status ?? 0);
 
-const isConflict = (error: StoredChatError): boolean => error.code === "conflict";
+const isConflict = (error: StoredChatError | undefined): boolean => error?.code === "conflict";
 
 const timesOf = (page: Pick<StoredChatPage, "messages" | "sentAt"> | null | undefined) =>
   new Map(page?.messages.map(({ id }, index) => [id, page.sentAt[index] as Date]));
 
-/** Whether the message has reached the server, although its request has failed. */
-function isStored<M extends UIMessage>(message: M | undefined, stored: M[]): boolean {
-  const found = stored.find(({ id }) => id === message?.id);
-  if (!message || !found) return false;
-  return message.role === "user"
-    ? JSON.stringify(message.parts) === JSON.stringify(found.parts)
-    : !isAhead(message, found);
+/** A message whose request has not reached the server, as far as the page knows. */
+interface Unsent<M extends UIMessage> {
+  kind: "new question" | "edited question" | "same question" | "tool answers";
+  message: M;
+}
+
+function toUnsent<M extends UIMessage>(
+  request: Parameters<ChatTransport<M>["sendMessages"]>[0],
+): Unsent<M> | undefined {
+  const { trigger, messageId, messages } = request;
+  const message = messages.find(({ id }) => id === messageId) ?? messages.at(-1);
+  if (message?.role === "assistant") return { kind: "tool answers", message };
+  if (trigger === "regenerate-message") return message && { kind: "same question", message };
+  return message && { kind: messageId === undefined ? "new question" : "edited question", message };
+}
+
+/** Whether it has reached the server, although its request has failed. */
+function isStored<M extends UIMessage>(unsent: Unsent<M> | undefined, stored: M[]): boolean {
+  const found = stored.find(({ id }) => id === unsent?.message.id);
+  if (!unsent || !found) return false;
+  const { kind, message } = unsent;
+  if (kind === "edited question") return JSON.stringify(message.parts) === JSON.stringify(found.parts);
+  return kind !== "tool answers" || !isAhead(message, found);
 }
 
 /** Resolves when the SDK has no use for the request any more. */
@@ -425,6 +458,9 @@ function aborted(signal: AbortSignal | undefined): Promise<void> {
 
 /** The page has gone while the server was responding. The answer goes on. */
 function leave(stream: ReadableStream<UIMessageChunk>): ReadableStream<UIMessageChunk> {
-  void stream.cancel();
+  discard(stream);
   return new ReadableStream({ start: (controller) => controller.close() });
 }
+
+/** A stream that is broken rejects, and nothing waits for it. */
+const discard = (stream: ReadableStream<unknown> | null) => void stream?.cancel().catch(() => {});
