@@ -2,7 +2,7 @@ import { Chat } from "@ai-sdk/react";
 import type { ChatInit, ChatTransport, UIMessage, UIMessageChunk } from "ai";
 import type { ChatClient, ChatEvent, ChatRequestError, ChatTransportOptions, ClientChat } from "../client.ts";
 import { beginStream } from "./begin-stream.ts";
-import { coalesce, share } from "./coalesce.ts";
+import { coalesce, share, shareThen } from "./coalesce.ts";
 import { loadMessages } from "./load-messages.ts";
 import { isAhead, mergeMessages } from "./merge-messages.ts";
 import { newestVersions } from "./newest-versions.ts";
@@ -314,7 +314,8 @@ export function createStoredChat<M extends UIMessage, C>(
     void chat.resumeStream();
   }
 
-  const loadOlder = share(async () => {
+  const onOlderLoaded = () => state.set({ isLoadingOlder: false });
+  const loadOlder = shareThen(onOlderLoaded, async () => {
     const oldest = chat.messages[0]?.id;
     if (oldest === undefined || !state.get().hasMore) return;
     state.set({ isLoadingOlder: true });
@@ -329,8 +330,6 @@ export function createStoredChat<M extends UIMessage, C>(
       // The oldest message on the page was deleted.
       if (isConflict(error as StoredChatError)) void synchronize();
       else keepError(error as StoredChatError);
-    } finally {
-      state.set({ isLoadingOlder: false });
     }
   });
 
