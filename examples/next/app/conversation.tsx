@@ -24,7 +24,7 @@ interface ConversationProps {
 
 export function Conversation({ id, page, wantedId }: ConversationProps) {
   const sendAutomaticallyWhen = lastAssistantMessageIsCompleteWithApprovalResponses;
-  const pageSize = wantedId ? 200 : 30;
+  const pageSize = wantedId ? 500 : 30;
   const chat = useStoredChat(chats, { id, page, pageSize, throttle: 50, sendAutomaticallyWhen });
   const { messages, status, hasMore, isLoadingOlder, loadOlder, loadStatus, loadError } = chat;
   const isBusy = status === "submitted" || status === "streaming";
