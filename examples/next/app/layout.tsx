@@ -6,7 +6,7 @@ export const viewport = {
   viewportFit: "cover",
 };
 
-export default function Layout({ children }: LayoutProps<"/">) {
+export default function Layout({ children }: { children: React.ReactNode }) {
   return (
     <html lang="en">
       <body>{children}</body>
