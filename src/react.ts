@@ -1,4 +1,4 @@
 export { isUnfinished } from "./react/is-unfinished.ts";
-export type { StoredChatError, StoredChatPage } from "./react/stored-chat.ts";
+export type { StoredChatError, StoredChatPage } from "./react/types.ts";
 export { type UseChatsOptions, type UseChatsResult, useChats } from "./react/use-chats.ts";
 export { type UseStoredChatOptions, type UseStoredChatResult, useStoredChat } from "./react/use-stored-chat.ts";

@@ -1,14 +1,8 @@
-/** Next calls this once when the server starts. Requests wait for it. */
+/** Next calls this when the server starts, and requests wait for it. */
 export async function register() {
   if (process.env.NEXT_RUNTIME !== "nodejs") return;
   const [{ migrate }, { db }] = await Promise.all([import("drizzle-chat-store"), import("./lib/store")]);
-  for (;;) {
-    try {
-      return await migrate(db);
-    } catch (error) {
-      // The database may start later. If this function threw, Next would respond to every later request with 500.
-      console.error(error);
-      await new Promise((resolve) => setTimeout(resolve, 2_000));
-    }
-  }
+  // The database may start later. If this function threw, Next would respond to every request with 500.
+  while (!(await migrate(db).then(() => true, console.error)))
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
 }

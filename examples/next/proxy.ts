@@ -1,23 +1,18 @@
+import { randomBytes } from "node:crypto";
 import { type NextRequest, NextResponse } from "next/server";
-import { newUserCookie, userCookie, userIdOf } from "./lib/user";
+import { cookieName, isSecret } from "./lib/user";
 
-/** Every browser that opens a page without a valid cookie is a new user. */
+/** Makes a user of every browser that opens a page without a cookie. */
 export function proxy(request: NextRequest) {
-  if (userIdOf(request.cookies.get(userCookie)?.value) !== undefined) return NextResponse.next();
-
-  const cookie = newUserCookie();
-  // For the page that is about to be rendered…
-  request.cookies.set(userCookie, cookie);
+  if (isSecret(request.cookies.get(cookieName)?.value)) return NextResponse.next();
+  const secret = randomBytes(32).toString("base64url");
+  // For the page that is about to be rendered, and for the browser.
+  request.cookies.set(cookieName, secret);
   const response = NextResponse.next({ request });
-  // …and for the browser.
-  response.cookies.set(userCookie, cookie, {
-    httpOnly: true,
-    sameSite: "lax",
-    secure: request.nextUrl.protocol === "https:",
-    maxAge: 365 * 24 * 60 * 60,
-  });
+  const secure = request.nextUrl.protocol === "https:";
+  response.cookies.set(cookieName, secret, { httpOnly: true, sameSite: "lax", secure, maxAge: 365 * 86_400 });
   return response;
 }
 
-// Not the API: a program that keeps no cookie would be a new user with each of its questions, and each is a call of the model.
+// Not the API: a program without cookies would be a new user with each of its questions.
 export const config = { matcher: "/((?!api/|_next/|favicon.ico).*)" };

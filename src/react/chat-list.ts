@@ -1,8 +1,8 @@
 import type { UIMessage } from "ai";
 import type { ChatClient, ChatEvent, ClientChat, UpdateBody } from "../client.ts";
-import { coalesce, share } from "./coalesce.ts";
+import { coalesce, shareThen } from "./coalesce.ts";
 import { createObservable, type Observable } from "./observable.ts";
-import type { StoredChatError } from "./stored-chat.ts";
+import type { StoredChatError } from "./types.ts";
 
 export interface ChatListOptions<C> {
   /** The archived chats instead of the others. */
@@ -98,7 +98,8 @@ export function createChatList<M extends UIMessage, C>(
     }
   });
 
-  const loadMore = share(async () => {
+  const onMoreLoaded = () => state.set({ isLoadingMore: false });
+  const loadMore = shareThen(onMoreLoaded, async () => {
     if (!state.get().hasMore) return;
     state.set({ isLoadingMore: true });
     try {
@@ -118,8 +119,6 @@ export function createChatList<M extends UIMessage, C>(
       }
     } catch (error) {
       keepError(error as StoredChatError);
-    } finally {
-      state.set({ isLoadingMore: false });
     }
   });
 

@@ -1,9 +1,13 @@
 /** While a run is under way, any number of calls are this one. */
-export function share(run: () => Promise<void>): () => Promise<void> {
+export const share = (run: () => Promise<void>): (() => Promise<void>) => shareThen(() => {}, run);
+
+/** As `share`. When `onEnd` tells of the end, the next call begins a new run: a listener may call at once. */
+export function shareThen(onEnd: () => void, run: () => Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined;
   return () => {
     running ??= run().finally(() => {
       running = undefined;
+      onEnd();
     });
     return running;
   };

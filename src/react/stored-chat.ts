@@ -1,77 +1,16 @@
 import { Chat } from "@ai-sdk/react";
-import type { ChatInit, ChatTransport, UIMessage, UIMessageChunk } from "ai";
-import type { ChatClient, ChatEvent, ChatRequestError, ChatTransportOptions, ClientChat } from "../client.ts";
+import type { ChatTransport, UIMessage, UIMessageChunk } from "ai";
+import type { ChatClient, ChatEvent } from "../client.ts";
 import { aborted, beginStream, discard, leave } from "./answer-streams.ts";
-import { coalesce, share } from "./coalesce.ts";
+import { coalesce, share, shareThen } from "./coalesce.ts";
 import { loadMessages } from "./load-messages.ts";
 import { mergeMessages } from "./merge-messages.ts";
 import { newestVersions } from "./newest-versions.ts";
-import { createObservable, type Observable } from "./observable.ts";
+import { createObservable } from "./observable.ts";
 import { createRetry } from "./retry.ts";
 import { createToolCalls } from "./tool-calls.ts";
+import type { StoredChat, StoredChatError, StoredChatOptions, StoredChatPage, StoredChatState } from "./types.ts";
 import { isStored, toUnsent, type Unsent } from "./unsent.ts";
-
-/**
- * A `ChatRequestError`, or an error without its fields: an answer has failed while it was being generated, or your own code
- * has thrown.
- */
-export type StoredChatError = Error & Partial<Pick<ChatRequestError, "code" | "status" | "retryAfter" | "isRetryable">>;
-
-/** The last messages of a chat: from `client.get` in the browser, or from `store.getMessages` on the server. */
-export interface StoredChatPage<M extends UIMessage = UIMessage, C = unknown> {
-  chat: ClientChat<C>;
-  messages: M[];
-  sentAt: Date[];
-  hasMore: boolean;
-}
-
-export interface StoredChatOptions<M extends UIMessage, C> extends Omit<ChatInit<M>, "id" | "messages" | "transport"> {
-  /** The chat's id. For a new chat one of your own, such as `crypto.randomUUID()`. */
-  id: string;
-  /** The last messages, if you have loaded them. `null`: the chat is new. Without it, the hook loads them. */
-  page?: StoredChatPage<M, C> | null | undefined;
-  /** How many messages to load at once. Default 30. */
-  pageSize?: number | undefined;
-  /** What to send beside each message: the handler's option `body` checks it. */
-  body?: ChatTransportOptions["body"];
-}
-
-/** What a page shows of a chat, beside its messages. */
-export interface StoredChatState<C> {
-  /** `null` until the chat has its first message. */
-  chat: ClientChat<C> | null;
-  /**
-   * `missing`: the user has no such chat, or it was deleted. `failed`: the first load has failed, and there is nothing to
-   * show. A chat that is loaded stays so: if a later load fails, the page keeps its messages.
-   */
-  loadStatus: "loading" | "loaded" | "missing" | "failed";
-  /** Why the latest load has failed: of the chat, of its changes, or of older messages. */
-  loadError: StoredChatError | undefined;
-  /** Whether the chat has older messages than those on the page. */
-  hasMore: boolean;
-  isLoadingOlder: boolean;
-  /** When the messages were stored first, by their ids. */
-  sentAt: ReadonlyMap<string, Date>;
-  /** Whether to look for an answer that is being generated: the chat was stored before the page was opened. */
-  isResumable: boolean;
-}
-
-/** A chat on a page. Knows nothing of React's renders. */
-export interface StoredChat<M extends UIMessage, C> {
-  readonly id: string;
-  readonly client: ChatClient<M, C>;
-  /** The SDK's own. */
-  readonly chat: Chat<M>;
-  readonly state: Observable<StoredChatState<C>>;
-  /** Takes the callbacks, and a newer page, of the latest render. */
-  setOptions(options: StoredChatOptions<M, C>): void;
-  /** Loads the chat, and follows its changes until the returned function is called. */
-  connect(): () => void;
-  reload(): Promise<void>;
-  loadOlder(): Promise<void>;
-  stop(): Promise<boolean>;
-  addToolOutput: Chat<M>["addToolOutput"];
-}
 
 export function createStoredChat<M extends UIMessage, C>(
   client: ChatClient<M, C>,
@@ -103,6 +42,7 @@ export function createStoredChat<M extends UIMessage, C>(
     hasMore: firstPage?.hasMore ?? false,
     isLoadingOlder: false,
     sentAt: timesOf(firstPage),
+    isReconnecting: false,
     isResumable: Boolean(firstPage),
   });
 
@@ -153,7 +93,13 @@ export function createStoredChat<M extends UIMessage, C>(
   /** The SDK keeps the half answer to continue it, and with ai 5 would put the joined answer, from its beginning, behind it. */
   function joinLater(): void {
     Reflect.set(chat, "resumableStreamState", undefined);
+    state.set({ isReconnecting: true });
     if (isConnected) retry.plan();
+  }
+
+  function stopReconnecting(): void {
+    retry.cancel();
+    if (state.get().isReconnecting) state.set({ isReconnecting: false });
   }
 
   const isBusy = () => chat.status === "submitted" || chat.status === "streaming";
@@ -162,7 +108,7 @@ export function createStoredChat<M extends UIMessage, C>(
 
   async function sendMessages(request: Parameters<ChatTransport<M>["sendMessages"]>[0]) {
     const shownVersion = version.current ?? 0;
-    retry.cancel();
+    stopReconnecting();
     unsent = toUnsent(request);
     if (unsent?.kind !== "tool answers") toolCalls.clear();
     isAsking = true;
@@ -205,6 +151,7 @@ export function createStoredChat<M extends UIMessage, C>(
     for (;;) {
       const shownVersion = version.current;
       const opened = await transport.reconnectToStream(request);
+      stopReconnecting();
       retry.reset();
       if (!opened) return null;
       if (!isConnected) return leave(opened);
@@ -299,7 +246,9 @@ export function createStoredChat<M extends UIMessage, C>(
       if (isLost(chat.error)) retry.plan();
       return;
     }
-    if (isBusy() || !state.get().chat) return;
+    if (isBusy()) return;
+    // There is no answer to join.
+    if (!state.get().chat || unsentQuestion()) return stopReconnecting();
     // The outputs of the page's tools: nothing else would send them again.
     if (unsent?.kind === "tool answers" && isLost(chat.error)) void chat.sendMessage();
     else if (!unsent && (chat.status === "ready" || isLost(chat.error))) join();
@@ -315,12 +264,13 @@ export function createStoredChat<M extends UIMessage, C>(
     void chat.resumeStream();
   }
 
-  const loadOlder = share(async () => {
+  const onOlderLoaded = () => state.set({ isLoadingOlder: false });
+  const loadOlder = shareThen(onOlderLoaded, async () => {
     const oldest = chat.messages[0]?.id;
     if (oldest === undefined || !state.get().hasMore) return;
     state.set({ isLoadingOlder: true });
     try {
-      const older = await client.get(id, { limit: pageSize, before: oldest });
+      const older = await client.get(id, { limit: options.pageSize ?? pageSize, before: oldest });
       if (!older) return void synchronize();
       if (chat.messages[0]?.id !== oldest) return;
       chat.messages = [...older.messages, ...chat.messages];
@@ -330,8 +280,6 @@ export function createStoredChat<M extends UIMessage, C>(
       // The oldest message on the page was deleted.
       if (isConflict(error as StoredChatError)) void synchronize();
       else keepError(error as StoredChatError);
-    } finally {
-      state.set({ isLoadingOlder: false });
     }
   });
 

@@ -2,7 +2,8 @@ import { type UseChatHelpers, useChat } from "@ai-sdk/react";
 import type { UIMessage } from "ai";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import type { ChatClient } from "../client.ts";
-import { createStoredChat, type StoredChatError, type StoredChatOptions, type StoredChatState } from "./stored-chat.ts";
+import { createStoredChat } from "./stored-chat.ts";
+import type { StoredChatError, StoredChatOptions, StoredChatState } from "./types.ts";
 
 export interface UseStoredChatOptions<M extends UIMessage = UIMessage, C = unknown> extends StoredChatOptions<M, C> {
   /** Milliseconds between two renders while an answer arrives. Default: each chunk renders. */

@@ -60,13 +60,19 @@ describe.concurrent.each(matrix)("A broken connection with React $react and ai $
     voice.say("The moon ");
     await tab.shows("The moon ");
     await app.server.close();
-    await tab.until("the connection is lost", ({ error }) => error?.code === "network");
+    await tab.until(
+      "it joins the answer again",
+      ({ error, isReconnecting }) => isReconnecting && error?.code === "network",
+    );
     voice.say("pulls.");
     voice.finish();
     await eventually("the answer is stored", app.isIdle);
     await app.server.comeBack();
     await app.expectShown(chatId, tab);
-    expect((await tab.read()).texts).toEqual(["Hi", "Hello.", "Why?", "The moon pulls."]);
+    expect(await tab.read()).toMatchObject({
+      texts: ["Hi", "Hello.", "Why?", "The moon pulls."],
+      isReconnecting: false,
+    });
     const commits = await tab.commits();
     const first = commits.findIndex(({ texts }) => texts.at(-1) === "The moon ");
     const lengths = commits.slice(first).map(({ texts }) => texts.length);

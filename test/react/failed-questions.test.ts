@@ -29,6 +29,7 @@ describe.concurrent("A question that fails", () => {
     await app.server.comeBack();
     await tab.comeBack();
     await app.expectShownUnsent(tab, shown);
+    await tab.until("there is nothing to join", ({ isReconnecting }) => !isReconnecting);
     expect(await app.stored(chatId)).toHaveLength(4);
     void tab.call("regenerate");
     const voice = await app.voice();

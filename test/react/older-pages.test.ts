@@ -38,6 +38,14 @@ describe.concurrent("Older pages", () => {
     expect(olderRequests(app)).toHaveLength(1);
   });
 
+  test("have the size that the latest render asks for", async ({ open }) => {
+    const { app, chatId, tab, ids } = await openLong(open);
+    await tab.show({ chat: { id: chatId, pageSize: 4 } });
+    await tab.call("loadOlder");
+    expect(await tab.read()).toMatchObject({ ids: ids.slice(-6), hasMore: true });
+    expect(olderRequests(app)).toHaveLength(1);
+  });
+
   test("come while an answer is generated", async ({ open }) => {
     const { app, chatId, tab, ids } = await openLong(open);
     await tab.ask("Why?");

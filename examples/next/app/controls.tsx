@@ -1,70 +1,112 @@
-import { type ComponentProps, type ReactNode, type SubmitEvent, useId, useState } from "react";
+import { Ellipsis, type LucideIcon } from "lucide-react";
+import { type ComponentProps, type KeyboardEvent, type ReactNode, useId } from "react";
+import { type ExternalToast, toast } from "sonner";
 
-export const icons = {
-  chats: "M4 7h16M4 12h16M4 17h16",
-  delete: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
-  edit: "M4 20h4L19 9l-4-4L4 16v4M13 7l4 4",
-  fork: "M6 20V4M6 14h6a5 5 0 0 0 5-5V4M13 8l4-4 4 4",
-  more: "M4.3 12a.7.7 0 1 0 1.4 0 .7.7 0 1 0-1.4 0M11.3 12a.7.7 0 1 0 1.4 0 .7.7 0 1 0-1.4 0M18.3 12a.7.7 0 1 0 1.4 0 .7.7 0 1 0-1.4 0",
-  regenerate: "M20 11a8 8 0 1 0-2.3 6.7M20 5v6h-6",
-  send: "M12 20V5M5 12l7-7 7 7",
-  stop: "M7 7h10v10H7z",
-};
+/** Tells the user for a moment. */
+export function notify(text: string, options?: ExternalToast) {
+  const toasts = document.getElementById("toasts");
+  // Above the drawer: what is opened last is on top.
+  toasts?.hidePopover();
+  toasts?.showPopover();
+  toast(text, options);
+}
 
-export function IconButton({ label, icon, ...props }: { label: string; icon: string } & ComponentProps<"button">) {
+export const showError = (error: Error) => notify(error.message);
+
+export const copy = (text: string) => navigator.clipboard.writeText(text).then(() => notify("Copied"), showError);
+
+type ButtonProps = ComponentProps<"button"> & { label: string; icon?: LucideIcon };
+
+/** With an icon, its label is for screen readers and for the mouse that rests on it. */
+export function Button({ label, icon: Icon, className = "", ...props }: ButtonProps) {
+  const hidden = Icon && { "aria-label": label, title: label };
   return (
-    <button type="button" className="icon" aria-label={label} title={label} {...props}>
-      <svg viewBox="0 0 24 24" aria-hidden="true">
-        <path d={icon} />
-      </svg>
+    <button type="button" className={Icon ? `icon ${className}` : className} {...hidden} {...props}>
+      {Icon ? <Icon size={18} aria-hidden="true" /> : label}
     </button>
   );
 }
 
-interface ConfirmProps {
-  question: string;
-  /** What will happen. */
-  children: ReactNode;
-  /** Resolves to whether it worked. */
-  onConfirm: () => Promise<boolean>;
-  /** It worked, and the focus is back at the button, which may be about to go. */
-  onDone: () => void;
-  onClose: () => void;
-}
-
-/** Open as long as it is rendered. The browser keeps the focus in it, and closes it on Escape. */
-export function Confirm({ question, children, onConfirm, onDone, onClose }: ConfirmProps) {
+/** A button, and the buttons that it opens. The arrow keys lead through them. */
+export function Menu({ label, children }: { label: string; children: ReactNode }) {
   const id = useId();
-  const [state, setState] = useState<"asking" | "deleting" | "failed">("asking");
 
-  async function onSubmit(event: SubmitEvent<HTMLFormElement>) {
+  function onKeyDown(event: KeyboardEvent<HTMLElement>) {
+    const items = [...event.currentTarget.querySelectorAll<HTMLElement>(".menu:popover-open button")];
+    if (items.length === 0 || !["ArrowDown", "ArrowUp"].includes(event.key)) return;
     event.preventDefault();
-    const dialog = event.currentTarget.closest("dialog");
-    setState("deleting");
-    if (!(await onConfirm())) return setState("failed");
-    dialog?.close();
-    onDone();
+    const index = items.indexOf(document.activeElement as HTMLElement);
+    items.at(event.key === "ArrowDown" ? (index + 1) % items.length : Math.max(index, 0) - 1)?.focus();
   }
 
   return (
-    <dialog ref={showModal} aria-labelledby={`${id}-question`} aria-describedby={`${id}-text`} onClose={onClose}>
-      <form onSubmit={onSubmit}>
-        <h2 id={`${id}-question`}>{question}</h2>
-        <p id={`${id}-text`}>{children}</p>
-        {state === "failed" && <p role="alert">That did not work.</p>}
-        <div className="buttons">
-          <button type="button" onClick={(event) => event.currentTarget.closest("dialog")?.close()}>
-            Cancel
-          </button>
-          <button type="submit" className="danger" disabled={state === "deleting"}>
-            Delete
-          </button>
-        </div>
-      </form>
-    </dialog>
+    // biome-ignore lint/a11y: The keys and clicks are those of the buttons.
+    <span onKeyDown={onKeyDown}>
+      <Button label={label} icon={Ellipsis} popoverTarget={id} />
+      {/* biome-ignore lint/a11y: As above. */}
+      <div id={id} className="menu" popover="auto" onClick={(event) => event.currentTarget.hidePopover()}>
+        {children}
+      </div>
+    </span>
   );
 }
 
-function showModal(dialog: HTMLDialogElement | null) {
-  if (dialog && !dialog.open) dialog.showModal();
+interface LoadMoreProps {
+  label: string;
+  hasMore: boolean;
+  isLoading: boolean;
+  loadError: Error | undefined;
+  load: () => Promise<void>;
+}
+
+/** Loads by itself when the reader scrolls near. With the keyboard it is a button. */
+export function LoadMore({ label, hasMore, isLoading, loadError, load }: LoadMoreProps) {
+  function observe(button: HTMLButtonElement) {
+    const onChange: IntersectionObserverCallback = ([entry]) => {
+      // A reader who has tabbed to it decides when.
+      const isFocused = document.activeElement === button;
+      if (entry?.isIntersecting && !isFocused && !isLoading && !loadError) void load();
+    };
+    const observer = new IntersectionObserver(onChange, { root: button.closest(".scroll"), rootMargin: "400px 0px" });
+    observer.observe(button);
+    return () => {
+      observer.disconnect();
+      // After the last page, the button goes, and the focus goes on to the messages.
+      const log = button === document.activeElement && button.parentElement?.nextElementSibling;
+      queueMicrotask(() => log instanceof HTMLElement && !button.isConnected && log.focus({ preventScroll: true }));
+    };
+  }
+
+  if (!hasMore) return null;
+  return (
+    <div className="load-more">
+      {loadError && <p role="alert">{loadError.message}</p>}
+      <Button ref={observe} label={loadError ? "Try again" : label} onClick={load} />
+    </div>
+  );
+}
+
+/** What `confirmDelete` asks in. */
+export const ConfirmDialog = () => (
+  <dialog id="confirm" aria-labelledby="confirm-question" aria-describedby="confirm-text">
+    <form method="dialog">
+      <h2 id="confirm-question">Delete?</h2>
+      <p id="confirm-text" />
+      <Button label="Cancel" type="submit" />
+      <Button label="Delete" type="submit" className="danger" value="delete" />
+    </form>
+  </dialog>
+);
+
+/** The browser keeps the focus in the dialog, closes it on Escape, and gives the focus back. */
+export function confirmDelete(question: string, text: string): Promise<boolean> {
+  const dialog = document.getElementById("confirm") as HTMLDialogElement;
+  for (const [selector, content] of Object.entries({ h2: question, p: text })) {
+    dialog.querySelector(selector)?.replaceChildren(content);
+  }
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.onclose = () => resolve(dialog.returnValue === "delete");
+  });
 }

@@ -1,14 +1,12 @@
-import type { Viewport } from "next";
-import type { ReactNode } from "react";
 import "./style.css";
 
-export const viewport: Viewport = {
-  colorScheme: "light dark",
-  // The message box stays above a phone's keyboard.
+export const viewport = {
+  // The message box stays above a phone's keyboard, and the page may use the edges of the screen.
   interactiveWidget: "resizes-content",
+  viewportFit: "cover",
 };
 
-export default function Layout({ children }: { children: ReactNode }) {
+export default function Layout({ children }: { children: React.ReactNode }) {
   return (
     <html lang="en">
       <body>{children}</body>

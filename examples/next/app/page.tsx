@@ -3,25 +3,20 @@ import { InvalidChatError } from "drizzle-chat-store";
 import { notFound, redirect } from "next/navigation";
 import { store } from "@/lib/store";
 import { currentUserId } from "@/lib/user";
-import { Shell } from "./shell";
+import { ChatApp } from "./chat-app";
 
-/** How many messages a page shows at first. */
-const messagesPerPage = 30;
-
+/** Renders the first page. From then on, the hooks keep it up to date. */
 export default async function Page({ searchParams }: { searchParams: Promise<{ chatId?: string | string[] }> }) {
-  const { chatId } = await searchParams;
+  const { chatId: id } = await searchParams;
   // A new chat has its id before its first question, so that the address never changes under an answer.
-  if (typeof chatId !== "string" || chatId === "") redirect(`/?chatId=${randomUUID()}`);
-
+  if (typeof id !== "string" || id === "") redirect(`/?chatId=${randomUUID()}`);
   const userId = await currentUserId();
   if (!userId) throw new Error("The request has no user: proxy.ts did not run.");
-  const [list, archived, page] = await Promise.all([
-    store.getChats({ userId }),
-    store.getChats({ userId, archived: true }),
-    store.getMessages({ userId, chatId, limit: messagesPerPage }),
+  const [page, list, archive] = await Promise.all([
+    // Null for a chat of another user, too: it looks like a new one.
+    store.getMessages({ userId, chatId: id, limit: 30 }),
+    store.getChats({ userId, limit: 30 }),
+    store.getChats({ userId, limit: 30, archived: true }),
   ]).catch((error: unknown) => (InvalidChatError.isInstance(error) ? notFound() : Promise.reject(error)));
-  // Somebody else's chat is null too, and looks like a new one.
-  const { chat, messages = [], hasMore = false } = page ?? {};
-  const stored = { id: chatId, title: chat?.title, version: chat?.version, messages, hasMore };
-  return <Shell list={list} archived={archived} stored={stored} />;
+  return <ChatApp first={{ id, page, list, archive }} />;
 }

@@ -1,159 +1,101 @@
 import type { ChatSearch } from "drizzle-chat-store/client";
-import Link from "next/link";
-import { type KeyboardEvent, type SubmitEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { chats } from "@/lib/chats";
-import { useHydrated } from "./hydrated";
+import { type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { addressOf, chats } from "@/lib/chats";
+import { Button } from "./controls";
 
-/** Milliseconds without a key before a search begins. */
-const pause = 250;
+type Found = ChatSearch & { query: string; error?: Error };
 
-type Match = ChatSearch["matches"][number];
+const nothing: Found = { query: "", matches: [], cursor: null };
 
-interface SearchProps {
-  query: string;
-  onQuery: (query: string) => void;
-  onOpen: () => void;
-}
+const find = (query: string, cursor?: string): Promise<Found> =>
+  chats.search(query, { cursor }).then(
+    (found) => ({ ...found, query }),
+    (error) => ({ ...nothing, query, error }),
+  );
 
-/** In all chats of the user. What was found stays, so that one can look at it one by one. */
-export function Search({ query, onQuery, onOpen }: SearchProps) {
-  const wanted = query.trim();
-  const { found, searchOn } = useMatches(wanted);
-  const { matches, cursor } = found;
-  const isDone = found.query === wanted;
-  const input = useRef<HTMLInputElement>(null);
-  const list = useRef<HTMLUListElement>(null);
-  const hydrated = useHydrated();
+/** In the titles and messages of all chats. */
+export function Search({ query, onQuery }: { query: string | undefined; onQuery: (query: string) => void }) {
+  const wanted = query?.trim() ?? "";
+  const [found, setFound] = useState(nothing);
+  const { matches, cursor, error } = found;
+  const isDone = wanted !== "" && found.query === wanted;
+  const search = useRef<HTMLElement>(null);
+  const focus = (selector: string) => search.current?.querySelector<HTMLElement>(selector)?.focus();
 
-  // Where to go on reading after a click on "Search on", which may be gone then.
-  const next = useRef<number>(undefined);
-  useLayoutEffect(() => {
-    if (next.current === undefined || matches.length < next.current) return;
-    const link = list.current?.children[next.current]?.querySelector("a");
-    next.current = undefined;
-    (link ?? (cursor === null ? input.current : null))?.focus();
-  }, [matches, cursor]);
+  useEffect(() => {
+    let isStale = false;
+    const look = async () => {
+      const found = wanted === "" ? nothing : await find(wanted);
+      if (!isStale) setFound(found);
+    };
+    const timer = setTimeout(look, 250);
+    return () => {
+      isStale = true;
+      clearTimeout(timer);
+    };
+  }, [wanted]);
 
-  function clear(event: KeyboardEvent) {
-    // With nothing to clear, it closes the list on a phone.
-    if (event.key !== "Escape" || event.nativeEvent.isComposing || query === "") return;
-    event.preventDefault();
-    onQuery("");
-    input.current?.focus();
+  async function searchOn() {
+    const more = await find(wanted, cursor ?? undefined);
+    // The user may search for something else by now.
+    setFound((now) => (now === found ? { ...more, matches: [...matches, ...more.matches] } : now));
+    // The button may go.
+    if (more.cursor === null) focus("input");
   }
 
-  function onSubmit(event: SubmitEvent<HTMLFormElement>) {
+  function onKeyDown(event: KeyboardEvent) {
+    if (event.nativeEvent.isComposing) return;
+    if (event.key === "Enter" && event.target instanceof HTMLInputElement) focus("a");
+    // Without a query, Escape closes the drawer.
+    if (event.key !== "Escape" || !query) return;
     event.preventDefault();
-    list.current?.querySelector("a")?.focus();
+    onQuery("");
+    focus("input");
   }
 
   return (
-    <search onKeyDown={clear}>
-      <form onSubmit={onSubmit}>
-        <input
-          ref={input}
-          type="search"
-          aria-label="Search chats"
-          placeholder="Search"
-          value={query}
-          readOnly={!hydrated}
-          maxLength={255}
-          autoComplete="off"
-          onChange={(event) => {
-            next.current = undefined;
-            onQuery(event.target.value);
-          }}
-        />
-      </form>
-      <p role="status">{wanted !== "" && isDone && !found.hasFailed && sayHowMany(found)}</p>
-      {wanted !== "" && (
-        <>
-          {isDone && found.hasFailed && <p role="alert">That did not work.</p>}
-          {matches.length > 0 && (
-            <ul ref={list} aria-label="Found">
-              {matches.map((match) => (
-                <MatchItem key={`${match.chat.id} ${match.messageId}`} match={match} onOpen={onOpen} />
-              ))}
-            </ul>
-          )}
-          {isDone && cursor !== null && (
-            <button
-              type="button"
-              className="search-on"
-              onClick={() => {
-                next.current = matches.length;
-                void searchOn();
-              }}
-            >
-              Search on
-            </button>
-          )}
-        </>
+    <search ref={search} className="search" onKeyDown={onKeyDown}>
+      <input
+        type="search"
+        aria-label="Search chats"
+        placeholder="Search"
+        value={query ?? ""}
+        readOnly={query === undefined}
+        maxLength={255}
+        onChange={(event) => onQuery(event.target.value)}
+      />
+      <p role="status">{isDone && !error && `${matches.length || "Nothing"} found${cursor ? " so far" : ""}.`}</p>
+      {isDone && error && <p role="alert">{error.message}</p>}
+      {wanted !== "" && matches.length > 0 && (
+        <ul aria-label="Found" className="scroll">
+          {matches.map((match) => (
+            <Match key={addressOf(match.chat.id, match.messageId)} {...match} />
+          ))}
+        </ul>
       )}
+      {isDone && cursor && <Button label="Search on" onClick={searchOn} />}
     </search>
   );
 }
 
-function MatchItem({ match: { chat, messageId, excerpt }, onOpen }: { match: Match; onOpen: () => void }) {
-  const address = new URLSearchParams({ chatId: chat.id, ...(messageId === null ? {} : { message: messageId }) });
+function Match({ chat, messageId, excerpt }: ChatSearch["matches"][number]) {
+  // An excerpt has 60 characters on each side of the match. Markdown's marks would be in the way.
+  const before = excerpt.before.length < 60 ? excerpt.before : excerpt.before.replace(/^\S*\s/, "… ");
+  const after = excerpt.after.length < 60 ? excerpt.after : excerpt.after.replace(/\s\S*$/, " …");
+  const [begin, end] = [before, after].map((text) => text.replace(/[*`|]+|#+ /g, ""));
   const text = (
-    <>
-      {excerpt.before}
+    <span dir="auto">
+      {begin}
       <mark>{excerpt.match}</mark>
-      {excerpt.after}
-    </>
+      {end}
+    </span>
   );
   return (
     <li>
-      <Link href={`/?${address}`} prefetch={false} onClick={onOpen}>
-        <strong>{messageId === null ? text : chat.title || "Untitled"}</strong>
-        {messageId !== null && <span>{text}</span>}
-      </Link>
+      <a href={addressOf(chat.id, messageId)}>
+        {messageId && <strong dir="auto">{chat.title || "Untitled"}</strong>}
+        {text}
+      </a>
     </li>
   );
-}
-
-interface Found extends ChatSearch {
-  query: string;
-  hasFailed: boolean;
-}
-
-function useMatches(query: string) {
-  const [found, setFound] = useState<Found>({ query: "", matches: [], cursor: null, hasFailed: false });
-
-  useEffect(() => {
-    const controller = new AbortController();
-    const timer = setTimeout(
-      async () => {
-        const matches = query === "" ? { matches: [], cursor: null } : await find(query, { signal: controller.signal });
-        if (controller.signal.aborted) return;
-        setFound({ query, ...(matches ?? { matches: [], cursor: null }), hasFailed: !matches });
-      },
-      query === "" ? 0 : pause,
-    );
-    return () => {
-      clearTimeout(timer);
-      controller.abort();
-    };
-  }, [query]);
-
-  /** From where the last search has stopped. */
-  async function searchOn() {
-    const more = await find(found.query, { cursor: found.cursor ?? undefined });
-    setFound((now) => {
-      // Meanwhile it was asked for something else, or twice.
-      if (now.query !== found.query || now.cursor !== found.cursor) return now;
-      return more ? { ...now, ...more, matches: [...now.matches, ...more.matches] } : { ...now, hasFailed: true };
-    });
-  }
-
-  return { found, searchOn };
-}
-
-/** Undefined if it failed. */
-const find = (...search: Parameters<typeof chats.search>) => chats.search(...search).catch(() => undefined);
-
-function sayHowMany({ matches, cursor }: Found): string {
-  const soFar = cursor === null ? "" : " so far";
-  return matches.length === 0 ? `Nothing found${soFar}.` : `${matches.length} found${soFar}.`;
 }

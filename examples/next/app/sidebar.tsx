@@ -1,197 +1,138 @@
-import type { Chat } from "drizzle-chat-store";
-import Link from "next/link";
-import { useRouter } from "next/navigation";
-import { type KeyboardEvent, startTransition, type ToggleEvent, useId, useOptimistic, useRef, useState } from "react";
-import { chats } from "@/lib/chats";
-import { Confirm, IconButton, icons } from "./controls";
+import type { ClientChat } from "drizzle-chat-store/client";
+import { type UseChatsResult, useChats } from "drizzle-chat-store/react";
+import { X } from "lucide-react";
+import { type KeyboardEvent, useEffect, useState } from "react";
+import { addressOf, chats, startNewChat } from "@/lib/chats";
+import { Button, confirmDelete, LoadMore, Menu, notify, showError } from "./controls";
 import { Search } from "./search";
 
-interface SidebarProps {
-  list: Chat[];
-  archived: Chat[];
-  /** The one that is shown. */
-  chatId: string;
-  onNewChat: () => void;
-}
+/** Each with how many days ago it ends. */
+const days = [
+  ["Today", 0],
+  ["Yesterday", 1],
+  ["Previous 7 days", 7],
+  ["Previous 30 days", 30],
+  ["Older", Infinity],
+] as const;
 
-export function Sidebar({ list, archived, chatId, onNewChat }: SidebarProps) {
-  const nav = useRef<HTMLElement>(null);
-  const [query, setQuery] = useState("");
-  const isSearching = query.trim() !== "";
+/** The list of chats: beside the conversation, and on a phone a drawer over it. */
+export function Sidebar({ first, shownId }: { first: Record<"list" | "archive", ClientChat[]>; shownId: string }) {
+  const list = useChats(chats, { chats: first.list });
+  const archive = useChats(chats, { chats: first.archive, archived: true });
+  // Undefined until React listens.
+  const [query, setQuery] = useState<string>();
+  useEffect(() => setQuery(""), []);
 
-  const itemOf = (chat: Chat) => (
-    <ChatItem
-      key={chat.id}
-      chat={chat}
-      isShown={chat.id === chatId}
-      onOpen={() => nav.current?.hidePopover()}
-      // Its button had the focus.
-      onArchived={() => nav.current?.focus()}
-      onDeleted={() => (chat.id === chatId ? onNewChat() : nav.current?.focus())}
-    />
+  // In UTC while the server renders, which does not know the reader's time zone.
+  const zone = query === undefined ? 0 : new Date().getTimezoneOffset();
+  const dayNumber = (date: Date) => Math.floor((date.getTime() / 60_000 - zone) / 1_440);
+  const today = dayNumber(new Date());
+  const dayOf = ({ updatedAt }: ClientChat) => days.find(([, most]) => today - dayNumber(updatedAt) <= most)?.[0];
+
+  const itemsOf = (list: UseChatsResult, chats = list.chats) => (
+    <ul>
+      {chats.map((chat) => (
+        <ChatItem key={chat.id} chat={chat} list={list} isShown={chat.id === shownId} />
+      ))}
+    </ul>
   );
 
   return (
-    <aside className="sidebar">
-      {/* On a phone the list is behind this button. */}
-      <IconButton className="icon show-chats" label="Chats" icon={icons.chats} popoverTarget="chats" />
-      {/* Works before the page is interactive too: the server gives "/" a new chat. */}
-      <form
-        action="/"
-        onSubmit={(event) => {
-          event.preventDefault();
-          onNewChat();
-        }}
-      >
-        <button type="submit" className="new-chat">
-          New chat
-        </button>
-      </form>
-      <nav ref={nav} id="chats" aria-label="Chats" popover="auto" tabIndex={-1}>
-        <Search query={query} onQuery={setQuery} onOpen={() => nav.current?.hidePopover()} />
-        {!isSearching && list.length > 0 && <ul>{list.map(itemOf)}</ul>}
-        {!isSearching && archived.length > 0 && (
-          <details open={archived.some(({ id }) => id === chatId)}>
+    <nav id="chats" className="sidebar" aria-label="Chats" popover="auto" tabIndex={-1}>
+      <div className="row">
+        <Button label="New chat" onClick={startNewChat} />
+        <Button className="close" label="Close" icon={X} popoverTarget="chats" />
+      </div>
+      <Search query={query} onQuery={setQuery} />
+      <div className="scroll" hidden={Boolean(query?.trim())}>
+        {days.map(([day]) => {
+          const chats = list.chats.filter((chat) => dayOf(chat) === day);
+          return (
+            chats.length > 0 && (
+              <section key={day}>
+                <h2>{day}</h2>
+                {itemsOf(list, chats)}
+              </section>
+            )
+          );
+        })}
+        <LoadMore label="More chats" {...list} isLoading={list.isLoadingMore} load={list.loadMore} />
+        {archive.chats.length > 0 && (
+          <details
+            open={archive.chats.some(({ id }) => id === shownId)}
+            onToggle={({ currentTarget }) => currentTarget.open && currentTarget.scrollIntoView()}
+          >
             <summary>Archived</summary>
-            <ul>{archived.map(itemOf)}</ul>
+            {itemsOf(archive)}
+            <LoadMore label="More archived" {...archive} isLoading={archive.isLoadingMore} load={archive.loadMore} />
           </details>
         )}
-      </nav>
-    </aside>
-  );
-}
-
-interface ChatItemProps {
-  chat: Chat;
-  isShown: boolean;
-  onOpen: () => void;
-  /** Or taken out of the archive: it is in the other list now. */
-  onArchived: () => void;
-  onDeleted: () => void;
-}
-
-function ChatItem({ chat, isShown, onOpen, onArchived, onDeleted }: ChatItemProps) {
-  const more = useRef<HTMLButtonElement>(null);
-  const menu = useRef<HTMLDivElement>(null);
-  const menuId = useId();
-  const router = useRouter();
-  const [asked, setAsked] = useState<"rename" | "delete">();
-  const [failed, setFailed] = useState(false);
-  // A new title is shown while the server is being told.
-  const [title, setTitle] = useOptimistic(chat.title || "Untitled");
-
-  async function update(changes: { title?: string; archived?: boolean }) {
-    const updated = await chats.update(chat.id, changes).catch(() => undefined);
-    setFailed(!updated);
-    // Another device has deleted it.
-    if (updated === null) router.refresh();
-    return updated;
-  }
-
-  async function remove() {
-    const isDeleted = await chats.delete(chat.id).catch(() => undefined);
-    // It was deleted before.
-    if (isDeleted === false) router.refresh();
-    return isDeleted !== undefined;
-  }
-
-  function rename(newTitle: string) {
-    setAsked(undefined);
-    if (newTitle === "" || newTitle === title) return;
-    startTransition(async () => {
-      setTitle(newTitle);
-      await update({ title: newTitle });
-    });
-  }
-
-  async function archive() {
-    if (await update({ archived: !chat.archivedAt })) onArchived();
-  }
-
-  function choose(action: () => void) {
-    menu.current?.hidePopover();
-    action();
-  }
-
-  /** Under its button, wherever the list has been scrolled to. */
-  function placeMenu({ newState, currentTarget }: ToggleEvent<HTMLDivElement>) {
-    const button = more.current?.getBoundingClientRect();
-    if (newState !== "open" || !button) return;
-    currentTarget.style.setProperty("--top", `${button.bottom}px`);
-    currentTarget.style.setProperty("--right", `${button.right}px`);
-  }
-
-  return (
-    <li>
-      <div className={isShown ? "chat shown" : "chat"}>
-        {asked === "rename" ? (
-          <TitleInput title={title} onLeave={rename} onDone={() => more.current?.focus()} />
-        ) : (
-          <Link
-            href={`/?chatId=${encodeURIComponent(chat.id)}`}
-            prefetch={false}
-            title={title}
-            aria-current={isShown ? "page" : undefined}
-            onClick={onOpen}
-          >
-            {title}
-          </Link>
-        )}
-        <IconButton ref={more} label={`More: ${title}`} icon={icons.more} popoverTarget={menuId} />
-        <div ref={menu} id={menuId} className="menu" popover="auto" onBeforeToggle={placeMenu}>
-          <button type="button" onClick={() => choose(() => setAsked("rename"))}>
-            Rename
-          </button>
-          <button type="button" onClick={() => choose(archive)}>
-            {chat.archivedAt ? "Unarchive" : "Archive"}
-          </button>
-          <button type="button" className="danger" onClick={() => choose(() => setAsked("delete"))}>
-            Delete
-          </button>
-        </div>
       </div>
-      {failed && <p role="alert">That did not work.</p>}
-      {asked === "delete" && (
-        <Confirm question="Delete this chat?" onConfirm={remove} onDone={onDeleted} onClose={() => setAsked(undefined)}>
-          “{title}” will be gone, with all of its messages.
-        </Confirm>
-      )}
-    </li>
+      <a className="foot" href="https://www.npmjs.com/package/drizzle-chat-store" target="_blank" rel="noreferrer">
+        drizzle-chat-store example
+      </a>
+    </nav>
   );
 }
 
-interface TitleInputProps {
-  title: string;
-  /** With what is written, however it is left; after Escape that is the old title. */
-  onLeave: (written: string) => void;
-  /** Takes the focus, by which it is left. */
-  onDone: () => void;
-}
+/** The menu that had the focus goes. */
+const focusList = () => document.getElementById("chats")?.focus();
 
-function TitleInput({ title, onLeave, onDone }: TitleInputProps) {
-  function onKeyDown(event: KeyboardEvent<HTMLInputElement>) {
+function ChatItem({ chat, list, isShown }: { chat: ClientChat; list: UseChatsResult; isShown: boolean }) {
+  const [isRenamed, setIsRenamed] = useState(false);
+  const title = chat.title || "Untitled";
+
+  function rename(written: string) {
+    setIsRenamed(false);
+    if (written !== "" && written !== title) list.update(chat.id, { title: written }).catch(showError);
+  }
+
+  function onTitleKey(event: KeyboardEvent<HTMLInputElement>) {
     // While an input method composes, the keys are its own.
     if (event.nativeEvent.isComposing || !["Enter", "Escape"].includes(event.key)) return;
     // On a phone, Escape would close the list, too.
     event.preventDefault();
     if (event.key === "Escape") event.currentTarget.value = title;
-    onDone();
+    event.currentTarget.parentElement?.querySelector("button")?.focus();
+  }
+
+  function archive(archived: boolean) {
+    focusList();
+    const undo = () => void chats.update(chat.id, { archived: !archived }).catch(showError);
+    const done = archived ? "Chat archived" : "Chat taken out of the archive";
+    list
+      .update(chat.id, { archived })
+      .then(() => notify(done, { action: { label: "Undo", onClick: undo } }), showError);
+  }
+
+  async function remove() {
+    if (!(await confirmDelete("Delete this chat?", `“${title}” will be gone, with all of its messages.`))) return;
+    if (isShown) startNewChat();
+    else focusList();
+    await list.remove(chat.id).then(() => notify("Chat deleted"), showError);
   }
 
   return (
-    <input
-      ref={selectAll}
-      aria-label="Title"
-      defaultValue={title}
-      maxLength={200}
-      autoComplete="off"
-      onKeyDown={onKeyDown}
-      onBlur={(event) => onLeave(event.currentTarget.value.trim())}
-    />
+    <li className="row chat">
+      {isRenamed ? (
+        <input
+          ref={(input) => input?.select()}
+          aria-label="Title"
+          defaultValue={title}
+          maxLength={200}
+          onKeyDown={onTitleKey}
+          onBlur={(event) => rename(event.target.value.trim())}
+        />
+      ) : (
+        <a href={addressOf(chat.id)} dir="auto" title={title} aria-current={isShown ? "page" : undefined}>
+          {title}
+        </a>
+      )}
+      <Menu label={`More: ${title}`}>
+        <Button label="Rename" onClick={() => setIsRenamed(true)} />
+        <Button label={chat.archivedAt ? "Unarchive" : "Archive"} onClick={() => archive(!chat.archivedAt)} />
+        <Button label="Delete" className="danger" onClick={remove} />
+      </Menu>
+    </li>
   );
-}
-
-function selectAll(input: HTMLInputElement | null) {
-  input?.focus();
-  input?.select();
 }

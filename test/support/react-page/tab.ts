@@ -7,7 +7,7 @@ import { eventually } from "../eventually.ts";
 
 /** What `useStoredChat` or `useChats` returned in the latest render, as far as it can leave the browser. */
 export type View = Omit<UseChatsResult, "loadStatus" | "loadError"> &
-  Pick<UseStoredChatResult, "messages" | "status" | "chat" | "hasMore" | "isLoadingOlder"> & {
+  Pick<UseStoredChatResult, "messages" | "status" | "chat" | "hasMore" | "isLoadingOlder" | "isReconnecting"> & {
     loadStatus: UseStoredChatResult["loadStatus"];
     error: ErrorView | undefined;
     loadError: ErrorView | undefined;

@@ -1,0 +1,8 @@
+export default function NotFound() {
+  return (
+    <main className="chat-app notice">
+      <h1>There is no such chat.</h1>
+      <a href="/">Start a new one</a>
+    </main>
+  );
+}
