@@ -44,6 +44,8 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
     // The server may never have got the question that the error is about.
     chat.clearError();
     chat.setMessages((messages) => messages.slice(0, -1 - following));
+    // Leads to the message box: the button is gone.
+    onEdit();
   }
 
   const actions = () =>

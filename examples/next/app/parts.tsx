@@ -83,7 +83,9 @@ const withDirections = () => (tree: { children: { properties?: { dir?: string } 
 };
 
 const components: Components = {
-  a: ({ node, ...props }) => <Link {...props} />,
+  // Without the id that the headings of all footnotes share.
+  h2: ({ node, id, ...props }) => <h2 {...props} />,
+  a: ({ node, "aria-describedby": _, ...props }) => <Link {...props} />,
   // Its address could carry words of the chat away.
   img: ({ alt }) => <em>{alt}</em>,
   pre: ({ node, ...props }) => (
