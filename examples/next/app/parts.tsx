@@ -47,6 +47,8 @@ function contentOf(part: UIMessage["parts"][number], { id, role }: UIMessage, on
       if (!part.mediaType.startsWith("image/")) return <Link href={part.url}>{part.filename ?? part.mediaType}</Link>;
       // biome-ignore lint/performance/noImgElement: Its size is not known.
       return <img src={part.url} alt={part.filename ?? "Image"} />;
+    case "source-document":
+      return <p>{part.title}</p>;
     default:
       return <p className="quiet">{part.type}</p>;
   }
