@@ -72,7 +72,7 @@ describe("the keyboard", () => {
 
     await messages(page, "user").getByRole("button", { name: "Edit" }).focus();
     const path = pathOf(page);
-    await press("Tab", "Tab", "Enter");
+    await press("Tab", "Tab", "Tab", "Enter");
     await expect.poll(() => pathOf(page)).not.toBe(path);
     await answered(page, 2);
     await expect.poll(() => chatLinks(page).count()).toBe(2);
