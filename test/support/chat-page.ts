@@ -155,11 +155,15 @@ export async function choose(page: Page, title: string, action: "Rename" | "Arch
 /** Answers the dialog that asks before something is deleted. */
 export const confirmDelete = (page: Page) => page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
 
-export async function expectAccessible(page: Page) {
-  // What fades in has less contrast for a moment.
-  await page.evaluate(`Promise.allSettled(
+/** All but those that never end. */
+export const animationsHaveEnded = (page: Page) =>
+  page.evaluate(`Promise.allSettled(
     document.getAnimations().filter(({ effect }) => Number.isFinite(effect.getComputedTiming().endTime)).map(({ finished }) => finished),
   )`);
+
+export async function expectAccessible(page: Page) {
+  // What fades in has less contrast for a moment.
+  await animationsHaveEnded(page);
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate<AxeResults>("axe.run(document)");
   expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(", ")}`)).toEqual([]);
