@@ -58,7 +58,7 @@ export async function keepsDocument(page: Page) {
 /** Waits until React listens: keys that are pressed before would be lost. */
 export const interactive = (page: Page) => expect.poll(() => messageBox(page).isEditable()).toBe(true);
 
-export const isTouched = (page: Page) => page.evaluate<boolean>("matchMedia('(pointer: coarse)').matches");
+const isTouched = (page: Page) => page.evaluate<boolean>("matchMedia('(pointer: coarse)').matches");
 
 const onOneLine = (text: string | undefined) => text?.replace(/\s+/g, " ").trim();
 

@@ -1,8 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-export type CuttingProxy = Awaited<ReturnType<typeof cuttingProxy>>;
-
 /** A TCP proxy in front of a web server: a network that fails. */
 export async function cuttingProxy(url: string) {
   const target = new URL(url);

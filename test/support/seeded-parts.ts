@@ -2,7 +2,7 @@ import type { UIMessage } from "ai";
 import { textMessage } from "./seeded-chats.ts";
 
 /** A red square. */
-export const picture =
+const picture =
   "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";
 
 /** An answer with a part of every kind of the AI SDK, and one of none. */
