@@ -68,7 +68,6 @@ describe("drafts", () => {
     await interactive(page);
     await messageBox(page).fill("More pears");
     await page.getByRole("link", { name: "Apples" }).click();
-    await answered(page, 2);
     await expect.poll(() => pathOf(page)).toBe(apples);
     await expect.poll(() => messageBox(page).inputValue()).toBe("");
     await messageBox(page).fill("More apples");
@@ -78,6 +77,7 @@ describe("drafts", () => {
     await expect.poll(() => messageBox(page).inputValue()).toBe("More pears");
     await page.getByRole("link", { name: "Apples" }).click();
     await expect.poll(() => messageBox(page).inputValue()).toBe("More apples");
+    await expect.poll(() => textsOf(page)).toHaveLength(2);
     // A draft that was sent is gone.
     await ask(page, "More apples");
     await page.reload();
