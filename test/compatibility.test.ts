@@ -60,6 +60,12 @@ test("the tables of docs/compatibility.md list the versions and drivers that the
 test("package.json asks for the versions in the tables", () => {
   const { engines, peerDependencies } = manifest;
   expect(engines.node).toBe(`>=${nodeMajors[0]}`);
+  for (const name of ["express", "next"]) {
+    const example = JSON.parse(readFileSync(`examples/${name}/package.json`, "utf8"));
+    expect([name, example.engines.node]).toEqual([name, engines.node]);
+  }
+  // And says the same.
+  expect(readFileSync("examples/express/README.md", "utf8")).toContain(`asks for Node ${nodeMajors[0]} or newer`);
   const releases = drizzle.map(({ release }) => release).filter((release) => !release.includes("-"));
   const nextMinor = Number(releases.at(-1)?.split(".")[1]) + 1;
   expect(peerDependencies["drizzle-orm"]).toBe(`>=${releases[0]} <0.${nextMinor} || >=1.0.0-rc.1 <2`);

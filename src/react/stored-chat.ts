@@ -271,14 +271,14 @@ export function createStoredChat<M extends UIMessage, C>(
     state.set({ isLoadingOlder: true });
     try {
       const older = await client.get(id, { limit: options.pageSize ?? pageSize, before: oldest });
-      if (!older) return void synchronize();
+      if (!older) return await synchronize();
       if (chat.messages[0]?.id !== oldest) return;
       chat.messages = [...older.messages, ...chat.messages];
       const sentAt = new Map([...timesOf(older), ...state.get().sentAt]);
       state.set({ hasMore: older.hasMore, loadError: undefined, sentAt });
     } catch (error) {
-      // The oldest message on the page was deleted.
-      if (isConflict(error as StoredChatError)) void synchronize();
+      // The oldest message on the page was deleted. Until it is gone from the page, the next request would fail the same way.
+      if (isConflict(error as StoredChatError)) await synchronize();
       else keepError(error as StoredChatError);
     }
   });

@@ -4,27 +4,23 @@ import {
   allowComplaint,
   answered,
   ask,
-  askAndHold,
   chatIdOf,
-  chatLinks,
   chatOf,
-  confirmDelete,
   editor,
   expectAccessible,
-  expectComplaints,
-  focused,
+  interactive,
   isBusy,
   log,
   messageBox,
   messages,
   model,
   open,
-  pathOf,
   regenerateAndHold,
   send,
   showsFirstWords,
   test,
   textsOf,
+  toast,
   user,
 } from "../support/browser.ts";
 import { answerTo } from "../support/model-server.ts";
@@ -118,17 +114,22 @@ describe("a conversation", () => {
     expect(await answered(page, 2)).toEqual(texts);
   });
 
-  test("the model answers an edited question anew, and what followed it is gone", async () => {
+  test("an editor says how many messages will go, and the model answers the edited question anew", async () => {
     const page = await open(await chatOf(user, ["Firts", "Second"]));
     const edit = messages(page, "user").first().getByRole("button", { name: "Edit" });
     await edit.click();
     await expect.poll(() => editor(page).inputValue()).toBe("Firts");
+    // Nothing is gone before the user has asked.
+    await page.getByText("Messages after it that will be gone: 3.").waitFor();
+    expect(await messages(page).count()).toBe(4);
     await editor(page).press("Escape");
     await expect.poll(() => editor(page).count()).toBe(0);
 
+    expect(await messages(page).count()).toBe(4);
+
     await edit.click();
     await editor(page).fill("First");
-    await editor(page).press("Enter");
+    await page.getByRole("button", { name: "Ask again" }).click();
     const texts = await answered(page, 2);
     expect(texts[0]).toBe("First");
     expect(texts[1]).toContain("answer 1 of our chat");
@@ -140,6 +141,8 @@ describe("a conversation", () => {
   test("the page says that a request has failed, and tries it again", async () => {
     // The browser's own line about the aborted request.
     allowComplaint("ERR_FAILED");
+    // The page looks whether its question has arrived all the same.
+    allowComplaint("404");
     const page = await open();
     await page.route("**/api/chat", (route) => route.abort());
     await messageBox(page).fill("Can you hear me?");
@@ -151,110 +154,29 @@ describe("a conversation", () => {
     expect((await answered(page, 2))[1]).toContain("Can you hear me?");
     await expect.poll(() => alertInMain(page).count()).toBe(0);
   });
-});
 
-describe("forks and deletions", () => {
-  test("a conversation goes on in a new chat from any answer, and both go on by themselves", async () => {
-    const path = await chatOf(user, ["First", "Second"]);
-    const page = await open(path);
-    const texts = await answered(page, 4);
-    const fork = page.getByRole("button", { name: "Continue in a new chat" });
-    expect(await fork.count()).toBe(2);
-    await fork.first().click();
-    await expect.poll(() => pathOf(page)).not.toBe(path);
-    expect(await answered(page, 2)).toEqual(texts.slice(0, 2));
-    await expect.poll(() => chatLinks(page).count()).toBe(2);
-    const forked = await ask(page, "Another second");
-    expect(forked[3]).toContain("answer 2 of our chat");
-    await page.reload();
-    expect(await answered(page, 4)).toEqual(forked);
-
-    const other = await open(path);
-    expect(await answered(other, 4)).toEqual(texts);
-    expect((await ask(other, "Third"))[5]).toContain("answer 3 of our chat");
-    await page.reload();
-    expect(await answered(page, 4)).toEqual(forked);
-  });
-
-  test("a copy whose confirmation is lost is opened by the next try, and made once", async () => {
-    const path = await chatOf(user, ["First"]);
-    const page = await open(path);
-    const texts = await answered(page, 2);
-    const before = await chatLinks(page).count();
-    allowComplaint("ERR_FAILED");
-    // The second request finds that the copy is there.
-    allowComplaint("409");
-    await page.route("**/fork", async (route) => {
-      await route.fetch();
-      await route.abort();
-    });
-    const fork = page.getByRole("button", { name: "Continue in a new chat" });
-    await fork.first().click();
-    await expect.poll(() => alertInMain(page).textContent()).toBe("The chat could not be copied.");
-    await page.unroute("**/fork");
-    await fork.first().click();
-    await expect.poll(() => pathOf(page)).not.toBe(path);
-    expect(await answered(page, 2)).toEqual(texts);
-    await expect.poll(() => chatLinks(page).count()).toBe(before + 1);
-  });
-
-  test("a conversation can be copied while its next answer streams, which goes on", async () => {
+  test("Send cannot be pressed when there is nothing to send", async () => {
     const page = await open();
-    const texts = await ask(page, "First");
-    const path = pathOf(page);
-    const held = await askAndHold(page, "Second");
-    const fork = page.getByRole("button", { name: "Continue in a new chat" });
-    await expect.poll(() => fork.count()).toBe(2);
-    expect(await fork.last().isDisabled()).toBe(true);
-    for (const name of ["Edit", "Delete from here"]) {
-      const buttons = await page.getByRole("button", { name }).all();
-      expect(buttons).toHaveLength(2);
-      for (const button of buttons) expect(await button.isDisabled()).toBe(true);
-    }
-    await fork.first().click();
-    await expect.poll(() => pathOf(page)).not.toBe(path);
-    expect(await answered(page, 2)).toEqual(texts);
-    const other = await open(path);
-    await showsFirstWords(other);
-    held.finish();
-    expect((await answered(other, 4))[3]).toContain('answer 2 of our chat. You asked "Second"');
+    await interactive(page);
+    const button = page.getByRole("button", { name: "Send" });
+    expect(await button.isDisabled()).toBe(true);
+    await messageBox(page).fill("  ");
+    expect(await button.isDisabled()).toBe(true);
+    await messageBox(page).fill("Hi");
+    expect(await button.isEnabled()).toBe(true);
   });
 
-  test("the page asks before it deletes a question with all that follows", async () => {
-    const page = await open(await chatOf(user, ["First", "Second", "Third"]));
-    const texts = (await answered(page, 6)).slice(0, 2);
-    const dialog = page.getByRole("dialog", { name: "Delete from here?" });
-    const button = messages(page, "user").nth(1).getByRole("button", { name: "Delete from here" });
-    await button.click();
-    await dialog.waitFor();
-    await page.keyboard.press("Escape");
-    await expect.poll(() => dialog.count()).toBe(0);
-    await expect.poll(() => focused(page)).toBe("Delete from here");
-    expect(await messages(page).count()).toBe(6);
-    await button.click();
-    await dialog.getByRole("button", { name: "Delete" }).click();
-    expect(await answered(page, 2)).toEqual(texts);
-    await expect.poll(() => focused(page)).toBe("Message");
-    await page.reload();
-    expect(await answered(page, 2)).toEqual(texts);
-    expect((await ask(page, "Second again"))[3]).toContain("answer 2 of our chat");
-    await messages(page, "user").first().getByRole("button", { name: "Delete from here" }).click();
-    await dialog.getByRole("button", { name: "Delete" }).click();
-    await expect.poll(() => messages(page).count()).toBe(0);
-    expect((await ask(page, "From the beginning"))[1]).toContain("answer 1 of our chat");
-  });
-
-  test("a question that never reached the server can be deleted, too", async () => {
-    const page = await open();
-    const texts = await ask(page, "First");
-    await page.route("**/api/chat", (route) => route.abort());
-    await messageBox(page).fill("Lost");
-    await messageBox(page).press("Enter");
-    await alertInMain(page).waitFor();
-    await messages(page, "user").last().getByRole("button", { name: "Delete from here" }).click();
-    await confirmDelete(page);
-    expect(await answered(page, 2)).toEqual(texts);
-    await expect.poll(() => alertInMain(page).count()).toBe(0);
-    await expectComplaints(["ERR_FAILED", "404"]);
+  test("the user copies an answer, and a block of code in it", async () => {
+    await user.grantPermissions(["clipboard-read", "clipboard-write"]);
+    const code = "select 1;\nselect 2;\n";
+    model.reply("SQL?", `Two **lines**:\n\n\`\`\`sql\n${code}\`\`\``);
+    const page = await open(await chatOf(user, ["SQL?"]));
+    await interactive(page);
+    const copied = () => page.evaluate<string>("navigator.clipboard.readText()");
+    await page.getByRole("button", { name: "Copy code" }).click();
+    await toast(page, "Copied").waitFor();
+    expect((await copied()).trim()).toBe(code.trim());
+    await page.getByRole("button", { name: "Copy", exact: true }).click();
+    await expect.poll(copied).toContain("Two **lines**:");
   });
 });

@@ -5,6 +5,7 @@ import {
   askAndHold,
   becomeUser,
   chatOf,
+  expectAccessible,
   interactive,
   messages,
   open,
@@ -33,7 +34,7 @@ describe.each([
     await scrollHasEnded(page);
     const button = page.getByRole("button", { name: "Regenerate" });
     await button.click({ trial: true });
-    const [inside, box] = [await page.locator(".scroll").boundingBox(), await button.boundingBox()];
+    const [inside, box] = [await page.locator("main .scroll").boundingBox(), await button.boundingBox()];
     if (!inside || !box) expect.fail("The button is not shown.");
     expect(box.y).toBeGreaterThanOrEqual(inside.y);
     expect(box.y + box.height).toBeLessThanOrEqual(inside.y + inside.height);
@@ -81,5 +82,27 @@ describe.each([
     await answered(page, 12);
     await scrollHasEnded(page);
     expect(Math.abs((await above(page)) - seen)).toBeLessThanOrEqual(1);
+  });
+
+  test("a question is shown when it is asked while the reader has scrolled up", async () => {
+    await wheelUntil(page, -1_500, async () => (await below(page)) > 1_000);
+    expect(await isShown(page, "Question 4")).toBe(false);
+    const held = await askAndHold(page, "Where does it go?");
+    await expect.poll(() => isShown(page, "Where does it go?")).toBe(true);
+    await expect.poll(() => below(page)).toBeLessThanOrEqual(1);
+    held.finish();
+    await answered(page, 10);
+    await expectAtEnd();
+  });
+
+  test("a button leads a reader who has scrolled up to the latest message, and is there only then", async () => {
+    const jump = page.getByRole("button", { name: "Jump to the latest" });
+    expect(await jump.count()).toBe(0);
+    await wheelUntil(page, -1_500, async () => (await below(page)) > 1_000);
+    await jump.waitFor();
+    await expectAccessible(page);
+    await jump.click();
+    await expectAtEnd();
+    await expect.poll(() => jump.count()).toBe(0);
   });
 });

@@ -1,6 +1,5 @@
 import { describe, expect } from "vitest";
 import {
-  alertInMain,
   allowComplaint,
   answered,
   articleIds,
@@ -20,6 +19,7 @@ import {
   pathOf,
   server,
   test,
+  toast,
   user,
 } from "../support/browser.ts";
 import { all, lastArticles, openLive } from "../support/long-chats.ts";
@@ -39,21 +39,21 @@ describe("the search", () => {
     // The title, the question, and the answer that quotes it.
     await expect.poll(() => searchStatus(page)).toBe("3 found.");
     expect(await page.getByRole("search").locator("mark").allInnerTexts()).toEqual(["quinces", "quinces", "quinces"]);
-    expect(await chatLinks(page).count()).toBe(0);
+    expect(await chatLinks(page).filter({ visible: true }).count()).toBe(0);
     expect(await found(page).last().innerText()).toContain("Apples, pears and quinces");
     await page.keyboard.press("Tab");
     await page.keyboard.press("Tab");
     await page.keyboard.press("Tab");
     await page.keyboard.press("Enter");
     await expect.poll(() => pathOf(page)).toBe(path);
-    await expect.poll(() => focused(page)).toBe("user");
+    await expect.poll(() => focused(page)).toBe("You said");
     expect(await focusedText(page)).toContain("Apples, pears and quinces");
     await answered(page, 4);
 
     // The same find leads to the same message again.
     await messageBox(page).focus();
     await found(page).last().press("Enter");
-    await expect.poll(() => focused(page)).toBe("user");
+    await expect.poll(() => focused(page)).toBe("You said");
 
     // From anywhere in the search.
     await found(page).first().press("Escape");
@@ -111,7 +111,7 @@ describe("the search", () => {
     await confirmDelete(page);
     await answered(page, 2);
     await found(page).first().click();
-    await alertInMain(page).filter({ hasText: "not there any more" }).waitFor();
+    await toast(page, "not there any more").waitFor();
   });
 
   test("the search shows nothing of other users", async () => {
@@ -153,7 +153,7 @@ describe("the search in a long chat", () => {
     const article = page.locator("#message-question-7");
     await article.waitFor();
     await expect.poll(() => focusedId(page)).toBe("message-question-7");
-    const [box, inside] = [await article.boundingBox(), await page.locator(".scroll").boundingBox()];
+    const [box, inside] = [await article.boundingBox(), await page.locator("main .scroll").boundingBox()];
     if (!box || !inside) expect.fail("The message is not shown.");
     expect(box.y).toBeGreaterThanOrEqual(inside.y);
     expect(box.y + box.height).toBeLessThanOrEqual(inside.y + inside.height);

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -26,10 +27,14 @@ interface ModelRequest {
 export interface ModelServer {
   /** The environment of an application that shall ask this server. */
   settings: { OPENAI_API_KEY: string; OPENAI_BASE_URL: string };
-  /** Holds the next answer to a question with this text. */
-  hold(question: string): HeldAnswer;
+  /** Holds the next answer to a question with this text. `answer`: what it is, if not `answerTo`. */
+  hold(question: string, answer?: string): HeldAnswer;
   /** Answers the next question with this text with status 401. */
   refuse(question: string): void;
+  /** Answers the next question with this text with these words alone. */
+  reply(question: string, answer: string): void;
+  /** Answers the next question with this text by calling this tool. */
+  call(question: string, tool: { name: string; input: object }): void;
   /** The requests so far. */
   requests: ModelRequest[];
   /** How many answers are held and have neither been finished nor aborted. */
@@ -56,7 +61,7 @@ export async function startModelServer(): Promise<ModelServer> {
     question: string;
     take(response: ServerResponse, answer: string): void;
   }[] = [];
-  const refused: string[] = [];
+  const prepared: { question: string; respond(response: ServerResponse): void }[] = [];
   const requests: ModelRequest[] = [];
   const open = new Set<HeldAnswer>();
 
@@ -67,16 +72,16 @@ export async function startModelServer(): Promise<ModelServer> {
     if (body === undefined) return;
     const { model, questions } = read(body);
     requests.push({ authorization: request.headers.authorization, model, questions });
-    const refusal = refused.indexOf(questions.at(-1) ?? "");
-    if (refusal >= 0) {
-      refused.splice(refusal, 1);
-      response.writeHead(401).end('{ "error": { "message": "Wrong key", "type": "auth" } }');
+    const isAsked = ({ question }: { question: string }) => question === questions.at(-1);
+    const index = prepared.findIndex(isAsked);
+    if (index >= 0) {
+      prepared.splice(index, 1)[0]?.respond(response);
       return;
     }
     const answer = answerTo(questions);
-    response.setHeader("content-type", "text/event-stream");
+    response.writeHead(200, eventStream);
     response.write(begin);
-    const place = waiting.findIndex(({ question }) => question === questions.at(-1));
+    const place = waiting.findIndex(isAsked);
     if (place >= 0) waiting.splice(place, 1)[0]?.take(response, answer);
     else response.end(wordsOf(answer).map(word).join("") + end);
   }).listen(0, "127.0.0.1");
@@ -85,7 +90,7 @@ export async function startModelServer(): Promise<ModelServer> {
 
   return {
     settings: { OPENAI_API_KEY: "key-for-the-test", OPENAI_BASE_URL: `http://127.0.0.1:${port}` },
-    hold(question) {
+    hold(question, own) {
       const { promise: begun, resolve: hasBegun } = withResolvers<ServerResponse>();
       const { promise: aborted, resolve: wasAborted } = withResolvers<void>();
       let rest = "";
@@ -102,7 +107,8 @@ export async function startModelServer(): Promise<ModelServer> {
       open.add(held);
       waiting.push({
         question,
-        take(response, answer) {
+        take(response, usual) {
+          const answer = own ?? usual;
           const first = firstWordsOf(answer);
           rest = answer.slice(first.length);
           response.write(wordsOf(first).map(word).join(""));
@@ -114,13 +120,24 @@ export async function startModelServer(): Promise<ModelServer> {
       });
       return held;
     },
-    refuse: (question) => void refused.push(question),
+    refuse(question) {
+      const body = '{ "error": { "message": "Wrong key", "type": "auth" } }';
+      prepared.push({ question, respond: (response) => response.writeHead(401).end(body) });
+    },
+    reply(question, answer) {
+      const body = begin + wordsOf(answer).map(word).join("") + end;
+      prepared.push({ question, respond: (response) => response.writeHead(200, eventStream).end(body) });
+    },
+    call(question, tool) {
+      prepared.push({ question, respond: (response) => response.writeHead(200, eventStream).end(callOf(tool)) });
+    },
     requests,
     held: () => open.size,
     release() {
       for (const held of open) held.finish();
       open.clear();
       waiting.length = 0;
+      prepared.length = 0;
     },
     stop: async () => {
       server.close().closeAllConnections();
@@ -129,17 +146,34 @@ export async function startModelServer(): Promise<ModelServer> {
   };
 }
 
+const eventStream = { "content-type": "text/event-stream" };
 const wordsOf = (text: string) => text.match(/\S+\s*/g) ?? [];
 
 const event = (event: object) => `data: ${JSON.stringify(event)}\n\n`;
+const created = event({ type: "response.created", response: { id: "r", created_at: 1, model: "some-model" } });
+const completed = event({ type: "response.completed", response: { usage: { input_tokens: 1, output_tokens: 1 } } });
 const begin =
-  event({ type: "response.created", response: { id: "r", created_at: 1, model: "some-model" } }) +
-  event({ type: "response.output_item.added", output_index: 0, item: { type: "message", id: "m" } });
+  created + event({ type: "response.output_item.added", output_index: 0, item: { type: "message", id: "m" } });
 const word = (delta: string) =>
   event({ type: "response.output_text.delta", item_id: "m", output_index: 0, content_index: 0, delta });
 const end =
-  event({ type: "response.output_item.done", output_index: 0, item: { type: "message", id: "m" } }) +
-  event({ type: "response.completed", response: { usage: { input_tokens: 1, output_tokens: 1 } } });
+  event({ type: "response.output_item.done", output_index: 0, item: { type: "message", id: "m" } }) + completed;
+
+function callOf({ name, input }: { name: string; input: object }): string {
+  const item = {
+    type: "function_call",
+    id: "f",
+    call_id: `call-${randomUUID()}`,
+    name,
+    arguments: JSON.stringify(input),
+  };
+  return (
+    created +
+    event({ type: "response.output_item.added", output_index: 0, item: { ...item, arguments: "" } }) +
+    event({ type: "response.output_item.done", output_index: 0, item: { ...item, status: "completed" } }) +
+    completed
+  );
+}
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
   let body = "";

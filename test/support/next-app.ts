@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { answering } from "./answering.ts";
 import { freePort } from "./postgres.ts";
+import { type SeededChat, seedChats } from "./seeded-chats.ts";
 
 export const folder = fileURLToPath(new URL("../../examples/next", import.meta.url));
 
@@ -34,29 +35,31 @@ export async function startNextApp(settings: Record<string, string> = {}) {
     SESSION_SECRET: "",
     ...settings,
   };
-  let stopServer = await run();
+  let end = await run();
   return {
     url,
+    /** Ends the server. Its data stays, and `start` starts it again at the same address. */
+    end: (signal: "SIGTERM" | "SIGKILL") => end(signal),
+    async start() {
+      end = await run();
+    },
     async restart(signal: "SIGTERM" | "SIGKILL") {
-      await stopServer(signal);
-      stopServer = await run();
+      await end(signal);
+      end = await run();
     },
     /**
-     * Makes chats of so many messages for this user, by the example's script, and resolves to their paths. The server stops
-     * meanwhile: the embedded database is for one process at a time.
+     * Stores these chats, and resolves to their paths. The server stops meanwhile: the embedded database is for one process at
+     * a time.
      */
-    async makeLongChats(userId: string, sizes: number[]) {
-      await stopServer("SIGTERM");
-      const paths = sizes.map((size) => {
-        const args = ["--silent", "run", "long-chat", "--", "--user", userId, "--messages", `${size}`];
-        return execFileSync("npm", args, { cwd: folder, env, encoding: "utf8" }).trim();
-      });
-      stopServer = await run();
+    async seed(chats: SeededChat[]) {
+      await end("SIGTERM");
+      const paths = await seedChats(join(dataDir, "postgres"), chats);
+      end = await run();
       return paths;
     },
     async stop() {
       // Nothing of it is needed any more.
-      await stopServer("SIGKILL");
+      await end("SIGKILL");
       rmSync(dataDir, { recursive: true, force: true });
     },
   };

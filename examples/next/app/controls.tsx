@@ -43,8 +43,8 @@ export function Menu({ label, children }: { label: string; children: ReactNode }
     // biome-ignore lint/a11y: The keys and clicks are those of the buttons.
     <span onKeyDown={onKeyDown}>
       <Button label={label} icon={Ellipsis} popoverTarget={id} />
-      {/* biome-ignore lint/a11y: As above. */}
-      <div id={id} className="menu" popover="auto" onClick={(event) => event.currentTarget.hidePopover()}>
+      {/* Closes first: the focus goes back to the button, before one of these leads it elsewhere. */}
+      <div id={id} className="menu" popover="auto" onClickCapture={(event) => event.currentTarget.hidePopover()}>
         {children}
       </div>
     </span>
@@ -105,8 +105,15 @@ export function confirmDelete(question: string, text: string): Promise<boolean> 
     dialog.querySelector(selector)?.replaceChildren(content);
   }
   dialog.returnValue = "";
+  // The dialog closes the drawer, and could not give the focus back to what is in it.
+  const drawer = document.querySelector<HTMLElement>("#chats:popover-open");
+  const focused = document.activeElement as HTMLElement | null;
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.onclose = () => resolve(dialog.returnValue === "delete");
+    dialog.onclose = () => {
+      drawer?.showPopover();
+      focused?.focus();
+      resolve(dialog.returnValue === "delete");
+    };
   });
 }

@@ -28,8 +28,9 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
 
   async function fork() {
     const title = `${chat.chat?.title || "Untitled"} (copy)`;
-    // A conflict: an earlier request has made the copy, and its response was lost.
-    const ifMade = (error: Error & { code?: string }) => error.code === "conflict" || showError(error);
+    // A conflict: an earlier request has made the copy, and its response was lost. The update tells the list of it.
+    const ifMade = (error: { code?: string }) =>
+      error.code === "conflict" ? chats.update(copyId, { title }) : Promise.reject(error);
     if (!(await chats.fork(chat.id, { newId: copyId, throughMessageId: id, title }).catch(ifMade))) return;
     openAddress(addressOf(copyId));
     notify("This is a copy. The other chat stays as it is.");
@@ -41,6 +42,8 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
     // The server may never have got the question that the error is about.
     chat.clearError();
     chat.setMessages((messages) => messages.slice(0, -1 - following));
+    // Leads to the message box: the button is gone.
+    onEdit();
   }
 
   const actions = () =>
@@ -59,7 +62,7 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
         {isPartial && <span className="quiet">This answer is not complete.</span>}
         {isPartial && following === 0 && <Button label="Try again" onClick={regenerate} />}
         <Button label="Copy" icon={Copy} onClick={() => copy(textOf(message))} />
-        <Button label="Continue in a new chat" icon={GitFork} onClick={fork} />
+        <Button label="Continue in a new chat" icon={GitFork} onClick={() => fork().catch(showError)} />
         {following === 0 && <Button label="Regenerate" icon={RefreshCw} onClick={regenerate} />}
       </div>
     );

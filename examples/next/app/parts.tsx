@@ -47,6 +47,8 @@ function contentOf(part: UIMessage["parts"][number], { id, role }: UIMessage, on
       if (!part.mediaType.startsWith("image/")) return <Link href={part.url}>{part.filename ?? part.mediaType}</Link>;
       // biome-ignore lint/performance/noImgElement: Its size is not known.
       return <img src={part.url} alt={part.filename ?? "Image"} />;
+    case "source-document":
+      return <p>{part.title}</p>;
     default:
       return <p className="quiet">{part.type}</p>;
   }
@@ -83,7 +85,9 @@ const withDirections = () => (tree: { children: { properties?: { dir?: string } 
 };
 
 const components: Components = {
-  a: ({ node, ...props }) => <Link {...props} />,
+  // Without the id that the headings of all footnotes share.
+  h2: ({ node, id, ...props }) => <h2 {...props} />,
+  a: ({ node, "aria-describedby": _, ...props }) => <Link {...props} />,
   // Its address could carry words of the chat away.
   img: ({ alt }) => <em>{alt}</em>,
   pre: ({ node, ...props }) => (
