@@ -1,4 +1,4 @@
-import { type ChatTransport, generateId, type UIMessage } from "ai";
+import { type ChatTransport, createIdGenerator, type UIMessage } from "ai";
 import { type ChatEvent, createChatEvents, type OwnChange } from "./client/chat-events.ts";
 import { type ChatTransportOptions, createChatTransport, type ShownVersion } from "./client/chat-transport.ts";
 import { type ChatInJson, type PageInJson, toChat, toPage } from "./client/dates.ts";
@@ -144,7 +144,7 @@ export function createChatClient<M extends UIMessage = UIMessage, C = unknown>(
       return chat;
     },
 
-    fork(chatId, { newId = generateId(), ...others } = {}) {
+    fork(chatId, { newId = createIdGenerator({ size: 32 })(), ...others } = {}) {
       const body: ForkBody = { id: newId, ...others };
       return change("forked", chatId, { method: "POST", path: [chatId, "fork"], body });
     },

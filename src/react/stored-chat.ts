@@ -22,6 +22,8 @@ export function createStoredChat<M extends UIMessage, C>(
   let hasMissedEvents = false;
   /** A change has come while an answer was arriving. */
   let isOutdated = false;
+  /** Another tab has asked, or its answer has ended. */
+  let hasOtherTurn = false;
   /** What the page is receiving. Undefined also while it looks for an answer to join. */
   let receiving: "own answer" | "joined answer" | undefined;
   /** What has not reached the server, as far as the page knows. */
@@ -251,10 +253,12 @@ export function createStoredChat<M extends UIMessage, C>(
     if (!state.get().chat || unsentQuestion()) return stopReconnecting();
     // The outputs of the page's tools: nothing else would send them again.
     if (unsent?.kind === "tool answers" && isLost(chat.error)) void chat.sendMessage();
-    else if (!unsent && (chat.status === "ready" || isLost(chat.error))) join();
+    // An error of the last answer stays on the page, unless another tab has asked again.
+    else if (!unsent && (chat.status === "ready" || isLost(chat.error) || hasOtherTurn)) join();
   });
 
   function join(): void {
+    hasOtherTurn = false;
     const last = lastMessage();
     const isHalf = (part: object) => "state" in part && part.state === "input-streaming";
     // ai 5, which has no approvals, would continue this message, too.
@@ -303,6 +307,7 @@ export function createStoredChat<M extends UIMessage, C>(
     } else if (event.type === "deleted") {
       showMissing();
     } else if (event.type !== "turn" || !event.isOwn) {
+      hasOtherTurn ||= event.type === "turn";
       void synchronize();
     } else if (!isBusy() || !state.get().chat) {
       void updateDetails();

@@ -76,7 +76,7 @@ describe.each(sdks)("The client's methods with $name", (sdk) => {
     expect(await client.update(chatId, { metadata: null })).not.toHaveProperty("metadata");
 
     const copy = await client.fork(chatId, { throughMessageId: "m2", title: "A copy" });
-    expect(copy).toMatchObject({ title: "A copy", id: expect.stringMatching(/^\w{16}$/) });
+    expect(copy).toMatchObject({ title: "A copy", id: expect.stringMatching(/^\w{32}$/) });
     expect((await client.get(copy?.id as string))?.messages).toEqual(messages.slice(0, 2));
     expect(await client.fork(chatId, { newId: `${chatId} 2` })).toMatchObject({ id: `${chatId} 2`, title: "A title" });
     await expect(client.fork(chatId, { newId: chatId })).rejects.toMatchObject({ code: "conflict", status: 409 });

@@ -46,6 +46,22 @@ describe.concurrent("A chat that another tab changes", () => {
     for (const ids of renders) if (ids.length >= 4) expect(ids.slice(0, 4)).toEqual(["q2", "a2", "q3", "a3"]);
   });
 
+  test("shows the answer that replaces one that has failed", async ({ open }) => {
+    const { app, chatId, tab, other } = await openTabs(open);
+    await tab.ask("Four?");
+    (await app.voice()).fail();
+    await tab.until("it has failed", ({ status }) => status === "error");
+    await other.until("it shows the question", ({ texts }) => texts.at(-1) === "Four?");
+    void other.call("regenerate");
+    const voice = await app.voice(2);
+    voice.say("Fo");
+    await tab.until("it shows the new answer", ({ texts, status }) => texts.at(-1) === "Fo" && status === "streaming");
+    voice.say("ur.");
+    voice.finish();
+    await app.expectShown(chatId, other);
+    await showsTexts(tab, [...last, "Four?", "Four."]);
+  });
+
   test("shows an answer that is generated again, and an edited question", async ({ open }) => {
     const { app, chatId, tab, other } = await openTabs(open);
     void other.call("regenerate", [{ messageId: "a3" }]);
