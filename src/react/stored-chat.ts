@@ -182,7 +182,9 @@ export function createStoredChat<M extends UIMessage, C>(
     for (;;) {
       const shownVersion = version.current;
       const shownIds = chat.messages.map(({ id }) => id);
-      const page = await loadMessages<M, C>({ client, chatId: id, pageSize, shownIds, version: shownVersion });
+      // After a missed change, an older message may be another one although the version is the same: this client has made it.
+      const known = isOutdated ? undefined : shownVersion;
+      const page = await loadMessages<M, C>({ client, chatId: id, pageSize, shownIds, version: known });
       isOutdated = isBusy();
       if (isOutdated) return;
       // Otherwise the page has got an answer meanwhile, which is newer.
@@ -195,7 +197,7 @@ export function createStoredChat<M extends UIMessage, C>(
 
   function show(page: StoredChatPage<M, C>): void {
     if (isStored(unsent, page.messages)) unsent = undefined;
-    const merged = mergeMessages(chat.messages, page.messages, unsentQuestion());
+    const merged = mergeMessages(chat.messages, page, unsentQuestion());
     const [oldest] = merged;
     const olderOnServer = page.messages.findIndex(({ id }) => id === oldest?.id);
     if (merged.length !== chat.messages.length || merged.some((message, index) => message !== chat.messages[index])) {
