@@ -26,6 +26,8 @@ export function createStoredChat<M extends UIMessage, C>(
   let receiving: "own answer" | "joined answer" | undefined;
   /** What has not reached the server, as far as the page knows. */
   let unsent: Unsent<M> | undefined;
+  /** Why the latest answer was lost. */
+  let lost: StoredChatError | undefined;
   /** The page's own requests for an answer: whether one is under way, has no response yet, and how many there were. */
   let isAsking = false;
   let isSending = false;
@@ -66,9 +68,14 @@ export function createStoredChat<M extends UIMessage, C>(
       if (output) void chat.addToolOutput(output);
     },
     onError(error) {
-      options.onError?.(error);
-      if (isLost(error)) joinLater();
+      if (isLost(error)) joinLater(error);
       else if (isConflict(error)) isOutdated = true;
+      try {
+        options.onError?.(error);
+      } catch (thrown) {
+        // To the SDK, the answer would be arriving for ever.
+        console.error(thrown);
+      }
     },
     onFinish(given) {
       isAsking = false;
@@ -91,10 +98,11 @@ export function createStoredChat<M extends UIMessage, C>(
   });
 
   /** The SDK keeps the half answer to continue it, and with ai 5 would put the joined answer, from its beginning, behind it. */
-  function joinLater(): void {
+  function joinLater(error: StoredChatError): void {
     Reflect.set(chat, "resumableStreamState", undefined);
+    lost = error;
     state.set({ isReconnecting: true });
-    if (isConnected) retry.plan();
+    if (isConnected) retry.plan(error.retryAfter);
   }
 
   function stopReconnecting(): void {
@@ -127,6 +135,7 @@ export function createStoredChat<M extends UIMessage, C>(
 
   async function reconnectToStream(request: ResumeRequest) {
     const countBefore = requestCount;
+    const wasReconnecting = state.get().isReconnecting;
     let joined: ReadableStream<UIMessageChunk> | null = null;
     let failure: StoredChatError | undefined;
     try {
@@ -142,7 +151,12 @@ export function createStoredChat<M extends UIMessage, C>(
     }
     // To the SDK, a lost connection is an answer to join later, and an abort is none. Others are no error of an answer.
     if (failure && (isLost(failure) || request.abortSignal?.aborted)) throw failure;
-    if (failure) keepError(failure);
+    if (failure) {
+      keepError(failure);
+      // As it was: to the SDK, the answer is still lost.
+      if (wasReconnecting && failure.isRetryable) throw lost;
+      stopReconnecting();
+    }
     return joined;
   }
 
@@ -244,8 +258,11 @@ export function createStoredChat<M extends UIMessage, C>(
     try {
       await refresh();
     } catch (error) {
+      const { isRetryable, retryAfter } = error as StoredChatError;
       keepError(error as StoredChatError);
-      if (isLost(chat.error)) retry.plan();
+      // Until the page is visible again, by then perhaps of a user who has signed in.
+      if (isRetryable === false) stopReconnecting();
+      else if (isLost(chat.error)) retry.plan(retryAfter);
       return;
     }
     if (isBusy()) return;
