@@ -89,6 +89,11 @@ export function createChatEvents(channelName: string): ChatEvents {
   };
 }
 
-/** Undefined where there are no tabs. */
-const openChannel = (name: string) =>
-  typeof BroadcastChannel === "undefined" ? undefined : new BroadcastChannel(name);
+/** Undefined where there are no tabs, and where the browser forbids it, as Firefox does without cookies. */
+function openChannel(name: string) {
+  try {
+    return new BroadcastChannel(name);
+  } catch {
+    return undefined;
+  }
+}

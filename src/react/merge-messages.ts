@@ -1,16 +1,27 @@
 import type { UIMessage } from "ai";
 
+interface StoredMessages<M extends UIMessage> {
+  /** The last messages of the chat. */
+  messages: M[];
+  /** Whether the chat has older ones. */
+  hasMore: boolean;
+}
+
 /**
  * The messages that a page shows, made equal to the stored ones. Keeps the older messages that the page has loaded, the
  * answers that the user has given to tools and that are not sent yet, and the question that did not reach the server.
  *
  * @param shown - the messages on the page.
- * @param stored - the last messages of the chat.
  * @param unsent - the question that did not reach the server.
  */
-export function mergeMessages<M extends UIMessage>(shown: M[], stored: M[], unsent?: M): M[] {
+export function mergeMessages<M extends UIMessage>(
+  shown: M[],
+  { messages: stored, hasMore }: StoredMessages<M>,
+  unsent?: M,
+): M[] {
   const shownById = new Map(shown.map((message) => [message.id, message]));
-  const older = shown.slice(0, Math.max(0, indexOf(shown, stored[0]?.id)));
+  // Without older ones in the chat, they were deleted.
+  const older = hasMore ? shown.slice(0, Math.max(0, indexOf(shown, stored[0]?.id))) : [];
   // Messages that the user has not asked for would move what they read.
   const firstOnPage = Math.max(
     0,

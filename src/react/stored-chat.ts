@@ -28,6 +28,8 @@ export function createStoredChat<M extends UIMessage, C>(
   let receiving: "own answer" | "joined answer" | undefined;
   /** What has not reached the server, as far as the page knows. */
   let unsent: Unsent<M> | undefined;
+  /** Why the latest answer was lost. */
+  let lost: StoredChatError | undefined;
   /** The page's own requests for an answer: whether one is under way, has no response yet, and how many there were. */
   let isAsking = false;
   let isSending = false;
@@ -68,9 +70,14 @@ export function createStoredChat<M extends UIMessage, C>(
       if (output) void chat.addToolOutput(output);
     },
     onError(error) {
-      options.onError?.(error);
-      if (isLost(error)) joinLater();
+      if (isLost(error)) joinLater(error);
       else if (isConflict(error)) isOutdated = true;
+      try {
+        options.onError?.(error);
+      } catch (thrown) {
+        // To the SDK, the answer would be arriving for ever.
+        console.error(thrown);
+      }
     },
     onFinish(given) {
       isAsking = false;
@@ -93,10 +100,11 @@ export function createStoredChat<M extends UIMessage, C>(
   });
 
   /** The SDK keeps the half answer to continue it, and with ai 5 would put the joined answer, from its beginning, behind it. */
-  function joinLater(): void {
+  function joinLater(error: StoredChatError): void {
     Reflect.set(chat, "resumableStreamState", undefined);
+    lost = error;
     state.set({ isReconnecting: true });
-    if (isConnected) retry.plan();
+    if (isConnected) retry.plan(error.retryAfter);
   }
 
   function stopReconnecting(): void {
@@ -129,6 +137,7 @@ export function createStoredChat<M extends UIMessage, C>(
 
   async function reconnectToStream(request: ResumeRequest) {
     const countBefore = requestCount;
+    const wasReconnecting = state.get().isReconnecting;
     let joined: ReadableStream<UIMessageChunk> | null = null;
     let failure: StoredChatError | undefined;
     try {
@@ -144,7 +153,12 @@ export function createStoredChat<M extends UIMessage, C>(
     }
     // To the SDK, a lost connection is an answer to join later, and an abort is none. Others are no error of an answer.
     if (failure && (isLost(failure) || request.abortSignal?.aborted)) throw failure;
-    if (failure) keepError(failure);
+    if (failure) {
+      keepError(failure);
+      // As it was: to the SDK, the answer is still lost.
+      if (wasReconnecting && failure.isRetryable) throw lost;
+      stopReconnecting();
+    }
     return joined;
   }
 
@@ -184,7 +198,9 @@ export function createStoredChat<M extends UIMessage, C>(
     for (;;) {
       const shownVersion = version.current;
       const shownIds = chat.messages.map(({ id }) => id);
-      const page = await loadMessages<M, C>({ client, chatId: id, pageSize, shownIds, version: shownVersion });
+      // After a missed change, an older message may be another one although the version is the same: this client has made it.
+      const known = isOutdated ? undefined : shownVersion;
+      const page = await loadMessages<M, C>({ client, chatId: id, pageSize, shownIds, version: known });
       isOutdated = isBusy();
       if (isOutdated) return;
       // Otherwise the page has got an answer meanwhile, which is newer.
@@ -197,7 +213,7 @@ export function createStoredChat<M extends UIMessage, C>(
 
   function show(page: StoredChatPage<M, C>): void {
     if (isStored(unsent, page.messages)) unsent = undefined;
-    const merged = mergeMessages(chat.messages, page.messages, unsentQuestion());
+    const merged = mergeMessages(chat.messages, page, unsentQuestion());
     const [oldest] = merged;
     const olderOnServer = page.messages.findIndex(({ id }) => id === oldest?.id);
     if (merged.length !== chat.messages.length || merged.some((message, index) => message !== chat.messages[index])) {
@@ -244,8 +260,11 @@ export function createStoredChat<M extends UIMessage, C>(
     try {
       await refresh();
     } catch (error) {
+      const { isRetryable, retryAfter } = error as StoredChatError;
       keepError(error as StoredChatError);
-      if (isLost(chat.error)) retry.plan();
+      // Until the page is visible again, by then perhaps of a user who has signed in.
+      if (isRetryable === false) stopReconnecting();
+      else if (isLost(chat.error)) retry.plan(retryAfter);
       return;
     }
     if (isBusy()) return;

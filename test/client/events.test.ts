@@ -174,8 +174,14 @@ describe.each(sdks)("The client's subscribe with $name", (sdk) => {
     expect(again).toEqual([{ type: "online" }]);
   });
 
-  test("works where there are no tabs", async () => {
-    vi.stubGlobal("BroadcastChannel", undefined);
+  class Forbidden {
+    constructor() {
+      throw new DOMException("The operation is insecure.", "SecurityError");
+    }
+  }
+
+  test.each([undefined, Forbidden])("works where there are no tabs, or none that may be told (%s)", async (tabs) => {
+    vi.stubGlobal("BroadcastChannel", tabs);
     const chat = await open({ messages: [say("user", "Hi", "m1")] });
     const heard = listen(chat.client);
     await chat.client.update(chat.chatId, { title: "A" });

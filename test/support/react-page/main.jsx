@@ -1,9 +1,13 @@
 // The page of test/support/react-page.ts: shows the hooks under test, and keeps what they return where tests can read it.
 import * as ai from "ai";
-import { StrictMode, useLayoutEffect, useState } from "react";
+import * as React from "react";
 import { createRoot } from "react-dom/client";
 import { createChatClient } from "../../../src/client.ts";
 import { isUnfinished, useChats, useStoredChat } from "../../../src/react.ts";
+
+const { Fragment, StrictMode, useLayoutEffect, useState } = React;
+// React 18 does not have it.
+const Activity = Reflect.get(React, "Activity") ?? Fragment;
 
 const client = createChatClient();
 /** What the hooks returned in the latest render, by the name of their view. */
@@ -12,7 +16,7 @@ const results = {};
 const commits = [];
 /** The calls of the callbacks, in order. */
 const heard = [];
-Object.assign(window, { client, results, commits, heard, isUnfinished, outputs: {} });
+Object.assign(window, { client, results, commits, heard, isUnfinished, outputs: {}, failing: "" });
 
 const automatically = {
   calls: ai.lastAssistantMessageIsCompleteWithToolCalls,
@@ -31,7 +35,10 @@ function StoredChat({ name, sendAutomatically, ...options }) {
       if (output !== undefined) void results[name].addToolOutput({ tool, toolCallId, output });
     },
     onData: ({ type }) => heard.push(type),
-    onError: (error) => heard.push(`error ${error.code ?? error.message}`),
+    onError(error) {
+      heard.push(`error ${error.code ?? error.message}`);
+      if (window.failing === "onError") throw new Error("The application's own.");
+    },
     onFinish: ({ isAbort, isDisconnect, isError }) =>
       heard.push(
         `finish${isAbort ? " isAbort" : ""}${isDisconnect ? " isDisconnect" : ""}${isError ? " isError" : ""}`,
@@ -84,10 +91,12 @@ function Page() {
   window.show = (changes) => setViews((views) => ({ ...views, ...changes }));
   return Object.entries(views).map(([name, options]) => {
     if (!options) return null;
-    return options.list ? (
-      <Chats key={name} name={name} {...options} />
-    ) : (
-      <StoredChat key={name} name={name} {...options} />
+    const { isHidden, ...others } = options;
+    const View = others.list ? Chats : StoredChat;
+    return (
+      <Activity key={name} {...(Activity !== Fragment && { mode: isHidden ? "hidden" : "visible" })}>
+        <View name={name} {...others} />
+      </Activity>
     );
   });
 }
