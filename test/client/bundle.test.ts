@@ -32,12 +32,12 @@ test("the client imports nothing but ai, and has at most 4 kB", async () => {
   expect(size).toBeLessThanOrEqual(4_000);
 });
 
-test("the hooks import nothing but React and the SDK, and have at most 4.7 kB", async () => {
+test("the hooks import nothing but React and the SDK, and have at most 5 kB", async () => {
   const { text, size, imports, files } = await bundle("src/react.ts", "browser");
   expect(new Set(imports)).toEqual(new Set(["react", "@ai-sdk/react"]));
   expect(files.filter((file) => !/^src\/(react\.ts|react\/.*)$/.test(file))).toEqual([]);
   expect(text).not.toMatch(/\b(process|Buffer|require|node:)\b/);
-  expect(size).toBeLessThanOrEqual(4_700);
+  expect(size).toBeLessThanOrEqual(5_000);
 });
 
 test("the handler imports nothing but its peers, and has at most 6 kB", async () => {
