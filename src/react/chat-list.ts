@@ -1,5 +1,5 @@
 import type { UIMessage } from "ai";
-import type { ChatClient, ChatEvent, ClientChat, UpdateBody } from "../client.ts";
+import type { ChatClient, ChatEvent, ChatList, ClientChat, UpdateBody } from "../client.ts";
 import { coalesce, shareThen } from "./coalesce.ts";
 import { createObservable, type Observable } from "./observable.ts";
 import type { StoredChatError } from "./types.ts";
@@ -78,13 +78,21 @@ export function createChatList<M extends UIMessage, C>(
     });
   }
 
+  async function listFirst(count: number): Promise<ChatList<C>> {
+    let list = await client.list({ archived, limit: Math.min(count, maxLimit) });
+    while (list.cursor !== null && list.chats.length < count) {
+      const limit = Math.min(count - list.chats.length, maxLimit);
+      list = append(list, await client.list({ archived, limit, cursor: list.cursor }));
+    }
+    return list;
+  }
+
   const refetch = coalesce(async () => {
     isOutdated = false;
     for (;;) {
       const revisionBefore = revision;
       try {
-        const limit = Math.min(Math.max(stored.length, pageSize), maxLimit);
-        const list = await client.list({ archived, limit });
+        const list = await listFirst(Math.max(stored.length, pageSize));
         // Otherwise it may not have a change or a page that is shown.
         if (revision !== revisionBefore) continue;
         revision += 1;
@@ -111,8 +119,7 @@ export function createChatList<M extends UIMessage, C>(
         // Otherwise the page may not follow the chats that are shown by now.
         if (revision !== revisionBefore) continue;
         revision += 1;
-        const known = new Set(stored.map(({ id }) => id));
-        stored = [...stored, ...list.chats.filter(({ id }) => !known.has(id))];
+        stored = append({ chats: stored, cursor }, list).chats;
         cursor = list.cursor;
         state.set({ chats: render(), loadError: undefined, hasMore: cursor !== null });
         return;
@@ -183,6 +190,12 @@ export function createChatList<M extends UIMessage, C>(
         },
       ),
   };
+}
+
+/** A chat whose activity is new between two requests comes in neither page, or in both. */
+function append<C>({ chats }: ChatList<C>, { chats: more, cursor }: ChatList<C>): ChatList<C> {
+  const known = new Set(chats.map(({ id }) => id));
+  return { chats: [...chats, ...more.filter(({ id }) => !known.has(id))], cursor };
 }
 
 function withChanges<C>(chat: ClientChat<C>, changes: UpdateBody<C> | null): ClientChat<C> {

@@ -7,26 +7,34 @@ interface StoredMessages<M extends UIMessage> {
   hasMore: boolean;
 }
 
+interface MergeOptions<M extends UIMessage> {
+  /** The question that did not reach the server. */
+  unsent?: M | undefined;
+  /** Whether the page has shown no stored messages yet, only its own question. */
+  isFirst?: boolean | undefined;
+}
+
 /**
  * The messages that a page shows, made equal to the stored ones. Keeps the older messages that the page has loaded, the
  * answers that the user has given to tools and that are not sent yet, and the question that did not reach the server.
  *
  * @param shown - the messages on the page.
- * @param unsent - the question that did not reach the server.
  */
 export function mergeMessages<M extends UIMessage>(
   shown: M[],
   { messages: stored, hasMore }: StoredMessages<M>,
-  unsent?: M,
+  { unsent, isFirst = false }: MergeOptions<M>,
 ): M[] {
   const shownById = new Map(shown.map((message) => [message.id, message]));
   // Without older ones in the chat, they were deleted.
   const older = hasMore ? shown.slice(0, Math.max(0, indexOf(shown, stored[0]?.id))) : [];
   // Messages that the user has not asked for would move what they read.
-  const firstOnPage = Math.max(
-    0,
-    stored.findIndex(({ id }) => shownById.has(id)),
-  );
+  const firstOnPage = isFirst
+    ? 0
+    : Math.max(
+        0,
+        stored.findIndex(({ id }) => shownById.has(id)),
+      );
   const newer = stored.slice(firstOnPage).map((message) => {
     const onPage = shownById.get(message.id);
     // The same object if possible: React need not render it again.

@@ -20,6 +20,8 @@ export function createStoredChat<M extends UIMessage, C>(
   let options = firstOptions;
   let isConnected = false;
   let hasMissedEvents = false;
+  /** The page has not shown the stored messages yet: they may come in front of a question. */
+  let isFirst = firstOptions.page === undefined;
   /** A change has come while an answer was arriving. */
   let isOutdated = false;
   /** Another tab has asked, or its answer has ended. */
@@ -34,6 +36,10 @@ export function createStoredChat<M extends UIMessage, C>(
   let isAsking = false;
   let isSending = false;
   let requestCount = 0;
+
+  /** Numbers of loads: what was asked for earlier, and arrives later, is out of date. */
+  let asked = 0;
+  let arrived = 0;
 
   const version = { current: firstPage?.chat.version };
   const newest = newestVersions(client);
@@ -200,11 +206,14 @@ export function createStoredChat<M extends UIMessage, C>(
       const shownIds = chat.messages.map(({ id }) => id);
       // After a missed change, an older message may be another one although the version is the same: this client has made it.
       const known = isOutdated ? undefined : shownVersion;
+      asked += 1;
+      const number = asked;
       const page = await loadMessages<M, C>({ client, chatId: id, pageSize, shownIds, version: known });
       isOutdated = isBusy();
       if (isOutdated) return;
       // Otherwise the page has got an answer meanwhile, which is newer.
-      if (version.current !== shownVersion) continue;
+      if (version.current !== shownVersion || number < arrived) continue;
+      arrived = number;
       if (page) show(page);
       else if (state.get().chat || state.get().loadStatus === "loading") showMissing();
       return;
@@ -213,7 +222,8 @@ export function createStoredChat<M extends UIMessage, C>(
 
   function show(page: StoredChatPage<M, C>): void {
     if (isStored(unsent, page.messages)) unsent = undefined;
-    const merged = mergeMessages(chat.messages, page, unsentQuestion());
+    const merged = mergeMessages(chat.messages, page, { unsent: unsentQuestion(), isFirst });
+    isFirst = false;
     const [oldest] = merged;
     const olderOnServer = page.messages.findIndex(({ id }) => id === oldest?.id);
     if (merged.length !== chat.messages.length || merged.some((message, index) => message !== chat.messages[index])) {
@@ -310,8 +320,11 @@ export function createStoredChat<M extends UIMessage, C>(
   async function updateDetails(): Promise<void> {
     if (!isConnected) return;
     const shownVersion = version.current;
+    asked += 1;
+    const number = asked;
     const latest = await client.get(id, { limit: 2 }).catch(() => null);
-    if (!latest) return;
+    if (!latest || number < arrived) return;
+    arrived = number;
     const sentAt = new Map([...state.get().sentAt, ...timesOf(latest)]);
     state.set({ chat: latest.chat, loadStatus: "loaded", sentAt });
     if (version.current === shownVersion && latest.chat.version !== shownVersion) await synchronize();
@@ -341,7 +354,9 @@ export function createStoredChat<M extends UIMessage, C>(
 
     setOptions(latest) {
       const { page } = latest;
-      const isNews = page && page !== options.page && page.chat.version > (version.current ?? 0);
+      // The same page in another object is no news, such as of a chat that was deleted since.
+      const knownVersion = Math.max(version.current ?? 0, options.page?.chat.version ?? 0);
+      const isNews = page && page !== options.page && page.chat.version > knownVersion;
       options = latest;
       if (!isNews) return;
       if (isBusy()) isOutdated = true;

@@ -106,4 +106,20 @@ describe.concurrent("Leaving a chat", () => {
     await app.expectShown(chatId, tab);
     expect(app.requests).toEqual([]);
   });
+
+  test("and to render the page of a chat that was deleted since does not bring it back", async ({ open }) => {
+    const app = await open();
+    const chatId = await app.addChat();
+    const page = await app.pageOf(chatId);
+    const tab = await app.openTab({ chat: { id: chatId, page }, list: { list: true } });
+    await app.expectShown(chatId, tab);
+    await tab.call("remove", [chatId], "list");
+    await tab.until("it is gone", ({ loadStatus }) => loadStatus === "missing");
+    // Equal, and another object: as a component makes it that puts it together as it renders.
+    await tab.show({ chat: { id: chatId, page } });
+    await tab.call("reload");
+    expect((await tab.commits()).at(-1)).toMatchObject({ loadStatus: "missing", texts: [] });
+    const first = (await tab.commits()).findIndex(({ loadStatus }) => loadStatus === "missing");
+    for (const { texts } of (await tab.commits()).slice(first)) expect(texts).toEqual([]);
+  });
 });

@@ -55,6 +55,19 @@ describe.concurrent("useChats", () => {
     expect(await titles()).toEqual(["1", "4", "3", "2"]);
   });
 
+  test("keeps all pages also if they are more than the server gives at once", async ({ open }) => {
+    const { app, tab, titles } = await openList(open);
+    // The handler's limit is 1,000.
+    app.intercept((request, next) => {
+      const url = new URL(request.url);
+      if (Number(url.searchParams.get("limit")) > 2) url.searchParams.set("limit", "2");
+      return next(new Request(url, request));
+    });
+    await tab.call("loadMore", [], "list");
+    await tab.call("refetch", [], "list");
+    expect(await titles()).toEqual(["4", "3", "2", "1"]);
+  });
+
   test("never shows given chats among the archived ones", async ({ open }) => {
     const { app, ids, tab } = await openList(open);
     await app.store.updateChat({ userId: app.userId, chatId: ids[0] as string, archived: true });

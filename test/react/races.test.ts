@@ -175,6 +175,54 @@ describe.concurrent("useStoredChat", () => {
     await app.expectShown(chatId, tab);
   });
 
+  test("shows the newest title when an older response arrives after it", async ({ open }) => {
+    const { app, chatId, tab } = await openChat(open);
+    await tab.ask("Why?");
+    const voice = await app.voice();
+    voice.say("Because.");
+    await tab.shows("Because.");
+    let release: (() => void) | undefined;
+    app.intercept(async (request, next) => {
+      const response = await next(request);
+      if (!request.url.includes("limit=2") || release) return response;
+      await new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      return response;
+    });
+    voice.finish();
+    await eventually("the old title is read", () => release);
+    const other = await app.openTab({ list: { list: true } });
+    await other.call("update", [chatId, { title: "New" }], "list");
+    await tab.until("it shows the title", ({ chat }) => chat?.title === "New");
+    const late = tab.page.waitForResponse(/limit=2/);
+    release?.();
+    await (await late).finished();
+    await app.expectShown(chatId, tab);
+    expect((await tab.read()).chat?.title).toBe("New");
+  });
+
+  test.for(["failed", "loading"])(
+    "shows the whole chat after a question on a page that is %s",
+    async (state, { open }) => {
+      const app = await open();
+      const chatId = await app.addChat();
+      const held = state === "loading" ? app.hold(/^GET [^?]*$/) : undefined;
+      const server = state === "failed" ? app.refuse(/^GET/, 500, "failed") : undefined;
+      const tab = await app.openTab({ chat: { id: chatId } });
+      await tab.until("it is so", ({ loadStatus }) => loadStatus === state);
+      await tab.ask("Why?");
+      const voice = await app.voice();
+      voice.say("Because.");
+      await tab.shows("Because.");
+      held?.release();
+      server?.accept();
+      voice.finish();
+      await app.expectShown(chatId, tab);
+      expect((await tab.read()).texts).toEqual(["Hi", "Hello.", "Why?", "Because."]);
+    },
+  );
+
   test("in two tabs that run the same client tool shows one answer, and no error in the end", async ({ open }) => {
     const tools = { whereAmI: { inputSchema: z.object({}) } };
     const { app, chatId, tab } = await openChat(open, { tools }, { sendAutomatically: "calls" });
