@@ -156,7 +156,9 @@ function Problem({ chat }: { chat: UseStoredChatResult }) {
   const { error, loadStatus, loadError, messages, regenerate, reload } = chat;
   const last = messages.at(-1);
   if (loadStatus === "loading") return <p role="status">Opening the chat…</p>;
-  if (chat.isReconnecting) return <p role="status">Connection lost. Joining the answer again…</p>;
+  // Without an answer, the question may not have been sent.
+  if (chat.isReconnecting && last?.role === "assistant")
+    return <p role="status">Connection lost. Joining the answer again…</p>;
   // The message says it.
   if (last && isUnfinished(last)) return null;
   const problem = loadStatus === "failed" ? loadError : error;
