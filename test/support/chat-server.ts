@@ -4,7 +4,8 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { AbstractChat, type ChatInit, type ChatState, DefaultChatTransport, type UIMessage } from "ai";
 
-export type Handler = (request: Request) => Promise<Response>;
+/** `closed` aborts when the response has ended, or the client has gone. The request's own signal may be collected before. */
+export type Handler = (request: Request, closed: AbortSignal) => Promise<Response>;
 
 /** A handler behind real HTTP on a loopback port. A client that goes away cancels the response, as in any framework. */
 export async function serve(handler: Handler) {
@@ -13,7 +14,7 @@ export async function serve(handler: Handler) {
     const gone = new AbortController();
     outgoing.on("close", () => gone.abort());
     const answer = async () => {
-      const response = await handler(await toRequest(incoming, gone.signal));
+      const response = await handler(await toRequest(incoming, gone.signal), gone.signal);
       outgoing.writeHead(response.status, Object.fromEntries(response.headers));
       if (response.body) await pipeline(Readable.fromWeb(response.body as never), outgoing);
       else outgoing.end();

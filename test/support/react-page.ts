@@ -102,14 +102,14 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
     return sdk.ai.streamText(asked as never);
   }
 
-  const server = await serve(async (request) => {
+  const server = await serve(async (request, closed) => {
     const { pathname, search } = new URL(request.url);
     if (pathname === "/page.js") return new Response(script, { headers: { "content-type": "text/javascript" } });
     if (!pathname.startsWith("/api/chat")) return new Response(html, { headers: { "content-type": "text/html" } });
     const name = `${request.method} ${pathname.slice("/api/chat".length)}${search}`;
     requests.push(name);
     inFlight.add(name);
-    request.signal.addEventListener("abort", () => inFlight.delete(name));
+    closed.addEventListener("abort", () => inFlight.delete(name));
     return intercept(request, (request) => handler(request));
   });
 
