@@ -103,8 +103,8 @@ const suites = [
   }),
   // One file after the other: each starts a Chromium and a server.
   project("recipes", { globalSetup: [...postgres, build], fileParallelism: false, retry: process.env.CI ? 1 : 0 }),
-  // The hooks. Each worker has one Chromium, and the tests of a file are concurrent.
-  project("react", { globalSetup: postgres, retry: process.env.CI ? 1 : 0 }),
+  // The hooks. One file after the other, with one Chromium: the tests of a file are concurrent.
+  project("react", { globalSetup: postgres, fileParallelism: false, retry: process.env.CI ? 1 : 0 }),
   project("stress", { testTimeout: 0 }),
   // These start servers of their own, to kill them.
   project("crash", { globalSetup: [], fileParallelism: false, testTimeout: 0 }),
