@@ -66,12 +66,13 @@ test("the hooks import nothing but React and the SDK, and their types nothing el
   expect((await reachedFrom("react.d.ts")).imports).toEqual(["@ai-sdk/react", "ai"]);
 });
 
-test("the command line imports four more modules of Node, and no other package", async () => {
+test("the command line imports five more modules of Node, and no other package", async () => {
   const library = await reachedFrom("index.js", "schema.js");
   const { imports } = await reachedFrom("cli.js");
   expect(imports.filter((name) => !library.imports.includes(name))).toEqual([
     "node:module",
     "node:path",
+    "node:readline",
     "node:timers/promises",
     "node:util",
   ]);
