@@ -125,6 +125,7 @@ export function createStoredChat<M extends UIMessage, C>(
   async function sendMessages(request: Parameters<ChatTransport<M>["sendMessages"]>[0]) {
     const shownVersion = version.current ?? 0;
     stopReconnecting();
+    hasOtherTurn = false;
     unsent = toUnsent(request);
     if (unsent?.kind !== "tool answers") toolCalls.clear();
     isAsking = true;
