@@ -156,8 +156,12 @@ export function testRecipe(
       await page.goto(new URL(`/?id=${id}`, recipe.url).href);
       await shows(page, ["Tides?", "Tides."]);
       await resume.begun();
+      const answer = page.waitForResponse((response) => response.request().method() === "POST");
       await ask(page, question);
       const voice = await user.voice();
+      await answer;
+      // Otherwise the page would load the chat, and show nothing but what it has then.
+      expect(await page.getByRole("button", { name: "Stop" }).count()).toBe(1);
       voice.say("The moon ");
       await shows(page, ["Tides?", "Tides.", question, "The moon"]);
       await resume.letGo();
