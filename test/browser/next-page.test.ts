@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { chromium } from "playwright-core";
 import { expect, onTestFinished, test } from "vitest";
+import { launchChromium } from "../support/chromium.ts";
 import { createDatabase } from "../support/databases.ts";
 import { folder as example } from "../support/next-app.ts";
 import { buildPrintedApplication, logicOf, printedFiles } from "../support/next-page.ts";
@@ -25,10 +25,7 @@ test("the application of docs/next.md asks, stops, edits, asks again, lists, ren
     env: { ...process.env, NODE_ENV: "production", DATABASE_URL: databaseUrl },
   }));
 
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu"],
-  });
+  const browser = await launchChromium();
   onTestFinished(() => browser.close());
   const context = await browser.newContext();
   await context.addCookies([{ name: "user", value: "ada", url }]);

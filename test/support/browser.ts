@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { test as anyTest, expect } from "vitest";
 import { answered, desktop, messages, send, showsFirstWords } from "./chat-page.ts";
+import { launchChromium } from "./chromium.ts";
 import { eventually } from "./eventually.ts";
 import { type HeldAnswer, type ModelServer, startModelServer } from "./model-server.ts";
 import { type NextApp, startNextApp } from "./next-app.ts";
@@ -62,11 +63,7 @@ export const test = anyTest
   // biome-ignore lint/correctness/noEmptyPattern: Vitest reads from it which fixtures this one needs.
   .extend("chromium", { scope: "worker", auto: true }, async ({}, { onCleanup }) => {
     mkdirSync(screenshots, { recursive: true });
-    const started = await chromium.launch({
-      executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
-      timeout: 60_000,
-    });
+    const started = await launchChromium();
     onCleanup(() => started.close());
     browser = started;
     return started;

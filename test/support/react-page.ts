@@ -6,14 +6,16 @@ import type { UIMessage } from "ai";
 import type { Browser, BrowserContext } from "playwright-core";
 import { test as anyTest, expect } from "vitest";
 import type { ChatHandlerOptions } from "../../src/handler.ts";
+import { nextChatId } from "./chat-ids.ts";
 import { serve } from "./chat-server.ts";
+import { launchChromium } from "./chromium.ts";
 import { say } from "./conversations.ts";
 import { nodePostgres, openWith } from "./databases.ts";
 import { dyingProcess } from "./dying-process.ts";
 import { eventually } from "./eventually.ts";
 import { createVoice, type Voice } from "./live-chat.ts";
 import { root } from "./pack.ts";
-import { cached, html, launchChromium, scriptOf, type Versions } from "./react-page/bundle.ts";
+import { cached, html, scriptOf, type Versions } from "./react-page/bundle.ts";
 import { type Tab, tabOf, type View } from "./react-page/tab.ts";
 import { loadWith, type Sdk, sdks } from "./sdks.ts";
 
@@ -165,7 +167,7 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
 
     /** Stores a chat, with a question and an answer by default. Returns its id. */
     async addChat(messages: UIMessage[] = [say("user", "Hi"), say("assistant", "Hello.")], title?: string) {
-      const { id } = await store.upsertChat({ userId, chatId: randomUUID(), title, messages });
+      const { id } = await store.upsertChat({ userId, chatId: nextChatId(), title, messages });
       return id;
     },
 

@@ -3,11 +3,13 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { streamText, type UIMessage } from "ai";
 import { type BuildOptions, build } from "esbuild";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { type ChatHandlerOptions, createChatHandler } from "../../src/handler.ts";
 import { type Chat, type ChatStore, createChatStore } from "../../src/index.ts";
+import { nextChatId } from "./chat-ids.ts";
 import { serve } from "./chat-server.ts";
+import { launchChromium } from "./chromium.ts";
 import { nodePostgres, openWith, type TestDatabase } from "./databases.ts";
 import { eventually } from "./eventually.ts";
 import { temporaryFolder } from "./folder.ts";
@@ -126,7 +128,7 @@ export function recipePage(source: PageSource, options: Partial<ChatHandlerOptio
           await page.goto(new URL(path, server.url).href);
           return page;
         },
-        addChat: ({ chatId = randomUUID(), title, messages = question(title) }) =>
+        addChat: ({ chatId = nextChatId(), title, messages = question(title) }) =>
           store.upsertChat({ userId, chatId, title, messages }),
         stored: async (chatId) => (await store.getChat({ userId, chatId }))?.messages ?? [],
         idle: () =>
@@ -154,13 +156,6 @@ function question(title: string): UIMessage[] {
     { id: randomUUID(), role: "assistant", parts: [{ type: "text", text: `${title}.` }] },
   ];
 }
-
-const launchChromium = () =>
-  chromium.launch({
-    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
-    timeout: 60_000,
-  });
 
 /** What a browser runs of these modules. */
 async function bundle(folder: string, { files, entry, build: settings = {} }: PageSource): Promise<string> {

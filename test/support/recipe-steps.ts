@@ -60,20 +60,23 @@ interface Hold {
 export async function holdRequests(page: Page, method: string, { url = /\/api\/chat/, held = "response" }: Hold = {}) {
   const requests: Request[] = [];
   let free = () => {};
-  const isFree = new Promise<void>((resolve) => {
+  let isFree = false;
+  const freed = new Promise<void>((resolve) => {
     free = resolve;
   });
   await page.route(url, async (route) => {
-    if (route.request().method() !== method) return route.fallback();
-    const response = held === "response" ? await route.fetch() : undefined;
+    if (isFree || route.request().method() !== method) return route.fallback();
+    // It fails if the test ends meanwhile.
+    const response = held === "response" ? await route.fetch().catch(() => undefined) : undefined;
     requests.push(route.request());
-    await isFree;
+    await freed;
     // The page may not want it any more.
     await (response ? route.fulfill({ response }) : route.continue()).catch(() => {});
   });
   return {
     begun: () => eventually(`a ${method} request is held`, () => requests.length > 0),
     async letGo() {
+      isFree = true;
       free();
       await Promise.all(requests.map((request) => request.response()));
     },

@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import { build } from "esbuild";
-import { chromium } from "playwright-core";
 import { root } from "../pack.ts";
 
 /** Versions of React and of the SDK that belong together. */
@@ -12,13 +11,6 @@ export interface Versions {
 export const html = `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Chat</title><link rel="icon" href="data:,">
 <div id="app"></div><script type="module" src="/page.js"></script></html>`;
-
-export const launchChromium = () =>
-  chromium.launch({
-    executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
-    timeout: 60_000,
-  });
 
 const scripts = new Map<string, Promise<string>>();
 

@@ -1,6 +1,7 @@
 // The page of test/support/react-page.ts: shows the hooks under test, and keeps what they return where tests can read it.
 import * as ai from "ai";
 import * as React from "react";
+import { flushSync } from "react-dom";
 import { createRoot } from "react-dom/client";
 import { createChatClient } from "../../../src/client.ts";
 import { isUnfinished, useChats, useStoredChat } from "../../../src/react.ts";
@@ -88,7 +89,8 @@ const textOf = ({ parts }) => parts.map(({ text = "" }) => text).join("");
 
 function Page() {
   const [views, setViews] = useState({});
-  window.show = (changes) => setViews((views) => ({ ...views, ...changes }));
+  // Rendered when it returns, with its effects: a test then changes what a view that has gone must not see.
+  window.show = (changes) => flushSync(() => setViews((views) => ({ ...views, ...changes })));
   return Object.entries(views).map(([name, options]) => {
     if (!options) return null;
     const { isHidden, ...others } = options;
