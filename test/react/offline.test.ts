@@ -1,19 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { type App, test } from "../support/react-page.ts";
+import { type App, beginAnswer, test } from "../support/react-page.ts";
 
 describe.concurrent("useStoredChat", () => {
   async function openStreaming(open: () => Promise<App>) {
     const app = await open();
-    const chatId = await app.addChat();
-    const tab = await app.openTab({ chat: { id: chatId } });
-    await app.expectShown(chatId, tab);
-    await tab.ask("Why?");
-    const voice = await app.voice();
-    voice.say("Be");
-    await tab.shows("Be");
-    return { app, chatId, tab, voice };
+    return { app, ...(await beginAnswer(app)) };
   }
 
   test("joins the answer when the server was away for longer than some tries", async ({ open }) => {

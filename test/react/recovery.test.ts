@@ -1,18 +1,12 @@
 import { describe, expect } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { type App, matrix, test } from "../support/react-page.ts";
+import { type App, beginAnswer, matrix, test } from "../support/react-page.ts";
 
 type Open = (options?: object, versions?: (typeof matrix)[number]) => Promise<App>;
 
 async function openStreaming(open: Open, versions?: (typeof matrix)[number]) {
   const app = await open({}, versions);
-  const chatId = await app.addChat();
-  const tab = await app.openTab({ chat: { id: chatId } });
-  await app.expectShown(chatId, tab);
-  await tab.ask("Why?");
-  const voice = await app.voice();
-  voice.say("Be");
-  await tab.shows("Be");
+  const { chatId, tab, voice } = await beginAnswer(app);
   return {
     app,
     chatId,

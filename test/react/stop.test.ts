@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { matrix, test } from "../support/react-page.ts";
+import { beginAnswer, matrix, test } from "../support/react-page.ts";
 
 describe.concurrent.each(matrix)("Stop with React $react and ai $ai", (versions) => {
   test("while an answer arrives keeps what was said, and marks it after a reload, too", async ({ open }) => {
@@ -67,13 +67,7 @@ describe.concurrent("Stop", () => {
 
   test("rejects when the server does not respond, and the page stops listening", async ({ open }) => {
     const app = await open();
-    const chatId = await app.addChat();
-    const tab = await app.openTab({ chat: { id: chatId } });
-    await app.expectShown(chatId, tab);
-    await tab.ask("Why?");
-    const voice = await app.voice();
-    voice.say("Be");
-    await tab.shows("Be");
+    const { chatId, tab, voice } = await beginAnswer(app);
     const server = app.refuse(/^DELETE/, 503, "unavailable");
     await expect(tab.call("stop")).rejects.toThrow("So it is.");
     await tab.until("it listens no more", ({ status }) => status === "ready" || status === "streaming");

@@ -64,6 +64,19 @@ export const test = anyTest
   });
 
 export type App = Awaited<ReturnType<typeof openApp>>;
+
+/** A stored chat in a tab, and a question in it whose answer has begun: "Be". */
+export async function beginAnswer(app: App) {
+  const chatId = await app.addChat();
+  const tab = await app.openTab({ chat: { id: chatId } });
+  await app.expectShown(chatId, tab);
+  await tab.ask("Why?");
+  const voice = await app.voice();
+  voice.say("Be");
+  await tab.shows("Be");
+  return { chatId, tab, voice };
+}
+
 export type { Tab };
 
 async function openApp({ browser, database, folder }: Shared, versions: Versions, options: AppOptions) {
