@@ -210,10 +210,13 @@ export function createStoredChat<M extends UIMessage, C>(
       asked += 1;
       const number = asked;
       const page = await loadMessages<M, C>({ client, chatId: id, pageSize, shownIds, version: known });
-      isOutdated = isBusy();
-      if (isOutdated) return;
+      if (isBusy()) {
+        isOutdated = true;
+        return;
+      }
       // Otherwise the page has got an answer meanwhile, which is newer.
       if (version.current !== shownVersion || number < arrived) continue;
+      isOutdated = false;
       arrived = number;
       if (page) show(page);
       else if (state.get().chat || state.get().loadStatus === "loading") showMissing();

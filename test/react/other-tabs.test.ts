@@ -62,6 +62,28 @@ describe.concurrent("A chat that another tab changes", () => {
     await showsTexts(tab, [...last, "Four?", "Four."]);
   });
 
+  test("and that the page has missed, leaves its own failed question and all messages", async ({ open }) => {
+    const { app, chatId, tab, other } = await openTabs(open);
+    const server = app.refuse(/^GET/, 500, "failed");
+    await other.ask("Four?");
+    const voice = await app.voice();
+    await tab.until("it has heard of the question", ({ loadError }) => loadError?.code === "failed");
+    voice.say("Four.");
+    voice.finish();
+    await eventually("the answer is stored", app.isIdle);
+    await other.page.close();
+    server.accept();
+    await tab.ask("Five?");
+    (await app.voice(2)).fail();
+    await tab.until("it has failed", ({ status }) => status === "error");
+    // The second one arrives after what the first has brought about.
+    for (let count = 0; count < 2; count++) await tab.call("reload");
+    const all = ["One?", "One.", ...last, "Four?", "Four.", "Five?"];
+    const { status, texts } = await tab.read();
+    expect({ status, texts }).toEqual({ status: "error", texts: all.slice(-7) });
+    expect((await app.stored(chatId)).length).toBe(all.length);
+  });
+
   test("shows an answer that is generated again, and an edited question", async ({ open }) => {
     const { app, chatId, tab, other } = await openTabs(open);
     void other.call("regenerate", [{ messageId: "a3" }]);
