@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatMatch, type ChatStore, InvalidChatError } from "../src/index.ts";
+import { nextChatId } from "./support/chat-ids.ts";
 import { say } from "./support/conversations.ts";
 import { modes, type TestDatabase } from "./support/databases.ts";
 import { kinds } from "./support/kinds.ts";
@@ -28,7 +29,7 @@ describe.each(searched)("searchChats on $name, $mode", ({ open, storeOn }) => {
 
   const newUser = () => `user ${randomUUID()}`;
   const newChat = (userId: string, messages: UIMessage[], title = "") =>
-    store.upsertChat({ userId, chatId: `chat ${randomUUID()}`, title, messages });
+    store.upsertChat({ userId, chatId: nextChatId(), title, messages });
   /** Everything that is found, however many calls it takes. */
   async function findAll(userId: string, query: string, limit?: number) {
     const found: ChatMatch[] = [];

@@ -81,7 +81,9 @@ test.each(ids)("a chat, a message and a fork may have the id %j", async (id) => 
   });
 
   // The list goes on after this chat.
-  await used.store.upsertChat({ userId, chatId: randomUUID(), messages: [] });
+  const later = randomUUID();
+  await used.store.upsertChat({ userId, chatId: later, messages: [] });
+  await used.database.query("update chat_store.chats set updated_at = now() + interval '1 s' where id = $1", [later]);
   const first = await json(await send("GET", "/?limit=1"));
   const list = await json(await send("GET", `/?limit=1&cursor=${encodeURIComponent(first.body.cursor)}`));
   expect(list).toMatchObject({ status: 200, body: { chats: [{ id }], cursor: null } });

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { createHandler, expectError, openTestStore, question, requestTo } from "../support/chat-handler.ts";
+import { nextChatId } from "../support/chat-ids.ts";
 import { conversation, say } from "../support/conversations.ts";
 
 const used = openTestStore();
@@ -46,7 +47,7 @@ test.each([1, 2, 3, 7, 8])("pages of %i go through all 7 chats without gaps, als
 
 test("pages of a search go through all matches without gaps", async () => {
   const { userId, get } = createUser();
-  const ids = newIds(9);
+  const ids = Array.from({ length: 9 }, nextChatId);
   for (const [index, chatId] of ids.entries())
     await used.store.upsertChat({ userId, chatId, messages: [say("user", index % 3 === 0 ? "tides" : "the Moon")] });
   const found: string[] = [];

@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { test as anyTest, expect } from "vitest";
+import { nextChatId } from "./chat-ids.ts";
 import { answered, desktop, messages, send, showsFirstWords } from "./chat-page.ts";
 import { launchChromium } from "./chromium.ts";
 import { eventually } from "./eventually.ts";
@@ -209,7 +210,7 @@ async function post(context: BrowserContext, chatId: string, question: string, u
 
 /** Makes a chat with the answers to these questions past the page. Resolves to its path. */
 export async function chatOf(context: BrowserContext, questions: string[], url = server.url) {
-  const chatId = crypto.randomUUID();
+  const chatId = nextChatId();
   await becomeKnown(context, url);
   for (const question of questions) await post(context, chatId, question, url);
   return `/?chatId=${chatId}`;
