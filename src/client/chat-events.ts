@@ -6,12 +6,14 @@ export type ChatEvent =
       chatId: string;
       /** Whether this client has made the change, or another tab of this browser. */
       isOwn: boolean;
+      /** Of a turn: its answer has ended. Each tab that has received the answer tells so. */
+      hasEnded?: true;
     }
   /** The page is visible again, or the browser is online again: something may have changed meanwhile. */
   | { type: "visible" | "online" };
 
 /** A change that a client has made. */
-export type OwnChange = Pick<Extract<ChatEvent, { isOwn: boolean }>, "type" | "chatId">;
+export type OwnChange = Pick<Extract<ChatEvent, { isOwn: boolean }>, "type" | "chatId" | "hasEnded">;
 
 export interface ChatEvents {
   /** Tells the listeners of this client, and the other tabs. */

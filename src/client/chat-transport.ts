@@ -108,7 +108,7 @@ export function createChatTransport<M extends UIMessage>(
         if (versionBefore !== undefined) show(chatId, versionBefore);
         events.publish({ type: "turn", chatId });
       }
-      void ended.then(() => events.publish({ type: "turn", chatId }));
+      void ended.then(() => events.publish({ type: "turn", chatId, hasEnded: true }));
       return followAnswer(
         stream,
         { signal: cut.signal, isOwnMessage: last?.role === "user" },

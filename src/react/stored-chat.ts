@@ -24,7 +24,7 @@ export function createStoredChat<M extends UIMessage, C>(
   let isFirst = firstOptions.page === undefined;
   /** A change has come while an answer was arriving. */
   let isOutdated = false;
-  /** Another tab has asked, or its answer has ended. */
+  /** Another tab has asked. */
   let hasOtherTurn = false;
   /** What the page is receiving. Undefined also while it looks for an answer to join. */
   let receiving: "own answer" | "joined answer" | undefined;
@@ -343,7 +343,8 @@ export function createStoredChat<M extends UIMessage, C>(
     } else if (event.type === "deleted") {
       showMissing();
     } else if (event.type !== "turn" || !event.isOwn) {
-      hasOtherTurn ||= event.type === "turn";
+      // An end may be that of the page's own answer, which the other tab shows, too.
+      hasOtherTurn ||= event.type === "turn" && !event.hasEnded;
       void synchronize();
     } else if (!isBusy() || !state.get().chat) {
       void updateDetails();

@@ -71,11 +71,11 @@ describe.each(sdks)("The client's subscribe with $name", (sdk) => {
     const turn = { type: "turn", chatId: chat.chatId };
     expect(own).toEqual([
       { ...turn, isOwn: true },
-      { ...turn, isOwn: true },
+      { ...turn, isOwn: true, hasEnded: true },
     ]);
     expect(other).toEqual([
       { ...turn, isOwn: false },
-      { ...turn, isOwn: false },
+      { ...turn, isOwn: false, hasEnded: true },
     ]);
     // At the second event, the answer is stored.
     expect(await chat.stored()).toHaveLength(2);

@@ -62,6 +62,21 @@ describe.concurrent("A chat that another tab changes", () => {
     await showsTexts(tab, [...last, "Four?", "Four."]);
   });
 
+  test("that shows the page's answer, too, leaves the error with which it ends", async ({ open }) => {
+    const { app, chatId, tab, other } = await openTabs(open);
+    await tab.ask("Four?");
+    const voice = await app.voice();
+    voice.say("Fo");
+    await other.until("it joins", ({ texts, status }) => texts.at(-1) === "Fo" && status === "streaming");
+    voice.fail();
+    for (const one of [tab, other]) await one.until("it has failed", ({ status }) => status === "error");
+    // A later event: the page has heard of the ends of both tabs' answers.
+    await other.page.evaluate((id) => (globalThis as unknown as Browser).client.update(id, { title: "New" }), chatId);
+    await tab.until("it shows the title", ({ chat }) => chat?.title === "New");
+    await tab.call("reload");
+    expect(await tab.read()).toMatchObject({ status: "error", error: { message: "An error occurred." } });
+  });
+
   test("and that the page has missed, leaves its own failed question and all messages", async ({ open }) => {
     const { app, chatId, tab, other } = await openTabs(open);
     const server = app.refuse(/^GET/, 500, "failed");
