@@ -36,9 +36,9 @@ interface Shared {
 /** One request for an answer, and the answer. */
 interface Exchange {
   chatId: string;
-  abortSignal: AbortSignal | undefined;
+  abortSignal?: AbortSignal | undefined;
   /** The last message that the page shows. Undefined if it resumes. */
-  last: UIMessage | undefined;
+  last?: UIMessage | undefined;
 }
 
 /**
@@ -131,19 +131,16 @@ export function createChatTransport<M extends UIMessage>(
   return {
     resumeStreamIsReplay: true,
 
-    async sendMessages({ chatId, abortSignal, ...given }) {
-      const { messages, trigger } = given;
+    async sendMessages(request) {
+      const { chatId, messages, trigger } = request;
       // The first question makes the first version: if its response is lost, a resume brings the answer.
       if (trigger === "submit-message" && messages.length === 1 && versionOf(chatId) === undefined) show(chatId, 1);
-      const exchange = { chatId, abortSignal, last: messages.at(-1) };
-      const stream = await receive(exchange, (transport) => transport.sendMessages({ chatId, abortSignal, ...given }));
+      const exchange = { ...request, last: messages.at(-1) };
+      const stream = await receive(exchange, (transport) => transport.sendMessages(request));
       return stream as ReadableStream<UIMessageChunk>;
     },
 
-    reconnectToStream: ({ abortSignal, ...given }) =>
-      receive({ chatId: given.chatId, abortSignal, last: undefined }, (transport) =>
-        transport.reconnectToStream(given),
-      ),
+    reconnectToStream: (request) => receive(request, (transport) => transport.reconnectToStream(request)),
   };
 }
 
