@@ -51,8 +51,15 @@ export async function loadWindow(
     before === undefined
       ? sql`m."order" <= coalesce((select position from anchor), 2147483647)`
       : sql`m."order" < (select position from anchor)`;
+  // The order makes Postgres use its index. For an `exists`, it may read the whole table up to the first match.
   const hasMore = sql`
-    exists (select from ${messages} m where m.chat_id = ${chatId} and m."order" < (select position from window_start))`;
+    (
+      select m."order"
+      from ${messages} m
+      where m.chat_id = ${chatId} and m."order" < (select position from window_start)
+      order by m."order" desc
+      limit 1
+    ) is not null`;
   const unionLaterMessages = sql`
     union all
     select 'later message', null, m.id, m.role, '', null, m."order", encode(m.digest, 'hex')

@@ -392,8 +392,10 @@ describe("The cost of each call, with node-postgres and messages of 2 KB", () =>
     await store().upsertChat({ ...short, messages: conversation(100, size) });
     await store().upsertChat({ ...long, messages: conversation(3_000, size) });
     await raw.query("vacuum analyze chat_store.messages");
-    const buffersOf = async ({ text, values }: (typeof statements)[number]) => {
+    const buffersOf = async ({ text, values }: (typeof statements)[number], isVacuumed: boolean) => {
       await raw.query("begin");
+      // Before the first vacuum, Postgres does not expect anything of scans of an index alone.
+      await raw.query(`set local enable_indexonlyscan = ${isVacuumed}`);
       const { rows } = await raw.query(`explain (analyze, buffers, format json) ${text}`, values);
       await raw.query("rollback");
       const { Plan: plan } = rows[0]["QUERY PLAN"][0];
@@ -402,7 +404,8 @@ describe("The cost of each call, with node-postgres and messages of 2 KB", () =>
     const costs = async (work: () => Promise<unknown>) => {
       statements = [];
       const traffic = await proxy.count(work);
-      return { ...traffic, buffers: await buffersOf(statements[0] ?? expect.fail()) };
+      const [statement = expect.fail()] = statements;
+      return { ...traffic, buffers: [await buffersOf(statement, true), await buffersOf(statement, false)] };
     };
     const reading = (ids: typeof short, before?: string) =>
       costs(() => store().getMessages({ ...ids, limit: 30, before }));
@@ -417,7 +420,9 @@ describe("The cost of each call, with node-postgres and messages of 2 KB", () =>
       const [little, much] = [await cost(short), await cost(long)];
       expect(much.statements).toBe(little.statements);
       expect(much.bytesReceived).toBeLessThan(little.bytesReceived * 1.02);
-      expect(much.buffers).toBeLessThanOrEqual(little.buffers * 1.5);
+      for (const [index, buffers] of much.buffers.entries()) {
+        expect(buffers).toBeLessThanOrEqual((little.buffers[index] ?? 0) * 1.5);
+      }
     }
   });
 
