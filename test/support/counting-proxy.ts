@@ -45,6 +45,8 @@ export async function countingProxy(databaseUrl: string, { delay = 0 } = {}) {
 
   return {
     url: url.href,
+    /** All so far. */
+    traffic: (): Traffic => ({ ...traffic }),
     /** What `work` made the driver send, over connections that were open before. */
     async count(work: () => Promise<unknown>): Promise<Traffic> {
       const before = { ...traffic };
