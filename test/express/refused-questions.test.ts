@@ -3,6 +3,7 @@ import { gzipSync } from "node:zlib";
 import { expect } from "vitest";
 import { say } from "../support/conversations.ts";
 import { askTwice, expectError, newUser, test } from "../support/express.ts";
+import { fetchAlone } from "../support/fetch-alone.ts";
 
 const question = say("user", "Hi");
 const part = (...parts: unknown[]) => ({ id: "chat", message: { ...question, parts } });
@@ -106,9 +107,10 @@ test("The server answers 400 to a body that is compressed, or is not UTF-8", asy
 });
 
 test("The server answers 413 to a body of more than a megabyte", async ({ server }) => {
-  const headers = { "x-user-id": newUser() };
+  const headers = { "x-user-id": newUser(), "content-type": "application/json" };
   const question = (length: number) => ({ id: randomUUID(), message: say("user", "x".repeat(length)) });
-  await expectError(await server.postQuestion(question(1024 * 1024), headers), 413);
+  const long = { method: "POST", headers, body: JSON.stringify(question(1024 * 1024)) };
+  await expectError(await fetchAlone(`${server.url}/api/chat`, long), 413);
   const fits = await server.postQuestion(question(900_000), headers);
   expect(fits.status).toBe(200);
   await fits.body?.cancel();
