@@ -122,7 +122,7 @@ test("The server answers 500 for a user that the store cannot take, and does not
   expect(await expectError(await server.get("/api/chat/x", userId), 500)).toBe(message);
   const asked = await server.postQuestion({ id: "chat", message: say("user", "Hi") }, { "x-user-id": userId });
   expect(await expectError(asked, 500)).toBe(message);
-  expect(server.output()).toContain("userId");
+  await expect.poll(() => server.output()).toContain("userId");
 });
 
 test.for(["", "1", "yes", "TRUE"])("The server answers 400 to ?archived=%s", async (archived, { server }) => {
@@ -209,6 +209,6 @@ test("The server answers 503 to a question that other saves overtake again and a
   await database.query("alter table chat_store.messages rename to mislaid");
   await database.end();
   expect(await expectError(await askAgain(), 500)).toContain("Something went wrong.");
-  expect(server.output()).toMatch(/startTurn did not find its tables/);
+  await expect.poll(() => server.output()).toMatch(/startTurn did not find its tables/);
   expect(server.output()).not.toContain("Too late?");
 });
