@@ -42,7 +42,7 @@ const model = new MockLanguageModelV4({
 });
 
 /** The server: all that your application needs for its chats. It runs in a process of its own, which can be killed. */
-async function serve(port: number) {
+async function serve() {
   await mkdir(folder, { recursive: true });
   const client = await PGlite.create(folder);
   const db = drizzle(client);
@@ -52,7 +52,7 @@ async function serve(port: number) {
     userId: () => "ada",
     answer: ({ modelMessages }) => streamText({ model, messages: modelMessages }),
   });
-  const server = createServer(getRequestListener(chat)).listen(port, "127.0.0.1");
+  const server = createServer(getRequestListener(chat)).listen(0, "127.0.0.1");
   server.once("listening", () => process.send?.(server.address()));
   process.once("disconnect", () => client.close().then(() => process.exit()));
 }
@@ -61,8 +61,7 @@ async function serve(port: number) {
 async function demo() {
   heading("A server starts, on an embedded Postgres (PGlite). The first time takes some seconds");
   say("folder", folder);
-  let { server, port } = await startServer(0);
-  const chats = createChatClient({ basePath: `http://127.0.0.1:${port}/api/chat` });
+  let { server, chats } = await startServer();
   const chatId = randomUUID();
   const { chats: earlier } = await chats.list({ limit: 100 });
   const question = (next: number): UIMessage => {
@@ -85,7 +84,7 @@ async function demo() {
   await show("assistant", await ask(second), kill).catch(() => console.log(style("red", "✗ killed")));
 
   heading("Another server starts. The words are there, and the question is answered again");
-  ({ server } = await startServer(port));
+  ({ server, chats } = await startServer());
   const recorded = await chats.transport().reconnectToStream({ chatId });
   const enough = new AbortController();
   // The recorded words come at once. Then it waits, because for ten seconds the first server may still be alive.
@@ -108,12 +107,12 @@ async function demo() {
   console.log("cd examples/next && npm install && npm run build && npm start");
 }
 
-/** Starts this file once more, as a server on the same folder. */
-async function startServer(port: number) {
-  const server = fork(fileURLToPath(import.meta.url), [String(port)]);
+/** Starts this file once more, as a server on the same folder and any free port. */
+async function startServer() {
+  const server = fork(fileURLToPath(import.meta.url), ["serve"]);
   server.once("exit", (code) => code && process.exit(code));
   const [address] = await once(server, "message");
-  return { server, port: address.port as number };
+  return { server, chats: createChatClient({ basePath: `http://127.0.0.1:${address.port}/api/chat` }) };
 }
 
 /** Writes the words of an answer as they come. */
@@ -142,5 +141,4 @@ const say = (label: string, text: string) => console.log(beside(label) + text);
 const style = (format: "bold" | "cyan" | "red", text: string) =>
   process.stdout.isTTY && !process.env.NO_COLOR ? styleText(format, text) : text;
 
-const [port] = process.argv.slice(2);
-await (port === undefined ? demo() : serve(Number(port)));
+await (process.argv[2] === "serve" ? serve() : demo());
