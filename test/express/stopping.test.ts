@@ -15,6 +15,7 @@ import {
   test,
 } from "../support/express.ts";
 import { answerTo } from "../support/model-server.ts";
+import { freePort } from "../support/postgres.ts";
 
 /** A module for Node's `--import` after which no HTTP server closes a connection because nobody has used it for some seconds. */
 const patience = `data:text/javascript,${encodeURIComponent(`
@@ -29,7 +30,8 @@ const patience = `data:text/javascript,${encodeURIComponent(`
 test("A server that stops finishes the answers it has begun, and the next one finds them in its folder", async ({
   model,
 }) => {
-  const before = await startForTest(model.settings);
+  // Not a port that the system gives to another server as soon as this one is down.
+  const before = await startForTest({ ...model.settings, PORT: String(await freePort()) });
   const userId = newUser();
   const chat = before.openChat(userId);
   await ask(chat, "Will you remember?");
