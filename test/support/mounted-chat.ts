@@ -17,17 +17,24 @@ const usage = {
 };
 const words = "The moon pulls at the sea, and the sea follows it around the world, twice a day.".split(/(?<= )/);
 
-/** Answers within half a second, word by word. */
+/**
+ * Answers within half a second, word by word. To "Again?" it says two words for minutes: that answer ends when it is
+ * stopped.
+ */
 export const model = new MockLanguageModelV4({
-  doStream: async () => ({
-    stream: simulateReadableStream({
-      chunkDelayInMs: 500 / words.length,
-      chunks: [
-        { type: "text-start", id: "1" },
-        ...words.map((delta) => ({ type: "text-delta" as const, id: "1", delta })),
-        { type: "text-end", id: "1" },
-        { type: "finish", finishReason: { unified: "stop", raw: "stop" }, usage },
-      ],
-    }),
-  }),
+  doStream: async ({ prompt }) => {
+    const isEndless = JSON.stringify(prompt.at(-1)).includes('"Again?"');
+    const said = isEndless ? Array<string>(9_000).fill("The moon ") : words;
+    return {
+      stream: simulateReadableStream({
+        chunkDelayInMs: 500 / words.length,
+        chunks: [
+          { type: "text-start", id: "1" },
+          ...said.map((delta) => ({ type: "text-delta" as const, id: "1", delta })),
+          { type: "text-end", id: "1" },
+          { type: "finish", finishReason: { unified: "stop", raw: "stop" }, usage },
+        ],
+      }),
+    };
+  },
 });
