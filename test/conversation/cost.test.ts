@@ -9,7 +9,6 @@ import { createChatStore, type Turn } from "../../src/index.ts";
 import { conversation, say } from "../support/conversations.ts";
 import { countingProxy } from "../support/counting-proxy.ts";
 import { createDatabase } from "../support/databases.ts";
-import { eventually } from "../support/eventually.ts";
 
 vi.mock("node:crypto", async (load) => {
   const crypto = await load<typeof import("node:crypto")>();
@@ -191,15 +190,21 @@ describe("The cost of each call, with node-postgres and messages of 2 KB", () =>
   });
 
   test("an append writes at most 1.25 times the WAL of a hand-written insert and update", async () => {
-    /** WAL of one statement, by the server's count for this statement alone, without the whole pages that follow a checkpoint. */
-    const walOf = ({ text, values }: { text: string; values: unknown[] }) =>
-      eventually("a statement writes no whole page", async () => {
+    /**
+     * WAL of one statement, by the server's count for this statement alone: the least of five attempts, of which the last
+     * stays. Some write more than the statement asks for: whole pages after a checkpoint, or half a page of an index that
+     * random ids make split.
+     */
+    const walOf = async ({ text, values }: { text: string; values: unknown[] }) => {
+      const attempts: number[] = [];
+      for (const end of ["rollback", "rollback", "rollback", "rollback", "commit"]) {
         await raw.query("begin");
         const { rows } = await raw.query(`explain (analyze, wal, format json) ${text}`, values);
-        const { "WAL FPI": wholePages, "WAL Bytes": bytes } = rows[0]["QUERY PLAN"][0].Plan;
-        await raw.query(wholePages > 0 ? "rollback" : "commit");
-        return wholePages > 0 ? undefined : (bytes as number);
-      });
+        attempts.push(rows[0]["QUERY PLAN"][0].Plan["WAL Bytes"]);
+        await raw.query(end);
+      }
+      return Math.min(...attempts);
+    };
     const ids = newIds();
     await store().upsertChat({ ...ids, messages: conversation(100, size) });
     const message = conversation(102, size).at(-1);
