@@ -229,8 +229,10 @@ const retryable: Failure[] = [
   {
     name: "the server ends a session that was idle for too long",
     provoke: async () => {
-      const client = await openPool({ options: "-c idle_session_timeout=50" }).connect();
-      const ended = new Promise((_, reject) => client.on("error", reject));
+      const pool = openPool({ options: "-c idle_session_timeout=50" });
+      // From its first moment: where this process stands still, the end is read together with the beginning.
+      const ended = new Promise((_, reject) => pool.on("connect", (client) => client.on("error", reject)));
+      const client = await pool.connect();
       return ended.finally(() => client.release(true));
     },
     gives: "57P05",
