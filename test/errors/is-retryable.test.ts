@@ -13,6 +13,7 @@ import { conversation, say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
 import { eventually } from "../support/eventually.ts";
 import { faultyProxy } from "../support/faulty-proxy.ts";
+import { freePort } from "../support/postgres.ts";
 
 let url: string;
 let drop: () => Promise<void>;
@@ -47,16 +48,18 @@ async function openProxy() {
   return proxy;
 }
 
-/** A server that accepts connections and never says a word; with `listening` false, the address of one that is gone. */
-async function silentServer({ listening = true } = {}) {
+const addressAt = (port: number) => `postgres://postgres:postgres@127.0.0.1:${port}/postgres`;
+
+/** A server that accepts connections and never says a word. */
+async function silentServer() {
   const server = createServer((socket) => socket.on("error", () => {}).resume());
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  const close = () => new Promise<void>((resolve) => server.close(() => resolve()));
-  if (listening) onTestFinished(close);
-  else await close();
-  return `postgres://postgres:postgres@127.0.0.1:${port}/postgres`;
+  onTestFinished(() => new Promise<void>((resolve) => server.close(() => resolve())));
+  return addressAt((server.address() as AddressInfo).port);
 }
+
+/** Where no server is. Not where one was: the system gives such a port to the next who asks for any. */
+const noServer = async () => addressAt(await freePort());
 
 const read = (db: ChatDatabase) => createChatStore(db).getChats({ userId: "u" });
 const save = (db: ChatDatabase, chatId: string = randomUUID()) =>
@@ -106,12 +109,12 @@ interface Failure {
 const retryable: Failure[] = [
   {
     name: "node-postgres: no server there",
-    provoke: async () => read(drizzlePg(openPool({ connectionString: await silentServer({ listening: false }) }))),
+    provoke: async () => read(drizzlePg(openPool({ connectionString: await noServer() }))),
     gives: "ECONNREFUSED",
   },
   {
     name: "postgres.js: no server there",
-    provoke: async () => read(drizzlePostgresJs(openPostgresJs({}, await silentServer({ listening: false })))),
+    provoke: async () => read(drizzlePostgresJs(openPostgresJs({}, await noServer()))),
     gives: "ECONNREFUSED",
   },
   {
@@ -462,7 +465,7 @@ describe("isRetryable", () => {
   });
 
   test("isRetryable looks into the error of a host whose addresses all refuse", async () => {
-    const port = Number(new URL(await silentServer({ listening: false })).port);
+    const port = Number(new URL(await noServer()).port);
     const addresses = ["127.0.0.1", "127.0.0.2"].map((address) => ({ address, family: 4 }));
     const error = await errorOf(
       new Promise((_, reject) =>
@@ -477,7 +480,7 @@ describe("isRetryable", () => {
   });
 
   test("isRetryable looks into the error of a request, as Neon's driver over HTTP wraps it", async () => {
-    const to = (await silentServer({ listening: false })).replace(/.*@/, "http://");
+    const to = (await noServer()).replace(/.*@/, "http://");
     const sourceError = await errorOf(fetch(to));
     const error = Object.assign(new Error(`Error connecting to database: ${sourceError}`), { sourceError });
     expect(isRetryable(error)).toBe(true);
