@@ -39,7 +39,9 @@ describe("sql", () => {
     const running = other.query(script).finally(() => {
       isDone = true;
     });
-    const waiting = "select count(*)::int from pg_locks where locktype = 'advisory' and not granted";
+    // Not those of other tests' databases.
+    const waiting = `select count(*)::int from pg_locks where locktype = 'advisory' and not granted
+      and database = (select oid from pg_database where datname = current_database())`;
     await expect.poll(() => query(waiting)).toEqual([{ count: 1 }]);
     expect(isDone).toBe(false);
     await query("commit");
