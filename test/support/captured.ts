@@ -20,7 +20,8 @@ export interface CapturedDatabase extends TestDatabase {
 export async function openCaptured(): Promise<CapturedDatabase> {
   const { url, drop } = await createDatabase();
   const proxy = await countingProxy(url);
-  const pool = new pg.Pool({ connectionString: proxy.url, max: 1 });
+  // Without a limit to idling: what a new connection sends and receives would be counted with a statement.
+  const pool = new pg.Pool({ connectionString: proxy.url, max: 1, idleTimeoutMillis: 0 });
   // Its sockets close a little after `end`, when the database may be gone already.
   pool.on("error", () => {});
   const raw = new pg.Client(url);
