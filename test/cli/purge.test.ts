@@ -225,7 +225,7 @@ test("purge leaves a chat in which a turn starts while purge looks at it", async
     const purging = purge(`${url}?options=${encodeURIComponent(`-c role=${role}`)}`, "--older-than", "1d");
     const waiting =
       "select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())";
-    await eventually("purge waits", async () => (await pool.query(waiting)).rowCount === 1, { seconds: 20 });
+    await eventually("purge waits", async () => (await pool.query(waiting)).rowCount === 1);
     await store.startTurn({ ...ids, message: say("user", "Why?", "q"), trigger: "regenerate-message" });
     await holder.query("select pg_advisory_unlock(1)");
     expect(await purging).toMatchObject({ exitCode: 0, chats: 0, inUse: 1 });

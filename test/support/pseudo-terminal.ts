@@ -24,7 +24,7 @@ export async function runOnTerminal(
   child.stdout.setEncoding("utf8").on("data", (text) => (shown += text));
   const exited = new Promise<number | null>((resolve) => child.once("close", resolve));
   if (answer !== undefined) {
-    await expect.poll(() => shown, { timeout: 20_000 }).toContain("[y/N] ");
+    await expect.poll(() => shown).toContain("[y/N] ");
     if (answer === null) child.stdin.end();
     else child.stdin.write(answer);
   }
