@@ -24,7 +24,7 @@ describe.concurrent.each(matrix)("A broken connection with React $react and ai $
     await tab.ask("Why?");
     const voice = await app.voice();
     app.server.disconnect();
-    await tab.until("the connection is lost", ({ error }) => error?.code === "network");
+    await tab.hasLostConnection();
     voice.say("Because.");
     await tab.shows("Because.");
     voice.finish();

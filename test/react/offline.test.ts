@@ -99,7 +99,7 @@ describe.concurrent("useStoredChat", () => {
     await hide("hidden");
     await tab.comeBack();
     app.server.disconnect();
-    await tab.until("the connection is lost", ({ error }) => error?.code === "network");
+    await tab.hasLostConnection();
     voice.say("cause.");
     voice.finish();
     await eventually("the answer is stored", app.isIdle);

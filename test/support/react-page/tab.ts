@@ -67,6 +67,8 @@ export function tabOf(page: Page) {
       } as never;
     }, name);
 
+  const heard = () => page.evaluate(() => (globalThis as unknown as Global).heard);
+
   return {
     page,
     read,
@@ -91,7 +93,7 @@ export function tabOf(page: Page) {
       };
       return eventually(what, look, { seconds: 20, every: 30 }).catch(async (cause) => {
         const renders = (await this.commits(name)).slice(-5);
-        const told = JSON.stringify({ latest, heard: await this.heard(), renders }, null, 1);
+        const told = JSON.stringify({ latest, heard: await heard(), renders }, null, 1);
         throw new Error(`${what}: ${told}`, { cause });
       });
     },
@@ -148,7 +150,12 @@ export function tabOf(page: Page) {
     /** The browser says that it is online again. */
     comeOnline: () => page.evaluate("dispatchEvent(new Event('online'))"),
 
-    heard: () => page.evaluate(() => (globalThis as unknown as Global).heard),
+    heard,
+
+    /** The page has lost a connection. It keeps no error of it: if the server is there, it soon joins the answer again. */
+    hasLostConnection: () =>
+      eventually("the connection is lost", async () => (await heard()).includes("error network"), { seconds: 20 }),
+
     commits: (name = "chat") =>
       page.evaluate((name) => (globalThis as unknown as Global).commits.filter((commit) => commit.name === name), name),
 
