@@ -31,7 +31,7 @@ describe.concurrent("A question that fails", () => {
     await app.expectShownUnsent(tab, shown);
     await tab.until("there is nothing to join", ({ isReconnecting }) => !isReconnecting);
     expect(await app.stored(chatId)).toHaveLength(4);
-    void tab.call("regenerate");
+    await tab.begin("regenerate");
     const voice = await app.voice();
     voice.say("Three.");
     voice.finish();
@@ -62,7 +62,7 @@ describe.concurrent("A question that fails", () => {
       expect(postsOf(app)).toHaveLength(1);
       expect(app.requests.length - before).toBeLessThanOrEqual(6);
       server.accept();
-      void tab.call("regenerate");
+      await tab.begin("regenerate");
       const voice = await app.voice();
       voice.say("Three.");
       voice.finish();
@@ -85,7 +85,7 @@ describe.concurrent("A question that fails", () => {
     expect(await tab.read()).toMatchObject({ texts: shown, status: "error", error: { code: "conflict" } });
     expect(postsOf(app)).toHaveLength(1);
     server.accept();
-    void tab.call("regenerate");
+    await tab.begin("regenerate");
     const voice = await app.voice();
     voice.say("Three.");
     voice.finish();
@@ -96,13 +96,13 @@ describe.concurrent("A question that fails", () => {
   test("is kept when its edit fails, and can be sent again", async ({ open }) => {
     const { app, chatId, tab } = await openChat(open);
     await app.server.close();
-    void tab.call("sendMessage", [{ text: "Two, really?", messageId: "q2" }]);
+    await tab.begin("sendMessage", [{ text: "Two, really?", messageId: "q2" }]);
     await tab.until("it has failed", ({ error }) => error?.code === "network");
     await app.server.comeBack();
     await tab.comeBack();
     await app.expectShownUnsent(tab, ["One?", "One.", "Two, really?"]);
     expect(await app.stored(chatId)).toHaveLength(4);
-    void tab.call("sendMessage", [{ text: "Two, really?", messageId: "q2" }]);
+    await tab.begin("sendMessage", [{ text: "Two, really?", messageId: "q2" }]);
     const voice = await app.voice();
     voice.say("Really.");
     voice.finish();
@@ -113,7 +113,7 @@ describe.concurrent("A question that fails", () => {
   test("to be answered again shows its answer again when the chat is loaded", async ({ open }) => {
     const { app, chatId, tab } = await openChat(open);
     await app.server.close();
-    void tab.call("regenerate", [{ messageId: "a2" }]);
+    await tab.begin("regenerate", [{ messageId: "a2" }]);
     await tab.until("it has failed", ({ error }) => error?.code === "network");
     await app.server.comeBack();
     await tab.comeBack();

@@ -55,7 +55,7 @@ describe.concurrent("useStoredChat", () => {
     await app.context.setOffline(false);
     await tab.call("reload");
     expect(await tab.read()).toMatchObject({ texts: ["Why?"], status: "error", chat: null, loadStatus: "loaded" });
-    void tab.call("regenerate");
+    await tab.begin("regenerate");
     const voice = await app.voice();
     voice.say("Because.");
     voice.finish();

@@ -52,7 +52,7 @@ describe.concurrent("A chat that another tab changes", () => {
     (await app.voice()).fail();
     await tab.until("it has failed", ({ status }) => status === "error");
     await other.until("it shows the question", ({ texts }) => texts.at(-1) === "Four?");
-    void other.call("regenerate");
+    await other.begin("regenerate");
     const voice = await app.voice(2);
     voice.say("Fo");
     await tab.until("it shows the new answer", ({ texts, status }) => texts.at(-1) === "Fo" && status === "streaming");
@@ -101,7 +101,7 @@ describe.concurrent("A chat that another tab changes", () => {
 
   test("shows an answer that is generated again, and an edited question", async ({ open }) => {
     const { app, chatId, tab, other } = await openTabs(open);
-    void other.call("regenerate", [{ messageId: "a3" }]);
+    await other.begin("regenerate", [{ messageId: "a3" }]);
     const voice = await app.voice();
     voice.say("Thr");
     await tab.until("it shows the new answer", ({ texts }) => texts.at(-1) === "Thr");
@@ -110,7 +110,7 @@ describe.concurrent("A chat that another tab changes", () => {
     voice.finish();
     await app.expectShown(chatId, other);
     await showsTexts(tab, [...last.slice(0, 3), "Three!"]);
-    void other.call("sendMessage", [{ text: "2?", messageId: "q2" }]);
+    await other.begin("sendMessage", [{ text: "2?", messageId: "q2" }]);
     const next = await app.voice(2);
     next.say("2.");
     next.finish();
@@ -120,7 +120,7 @@ describe.concurrent("A chat that another tab changes", () => {
 
   test("keeps the answer while the other tab asks for another one that has no word yet", async ({ open }) => {
     const { app, chatId, tab, other } = await openTabs(open);
-    void other.call("regenerate", [{ messageId: "a3" }]);
+    await other.begin("regenerate", [{ messageId: "a3" }]);
     const voice = await app.voice();
     await eventually(
       "the tab joins",

@@ -136,7 +136,7 @@ describe.concurrent("useStoredChat", () => {
     const { app, chatId, tab } = await openChat(open);
     const other = await app.openDevice({ chat: { id: chatId } });
     await other.ready();
-    void other.call("regenerate");
+    await other.begin("regenerate");
     const voice = await app.voice();
     voice.say("Hello!");
     await other.shows("Hello!");
@@ -168,7 +168,7 @@ describe.concurrent("useStoredChat", () => {
     await tab.until("there is no such chat", ({ loadStatus }) => (loadStatus as string) === "missing");
     expect(await tab.read()).toMatchObject({ texts: ["Why?"], status: "error" });
     server.accept();
-    void tab.call("regenerate");
+    await tab.begin("regenerate");
     const voice = await app.voice();
     voice.say("Because.");
     voice.finish();

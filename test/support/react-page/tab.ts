@@ -134,14 +134,22 @@ export function tabOf(page: Page) {
       );
     },
 
-    /** Begins to ask. The answer is still to come. */
-    ask(text: string, name = "chat") {
+    /** Calls a function of the hook. The answer is still to come: the test may end before it has. */
+    begin(method: "sendMessage" | "regenerate", parameters: unknown[] = [], name = "chat") {
       return page.evaluate(
-        ([text = "", name = ""]) => {
-          void (globalThis as unknown as Global).results[name]?.sendMessage({ text });
+        ([method, parameters, name]) => {
+          const result = (globalThis as unknown as Global).results[name as string] as never;
+          void (result[method as never] as (...parameters: unknown[]) => Promise<unknown>)(
+            ...(parameters as unknown[]),
+          );
         },
-        [text, name],
+        [method, parameters, name],
       );
+    },
+
+    /** Begins to ask. */
+    ask(text: string, name = "chat") {
+      return this.begin("sendMessage", [{ text }], name);
     },
 
     /** The page is visible again. */
