@@ -104,7 +104,8 @@ describe.concurrent("Leaving a chat", () => {
     app.requests.length = 0;
     await tab.show({ chat: { id: chatId, page: await app.pageOf(chatId) } });
     await app.expectShown(chatId, tab);
-    expect(app.requests).toEqual([]);
+    // The page that came first looks for an answer to its version, perhaps only now.
+    expect(app.requests.filter((name) => name !== `GET /${chatId}/stream?version=1`)).toEqual([]);
   });
 
   test("and to render the page of a chat that was deleted since does not bring it back", async ({ open }) => {

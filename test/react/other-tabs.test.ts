@@ -22,8 +22,12 @@ describe.concurrent("A chat that another tab changes", () => {
     expect((await tab.read()).ids).toEqual(["q2", "a2", "q3", "a3"]);
     const other = await app.openTab({ chat: { id: chatId } });
     await app.expectShown(chatId, other);
+    // Each looks for a running answer, which may take longer than all that the page shows.
+    await eventually("both have looked for an answer", () => streamsOf(app).length >= 2);
     return { app, chatId, tab, other };
   }
+
+  const streamsOf = ({ requests }: App) => requests.filter((name) => name.includes("/stream?version=1"));
 
   const last = ["Two?", "Two.", "Three?", "Three."];
   const showsTexts = (tab: Tab, texts: string[]) =>
@@ -122,10 +126,7 @@ describe.concurrent("A chat that another tab changes", () => {
     const { app, chatId, tab, other } = await openTabs(open);
     await other.begin("regenerate", [{ messageId: "a3" }]);
     const voice = await app.voice();
-    await eventually(
-      "the tab joins",
-      () => app.requests.filter((name) => name.includes("/stream?version=1")).length > 2,
-    );
+    await eventually("the tab joins", () => streamsOf(app).length > 2);
     expect((await tab.read()).texts).toEqual(last);
     voice.finish();
     await eventually("no turn is running", app.isIdle);
