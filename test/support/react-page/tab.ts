@@ -91,7 +91,7 @@ export function tabOf(page: Page) {
         latest = await read(name);
         return isSo(latest) && latest;
       };
-      return eventually(what, look, { seconds: 20, every: 30 }).catch(async (cause) => {
+      return eventually(what, look, { seconds: 60, every: 30 }).catch(async (cause) => {
         const renders = (await this.commits(name)).slice(-5);
         const told = JSON.stringify({ latest, heard: await heard(), renders }, null, 1);
         throw new Error(`${what}: ${told}`, { cause });
@@ -162,7 +162,7 @@ export function tabOf(page: Page) {
 
     /** The page has lost a connection. It keeps no error of it: if the server is there, it soon joins the answer again. */
     hasLostConnection: () =>
-      eventually("the connection is lost", async () => (await heard()).includes("error network"), { seconds: 20 }),
+      eventually("the connection is lost", async () => (await heard()).includes("error network"), { seconds: 60 }),
 
     commits: (name = "chat") =>
       page.evaluate((name) => (globalThis as unknown as Global).commits.filter((commit) => commit.name === name), name),
