@@ -98,8 +98,13 @@ describe("another tab", () => {
 
   test("a page shows what another device has changed when the user comes back to it", async () => {
     // It was opened after the answer: a page that has asked reads its list again when the answer ends.
-    const page = await open(await chatOf(user, ["Apples"]));
+    const path = await chatOf(user, ["Apples"]);
+    // When it is opened, it reads its list again, too.
+    const isList = /\/api\/chat\?(?!.*archived=true)/;
+    const listed = user.waitForEvent("response", (response) => isList.test(response.url()));
+    const page = await open(path);
     await interactive(page);
+    await (await listed).finished();
     expect(await chatLinks(page).allInnerTexts()).toEqual(["Apples"]);
     const [id, data] = [chatIdOf(page), { title: "Fruit" }];
     expect((await request(user, "PATCH", "", { id, data })).status()).toBe(200);
