@@ -18,6 +18,7 @@ import {
   test,
   toast,
   user,
+  watchToasts,
 } from "../support/browser.ts";
 
 describe("forks and deletions", () => {
@@ -27,11 +28,12 @@ describe("forks and deletions", () => {
     const texts = await answered(page, 4);
     const fork = page.getByRole("button", { name: "Continue in a new chat" });
     expect(await fork.count()).toBe(2);
+    const told = await watchToasts(page);
     await fork.first().click();
     await expect.poll(() => pathOf(page)).not.toBe(path);
     expect(await answered(page, 2)).toEqual(texts.slice(0, 2));
     await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["First (copy)", "First"]);
-    await toast(page, "This is a copy.").waitFor();
+    await expect.poll(told).toEqual([expect.stringContaining("This is a copy.")]);
     await expect.poll(() => focused(page)).toBe("Message");
     const forked = await ask(page, "Another second");
     expect(forked[3]).toContain("answer 2 of our chat");

@@ -19,6 +19,18 @@ export const archivedLinks = (page: Page) => sidebar(page).locator("details a");
 export const archive = (page: Page) => sidebar(page).locator("summary");
 /** What the page says of what the user has done, for a while. */
 export const toast = (page: Page, text: string) => page.getByRole("listitem").filter({ hasText: text });
+/** The result tells what the page has said so since. Each toast goes after four seconds, which a slow test may miss. */
+export async function watchToasts(page: Page) {
+  await page.evaluate(`{
+    window.toasts = [];
+    new MutationObserver((changes) => {
+      const added = changes.flatMap(({ addedNodes }) => [...addedNodes]).filter((node) => node instanceof Element);
+      const found = added.flatMap((node) => [node, ...node.querySelectorAll("*")]);
+      window.toasts.push(...found.filter((node) => node.matches("[data-sonner-toast]")).map((node) => node.innerText.trim()));
+    }).observe(document.getElementById("toasts"), { childList: true, subtree: true });
+  }`);
+  return () => page.evaluate<string[]>("window.toasts");
+}
 export const more = (page: Page, title: string) => page.getByRole("button", { name: `More: ${title}`, exact: true });
 export const menu = (page: Page) => page.locator(".menu:popover-open");
 export const editor = (page: Page) => page.getByRole("textbox", { name: "Edit message" });
