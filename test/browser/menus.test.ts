@@ -139,6 +139,7 @@ describe("delete", () => {
     await expect.poll(() => chatLinks(page).count()).toBe(0);
     // The server finds out, and ends the answer. It would have stored it by the time when it has answered the next question.
     await held.aborted;
+    await expect.poll(() => messages(page).count()).toBe(0);
     await ask(page, "Something else");
     await expect.poll(() => chatLinks(page).allInnerTexts()).toEqual(["Something else"]);
     const again = await open(path);
