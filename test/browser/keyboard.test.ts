@@ -74,6 +74,8 @@ describe("the keyboard", () => {
     const path = pathOf(page);
     await press("Tab", "Tab", "Tab", "Enter");
     await expect.poll(() => pathOf(page)).not.toBe(path);
+    // The address changes first. The message box of the copy takes the focus when the page shows that.
+    await expect.poll(() => focused(page)).toBe("Message");
     await answered(page, 2);
     await expect.poll(() => chatLinks(page).count()).toBe(2);
 
