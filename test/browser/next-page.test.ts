@@ -28,6 +28,7 @@ test("the application of docs/next.md asks, stops, edits, asks again, lists, ren
   const browser = await launchChromium();
   onTestFinished(() => browser.close());
   const context = await browser.newContext();
+  context.setDefaultTimeout(60_000);
   await context.addCookies([{ name: "user", value: "ada", url }]);
   const page = await context.newPage();
   const articles = page.locator("article p");

@@ -130,6 +130,7 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
 
   const newContext = async () => {
     const context = await browser.newContext();
+    context.setDefaultTimeout(60_000);
     context.on("console", (message) => {
       if (["error", "warning"].includes(message.type())) complaints.push(message.text());
     });

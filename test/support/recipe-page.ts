@@ -115,6 +115,7 @@ export function recipePage(source: PageSource, options: Partial<ChatHandlerOptio
     async newUser(): Promise<RecipeUser> {
       const userId = randomUUID();
       const context = await browser.newContext();
+      context.setDefaultTimeout(60_000);
       await context.addCookies([{ name: "user", value: userId, url: server.url }]);
       context.on("console", (message) => {
         if (["error", "warning"].includes(message.type())) complaints.push(message.text());
