@@ -1,19 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { matrix, say, test } from "../support/react-page.ts";
+import { beginAnswer, matrix, say, test } from "../support/react-page.ts";
 
 describe.concurrent.each(matrix)("Leaving a chat with React $react and ai $ai", (versions) => {
   test("for another one ends the request, and never mixes the two", async ({ open }) => {
     const app = await open({}, versions);
-    const chatId = await app.addChat();
     const other = await app.addChat([say("user", "Other?"), say("assistant", "Other.")]);
-    const tab = await app.openTab({ chat: { id: chatId } });
-    await app.expectShown(chatId, tab);
-    await tab.ask("Why?");
-    const voice = await app.voice();
-    voice.say("Be");
-    await tab.shows("Be");
+    const { chatId, tab, voice } = await beginAnswer(app);
     await tab.show({ chat: { id: other } });
     await app.expectShownWhileBusy(other, tab);
     await eventually("the request has ended", () => app.inFlight.size === 0);

@@ -81,12 +81,7 @@ describe.concurrent("Stop", () => {
 
   test("an answer whose server has died is unfinished", async ({ open }) => {
     const app = await open();
-    const chatId = await app.addChat();
-    const tab = await app.openTab({ chat: { id: chatId } });
-    await app.expectShown(chatId, tab);
-    await tab.ask("Why?");
-    const voice = await app.voice();
-    voice.say("Be");
+    const { chatId, tab, voice } = await beginAnswer(app);
     const watching = await app.openTab({ chat: { id: chatId } });
     // From the recording, so that it is there.
     await watching.shows("Be");
