@@ -139,7 +139,41 @@ export function chatTables<const Name extends string>(schemaName: Name) {
     ],
   );
 
-  return { schema, chats, messages, turns, turnChunks };
+  // What answers and edits have replaced, for stores with the option `branches`. The conversation itself stays linear:
+  // `messages` has only the current alternative, and no read of it reads this table.
+  const branches = schema.table(
+    "branches",
+    {
+      chatId: text("chat_id")
+        .notNull()
+        .references(() => chats.id, { onDelete: "cascade" }),
+      id: uuid("id").notNull(),
+      /** The id of the message after which these messages stood; null at the beginning of the chat. */
+      afterId: text("after_id"),
+      /** The branch that holds that message; null if it is in the conversation. The ids of messages may repeat. */
+      parent: uuid("parent"),
+      /** The number of this alternative. The current one has the smallest number that is free. */
+      position: integer("position").notNull(),
+      createdAt: timestampMs("created_at").notNull().defaultNow(),
+      messageCount: integer("message_count").notNull(),
+      /**
+       * An array of `[id, role, parts, metadata, created_at]`, all texts: parts and metadata as they are stored, the
+       * time in seconds since 1970.
+       */
+      messages: json("messages").notNull(),
+    },
+    (table) => [
+      primaryKey({ columns: [table.chatId, table.id] }),
+      foreignKey({ columns: [table.chatId, table.parent], foreignColumns: [table.chatId, table.id] }).onDelete(
+        "cascade",
+      ),
+      // For the foreign key above, and for the branches of the conversation.
+      index("branches_parent_idx").on(table.chatId, table.parent),
+      check("branches_position_check", sql`position >= 1`),
+    ],
+  );
+
+  return { schema, chats, messages, turns, turnChunks, branches };
 }
 
 export type ChatTables = ReturnType<typeof chatTables<string>>;
@@ -152,6 +186,7 @@ export const chats: DefaultTables["chats"] = defaultTables.chats;
 export const messages: DefaultTables["messages"] = defaultTables.messages;
 export const turns: DefaultTables["turns"] = defaultTables.turns;
 export const turnChunks: DefaultTables["turnChunks"] = defaultTables.turnChunks;
+export const branches: DefaultTables["branches"] = defaultTables.branches;
 
 /** The only comparison of the owner. Every statement contains it, or follows one that did and locked the chat. */
 export const ownedBy = (chats: ChatTables["chats"], userId: string | SQL): SQL => eq(chats.userId, userId);

@@ -95,7 +95,7 @@ export const policies = (schema: string): string[] => {
     `alter table ${schema}."chats" enable row level security`,
     `drop policy if exists "chats_owner" on ${schema}."chats"`,
     `create policy "chats_owner" on ${schema}."chats" using (${isOwnChat}) with check (${isOwnChat})`,
-    ...["messages", "turns", "turn_chunks"].flatMap((table) => [
+    ...["messages", "turns", "turn_chunks", "branches"].flatMap((table) => [
       `alter table ${schema}."${table}" enable row level security`,
       `drop policy if exists "${table}_owner" on ${schema}."${table}"`,
       `create policy "${table}_owner" on ${schema}."${table}"

@@ -89,7 +89,7 @@ const toDifference = ({ table, parent, count, remedy }: Orphans): Difference => 
   found: `${count} whose row in ${parent} is gone`,
   advice:
     "They were kept while a foreign key was missing or switched off, " +
-    `and would appear in the next chat with the same id: ${remedy}`,
+    `and ${table === parent ? "no call reaches them" : "would appear in the next chat with the same id"}: ${remedy}`,
 });
 
 function compareDistribution(found: Record<string, string> | null): Difference[] {
@@ -140,7 +140,7 @@ function adviceOnDamage(object: string, found: string): string | undefined {
   const [, table = ""] = /^\w+ (\w+)\./.exec(object) ?? [];
   if (found.endsWith("(switched off)")) {
     return (
-      "Deleting a chat keeps its messages and turns: run `alter table … enable trigger all` " +
+      "Deleting a chat keeps its messages, turns and branches: run `alter table … enable trigger all` " +
       `for ${table} and the table that it refers to.`
     );
   }
@@ -193,6 +193,7 @@ const primaryKeys: Record<string, string[]> = {
   messages: ["chat_id", "id"],
   turns: ["chat_id", "id"],
   turn_chunks: ["chat_id", "turn_id", "seq"],
+  branches: ["chat_id", "id"],
 };
 
 function compareLedger(applied: readonly AppliedMigration[] | null, known: readonly Migration[]): Findings {

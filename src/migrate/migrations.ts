@@ -4,6 +4,7 @@ import chats from "../../migrations/0000_chats.sql";
 import lifecycle from "../../migrations/0001_lifecycle.sql";
 import pages from "../../migrations/0002_pages.sql";
 import turns from "../../migrations/0003_turns.sql";
+import branches from "../../migrations/0004_branches.sql";
 import { chatTables, defaultSchema } from "../schema.ts";
 
 export interface Migration {
@@ -25,6 +26,7 @@ export const migrations: readonly Migration[] = Object.entries({
   "0001_lifecycle": { text: lifecycle, breaking: false },
   "0002_pages": { text: pages, breaking: false },
   "0003_turns": { text: turns, breaking: false },
+  "0004_branches": { text: branches, breaking: false },
 }).map(([name, { text, breaking }], index) => ({
   version: index + 1,
   name,

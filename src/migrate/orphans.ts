@@ -5,11 +5,22 @@ import type { Catalog } from "./catalog.ts";
 import { qualified, tableNames } from "./migrations.ts";
 import { relations } from "./relations.ts";
 
-/** The foreign keys: columns of each table, and the columns of its parent that they refer to. */
-const references = [
+interface Reference {
+  table: string;
+  parent: string;
+  /** Columns of the table, and the columns of its parent that they refer to. */
+  columns: Record<string, string>;
+  /** The column that is null in a row that refers to nothing. */
+  optional?: string;
+}
+
+/** The foreign keys. */
+const references: Reference[] = [
   { table: "messages", parent: "chats", columns: { chat_id: "id" } },
   { table: "turns", parent: "chats", columns: { chat_id: "id" } },
   { table: "turn_chunks", parent: "turns", columns: { chat_id: "chat_id", turn_id: "id" } },
+  { table: "branches", parent: "chats", columns: { chat_id: "id" } },
+  { table: "branches", parent: "branches", columns: { chat_id: "chat_id", parent: "id" }, optional: "parent" },
 ];
 
 /** Rows whose parent is gone. */
@@ -25,7 +36,7 @@ export interface Orphans {
 export async function countOrphans(tx: ChatDatabase, schemaName: string, catalog: Catalog): Promise<Orphans[]> {
   const readable = await readableTables(tx, schemaName);
   const orphans: Orphans[] = [];
-  for (const { table, parent, columns } of references) {
+  for (const { table, parent, columns, optional } of references) {
     const pairs = Object.entries(columns);
     const exists = pairs.every(
       ([own, other]) => `column ${table}.${own}` in catalog && `column ${parent}.${other}` in catalog,
@@ -33,7 +44,8 @@ export async function countOrphans(tx: ChatDatabase, schemaName: string, catalog
     if (!exists || !readable.has(table) || !readable.has(parent)) continue;
     const condition = pairs.map(([own, other]) => `p.${other} = r.${own}`).join(" and ");
     const hasParent = `exists (select from ${qualified(schemaName, parent)} p where ${condition})`;
-    const fromOrphans = `from ${qualified(schemaName, table)} r where not ${hasParent}`;
+    const refers = optional === undefined ? "" : `r.${optional} is not null and `;
+    const fromOrphans = `from ${qualified(schemaName, table)} r where ${refers}not ${hasParent}`;
     const [found] = await queryUnprepared<{ count: number }>(
       tx,
       sql.raw(`select count(*)::int as count ${fromOrphans}`),

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from "vitest";
@@ -15,7 +16,7 @@ import { createDatabase } from "../support/databases.ts";
 import { eventually } from "../support/eventually.ts";
 
 const isCitus = inject("isCitus");
-const tables = ["chats", "messages", "turn_chunks", "turns"];
+const tables = ["branches", "chats", "messages", "turn_chunks", "turns"];
 
 let url: string;
 let drop: () => Promise<void>;
@@ -75,19 +76,23 @@ describe.runIf(isCitus)("a store on Citus", () => {
     expect(await query("select from chat_store.messages")).toEqual([]);
   });
 
-  test("doctor names a table that is local or apart from the chats", async () => {
-    await query("drop table chat_store.turn_chunks");
-    const [create, ...references] = migrations[0]?.statements.filter((text) => text.includes('"turn_chunks"')) ?? [];
+  test.each([
+    { table: "turn_chunks", keys: ["turn_chunks_chat_id_turn_id_turns_chat_id_id_fk"] },
+    { table: "branches", keys: ["branches_chat_id_chats_id_fk", "branches_chat_id_parent_branches_chat_id_id_fk"] },
+  ])("doctor names the table $table when it is local or apart from the chats", async ({ table, keys }) => {
+    await query(`drop table chat_store.${table}`);
+    const statements = migrations.flatMap((migration) => migration.statements);
+    const [create, ...references] = statements.filter((text) => text.includes(`"${table}"`));
     await query(create ?? "");
     expect(await local()).toEqual([
-      "constraint turn_chunks.turn_chunks_chat_id_turn_id_turns_chat_id_id_fk: undefined",
-      "distribution of turn_chunks: local",
+      ...keys.map((key) => `constraint ${table}.${key}: undefined`),
+      `distribution of ${table}: local`,
     ]);
-    await query("select create_distributed_table('chat_store.turn_chunks', 'chat_id', colocate_with => 'none')");
-    expect((await local())[1]).toBe("distribution of turn_chunks: by chat_id, apart from chats");
-    await query("select undistribute_table('chat_store.turn_chunks')");
+    await query(`select create_distributed_table('chat_store.${table}', 'chat_id', colocate_with => 'none')`);
+    expect((await local()).at(-1)).toBe(`distribution of ${table}: by chat_id, apart from chats`);
+    await query(`select undistribute_table('chat_store.${table}')`);
     for (const reference of references) await query(reference);
-    expect(await local()).toEqual(["distribution of turn_chunks: local"]);
+    expect(await local()).toEqual([`distribution of ${table}: local`]);
     await pool.query(distributionScript("chat_store"));
     expect(await local()).toEqual([]);
   });
@@ -106,6 +111,27 @@ describe.runIf(isCitus)("a store on Citus", () => {
     expect(columns).toMatchObject({ min: "0", max: "0" });
   });
 
+  test("migrate distributes the table of branches beside the chats, also in a database distributed before it came", async () => {
+    await start(4);
+    const ids = { userId: "u", chatId: "c" };
+    await createChatStore(db, { portable: true }).upsertChat({ ...ids, messages: conversation(2) });
+    expect(await distributed()).toHaveLength(4);
+    await migrate(db);
+    expect(await distributed()).toHaveLength(5);
+    expect(await local()).toEqual([]);
+
+    const store = createChatStore(db, { portable: true, branches: true });
+    const [question] = conversation(1);
+    const turn = await store.startTurn({ ...ids, message: question as UIMessage, trigger: "regenerate-message" });
+    await turn.persist.onEnd({ responseMessage: say("assistant", "Anew", turn.persist.generateMessageId()) });
+    const [point] = await store.getBranches(ids);
+    expect(point).toMatchObject({ afterMessageId: "m0", position: 2, count: 2 });
+    await store.switchBranch({ ...ids, branchId: point?.branches[0]?.id ?? "" });
+    expect((await store.getChat(ids))?.messages).toEqual(conversation(2));
+    expect(await store.deleteChat(ids)).toBe(true);
+    expect(await query("select from chat_store.branches")).toEqual([]);
+  });
+
   test("migrate distributes the tables that a migration adds, in the same transaction", async () => {
     // As if turns had come later than they did.
     const isOfTurns = (text: string) => /turn(s|_chunks)"/.test(text);
@@ -116,15 +142,15 @@ describe.runIf(isCitus)("a store on Citus", () => {
     await query("drop schema chat_store cascade");
     await applyMigrations(db, "chat_store", undefined, known);
     await pool.query(distributionScript("chat_store"));
-    expect(await distributed()).toHaveLength(2);
+    expect(await distributed()).toHaveLength(3);
 
     const statements = migrations.flatMap((migration) => migration.statements.filter(isOfTurns));
     const later = { version: migrations.length + 1, name: "9999_turns", breaking: false, statements };
     const fails = { ...later, name: "9999_fails", statements: [...statements, "select 1 / 0"] };
     await expect(applyMigrations(db, "chat_store", undefined, [...known, fails])).rejects.toThrow("9999_fails");
-    expect(await distributed()).toHaveLength(2);
+    expect(await distributed()).toHaveLength(3);
     await applyMigrations(db, "chat_store", undefined, [...known, later]);
-    expect(await distributed()).toHaveLength(4);
+    expect(await distributed()).toHaveLength(5);
     expect(await local()).toEqual([]);
   });
 

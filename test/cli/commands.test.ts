@@ -13,12 +13,13 @@ describe.each(["pg", "postgres"])("the command line with the driver %s", (driver
       exitCode: 1,
       stdout: `\
 <database>
-Nothing has been migrated in schema "chat_store" yet: 4 migrations are pending. Run migrate.
+Nothing has been migrated in schema "chat_store" yet: 5 migrations are pending. Run migrate.
   state    version  name
   pending        1  0000_chats
   pending        2  0001_lifecycle
   pending        3  0002_pages
-  pending        4  0003_turns`,
+  pending        4  0003_turns
+  pending        5  0004_branches`,
       stderr: "",
     });
     expect(await here("migrate")).toEqual({
@@ -29,24 +30,26 @@ Applying 0000_chats
 Applying 0001_lifecycle
 Applying 0002_pages
 Applying 0003_turns
-Schema "chat_store" is now at version 4, the newest.`,
+Applying 0004_branches
+Schema "chat_store" is now at version 5, the newest.`,
       stderr: "",
     });
     expect(await here("status")).toEqual({
       exitCode: 0,
       stdout: `\
 <database>
-Schema "chat_store" is up to date, at version 4.
+Schema "chat_store" is up to date, at version 5.
   state    version  name            applied at (UTC)
   applied        1  0000_chats      <minute>
   applied        2  0001_lifecycle  <minute>
   applied        3  0002_pages      <minute>
-  applied        4  0003_turns      <minute>`,
+  applied        4  0003_turns      <minute>
+  applied        5  0004_branches   <minute>`,
       stderr: "",
     });
     expect(await here("migrate")).toEqual({
       exitCode: 0,
-      stdout: '<database>\nSchema "chat_store" is already at version 4, the newest.',
+      stdout: '<database>\nSchema "chat_store" is already at version 5, the newest.',
       stderr: "",
     });
     expect(await here("doctor")).toEqual({
@@ -92,32 +95,33 @@ missing     index chats.chats_user_idx
       { version: 2, name: "0001_lifecycle" },
       { version: 3, name: "0002_pages" },
       { version: 4, name: "0003_turns" },
+      { version: 5, name: "0004_branches" },
     ];
     const applied = all.map((migration) => ({ ...migration, breaking: false, appliedAt: "<time>" }));
     const pending = all.map((migration) => ({ ...migration, breaking: false }));
 
     const none = { applied: [], pending: [], newer: [] };
     expect(await here("status")).toEqual({ exitCode: 1, schema, state: "pending", ...none, pending });
-    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 4, applied: all });
-    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 4, applied: [] });
+    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 5, applied: all });
+    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 5, applied: [] });
     expect(await here("status")).toEqual({ exitCode: 0, schema, state: "current", ...none, applied });
     const healthy = { schema, healthy: true, differences: [], additions: [], ledger: true };
     expect(await here("doctor")).toEqual({ exitCode: 0, ...healthy });
 
-    await query(`insert into assistant.migrations values (5, '0004_added', false);
+    await query(`insert into assistant.migrations values (6, '0005_added', false);
       alter table assistant.chats add note text`);
-    const added = { version: 5, name: "0004_added", breaking: false, appliedAt: "<time>" };
+    const added = { version: 6, name: "0005_added", breaking: false, appliedAt: "<time>" };
     expect(await here("status")).toEqual({ exitCode: 0, schema, state: "newer", ...none, applied, newer: [added] });
     const additions = [
-      { object: "migration 5", found: "0004_added" },
+      { object: "migration 6", found: "0005_added" },
       { object: "column chats.note", found: "text" },
     ];
     expect(await here("doctor")).toEqual({ exitCode: 0, ...healthy, additions });
-    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 5, applied: [] });
+    expect(await here("migrate")).toEqual({ exitCode: 0, schema, version: 6, applied: [] });
 
-    await query(`insert into assistant.migrations values (6, '0005_from_the_future', true);
+    await query(`insert into assistant.migrations values (7, '0006_from_the_future', true);
       alter table assistant.chats alter title drop not null`);
-    const newer = [added, { version: 6, name: "0005_from_the_future", breaking: true, appliedAt: "<time>" }];
+    const newer = [added, { version: 7, name: "0006_from_the_future", breaking: true, appliedAt: "<time>" }];
     expect(await here("status")).toEqual({ exitCode: 1, schema, state: "newer", ...none, applied, newer });
     expect(await here("doctor")).toEqual({
       exitCode: 1,
@@ -126,8 +130,8 @@ missing     index chats.chats_user_idx
       differences: [
         {
           kind: "unexpected",
-          object: "migration 6",
-          found: "0005_from_the_future",
+          object: "migration 7",
+          found: "0006_from_the_future",
           advice: "It is breaking, and newer than this version of the package: update the package.",
         },
         { kind: "changed", object: "column chats.title", expected: "text not null", found: "text" },
@@ -139,7 +143,7 @@ missing     index chats.chats_user_idx
       error: {
         code: "MIGRATION_FAILED",
         message: expect.stringMatching(
-          /^A newer version .* breaking migrations 0005_from_the_future in .* Nothing was changed\.$/,
+          /^A newer version .* breaking migrations 0006_from_the_future in .* Nothing was changed\.$/,
         ),
       },
     });
@@ -155,8 +159,8 @@ describe("migrate", () => {
     ]);
     expect(answers.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
     expect(answers.map(({ stdout }) => stdout).sort()).toEqual([
-      '<database>\nApplying 0000_chats\nApplying 0001_lifecycle\nApplying 0002_pages\nApplying 0003_turns\nSchema "chat_store" is now at version 4, the newest.',
-      '<database>\nSchema "chat_store" is already at version 4, the newest.',
+      '<database>\nApplying 0000_chats\nApplying 0001_lifecycle\nApplying 0002_pages\nApplying 0003_turns\nApplying 0004_branches\nSchema "chat_store" is now at version 5, the newest.',
+      '<database>\nSchema "chat_store" is already at version 5, the newest.',
     ]);
   });
 
@@ -178,39 +182,41 @@ describe("status", () => {
   test("status says whether this package works on tables that a newer one has migrated", async () => {
     const { url: databaseUrl, query } = await openEmptyDatabase();
     await runCommand(["migrate"], { databaseUrl });
-    await query("insert into chat_store.migrations values (5, '0004_added', false)");
+    await query("insert into chat_store.migrations values (6, '0005_added', false)");
     expect(await runCommand(["status"], { databaseUrl })).toEqual({
       exitCode: 0,
       stdout: `\
 <database>
-Schema "chat_store" is at version 5. This drizzle-chat-store knows the migrations up to version 4, and works with the newer ones.
+Schema "chat_store" is at version 6. This drizzle-chat-store knows the migrations up to version 5, and works with the newer ones.
   state    version  name            applied at (UTC)
   applied        1  0000_chats      <minute>
   applied        2  0001_lifecycle  <minute>
   applied        3  0002_pages      <minute>
   applied        4  0003_turns      <minute>
-  newer          5  0004_added      <minute>`,
+  applied        5  0004_branches   <minute>
+  newer          6  0005_added      <minute>`,
       stderr: "",
     });
     expect(await runCommand(["migrate"], { databaseUrl })).toEqual({
       exitCode: 0,
       stdout:
-        '<database>\nSchema "chat_store" is already at version 5. This drizzle-chat-store knows the migrations up to version 4, and works with the newer ones.',
+        '<database>\nSchema "chat_store" is already at version 6. This drizzle-chat-store knows the migrations up to version 5, and works with the newer ones.',
       stderr: "",
     });
-    await query("insert into chat_store.migrations values (6, '0005_dropped', true)");
+    await query("insert into chat_store.migrations values (7, '0006_dropped', true)");
     expect(await runCommand(["status"], { databaseUrl })).toEqual({
       exitCode: 1,
       stdout: `\
 <database>
-Schema "chat_store" is at version 6. This drizzle-chat-store knows the migrations up to version 4, and does not work with the newer ones: update the package.
+Schema "chat_store" is at version 7. This drizzle-chat-store knows the migrations up to version 5, and does not work with the newer ones: update the package.
   state    version  name            applied at (UTC)
   applied        1  0000_chats      <minute>
   applied        2  0001_lifecycle  <minute>
   applied        3  0002_pages      <minute>
   applied        4  0003_turns      <minute>
-  newer          5  0004_added      <minute>
-  newer          6  0005_dropped    <minute>  breaking`,
+  applied        5  0004_branches   <minute>
+  newer          6  0005_added      <minute>
+  newer          7  0006_dropped    <minute>  breaking`,
       stderr: "",
     });
   });

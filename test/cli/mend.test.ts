@@ -25,6 +25,11 @@ const damages: [what: string, statement: string, count: number][] = [
     2,
   ],
   [
+    "key of branches to the chat, and to the branch on which they hang",
+    "alter table SCHEMA.branches drop constraint branches_chat_id_chats_id_fk, drop constraint branches_chat_id_parent_branches_chat_id_id_fk",
+    2,
+  ],
+  [
     "three columns",
     "alter table SCHEMA.chats drop archived_at, drop metadata; alter table SCHEMA.turns drop recovered_after",
     3,

@@ -51,6 +51,8 @@ test.each(["chat_store", `it's a "schema"`])(
       // To be renamed is no activity.
       await store.updateChat({ ...ids, title: chatId, archived: chatId === "ancient" });
     }
+    await pool.query(`insert into ${quoted}.branches (chat_id, id, position, message_count, messages)
+      select id, gen_random_uuid(), 1, 0, '[]' from ${quoted}.chats`);
     const ids = async () => (await pool.query(`select id from ${quoted}.chats order by id`)).rows.map(({ id }) => id);
     const args = ["--older-than", "365d", "--schema", schema];
     const before = await ids();
@@ -67,8 +69,10 @@ test.each(["chat_store", `it's a "schema"`])(
     expect(await ids()).toEqual(before);
     expect(await purge(url, ...args)).toEqual({ ...expected, dryRun: false });
     expect(await ids()).toEqual(["just young enough", "young"]);
-    const { rows } = await pool.query(`select distinct chat_id from ${quoted}.messages order by 1`);
-    expect(rows.map(({ chat_id }) => chat_id)).toEqual(["just young enough", "young"]);
+    for (const table of ["messages", "branches"]) {
+      const { rows } = await pool.query(`select distinct chat_id from ${quoted}.${table} order by 1`);
+      expect(rows.map(({ chat_id }) => chat_id)).toEqual(["just young enough", "young"]);
+    }
     expect(await purge(url, ...args)).toMatchObject({ exitCode: 0, chats: 0, turns: 0 });
   },
 );

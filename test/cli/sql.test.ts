@@ -49,26 +49,43 @@ describe("sql", () => {
     expect(await runCommand(["doctor"], { databaseUrl })).toMatchObject({ exitCode: 0 });
   });
 
-  test("sql --from 1 prints only the later migrations", async () => {
+  test.each([1, 2, 3, 4])("sql --from %i prints only the later migrations", async (version) => {
     const { url: databaseUrl, query } = await openEmptyDatabase();
-    const { stdout, exitCode } = await runCommand(["sql", "--from", "1"]);
+    const { stdout, exitCode } = await runCommand(["sql", "--from", `${version}`]);
     expect(exitCode).toBe(0);
-    await query(migrationScript("chat_store", 0, migrations.slice(0, 1)));
+    expect(stdout.match(/^-- \d{4}_\w+$/gm)).toEqual(migrations.slice(version).map(({ name }) => `-- ${name}`));
+    await query(migrationScript("chat_store", 0, migrations.slice(0, version)));
     expect(await runCommand(["doctor"], { databaseUrl })).toMatchObject({ exitCode: 1 });
     await query(stdout);
     expect(await runCommand(["doctor"], { databaseUrl })).toMatchObject({ exitCode: 0 });
     expect(await runCommand(["status"], { databaseUrl })).toMatchObject({
       exitCode: 0,
-      stdout: expect.stringContaining("up to date, at version 4"),
+      stdout: expect.stringContaining("up to date, at version 5"),
     });
   });
 
   test("sql prints no statements from the newest version on, and one document with --json", async () => {
-    const { stdout, exitCode } = await runCommand(["sql", "--from", "4"]);
-    expect([stdout, exitCode]).toEqual(["-- Nothing to do: version 4 is the newest.", 0]);
+    const { stdout, exitCode } = await runCommand(["sql", "--from", "5"]);
+    expect([stdout, exitCode]).toEqual(["-- Nothing to do: version 5 is the newest.", 0]);
     const { stdout: json } = await runCommand(["sql", "--json"]);
-    expect(JSON.parse(json)).toEqual({ schema: "chat_store", from: 0, to: 4, sql: (await runCommand(["sql"])).stdout });
+    expect(JSON.parse(json)).toEqual({ schema: "chat_store", from: 0, to: 5, sql: (await runCommand(["sql"])).stdout });
   });
+});
+
+test("sql --rls prints a policy for every table but the ledger, and may be run again", async () => {
+  const { url: databaseUrl, query } = await openEmptyDatabase();
+  await runCommand(["migrate"], { databaseUrl });
+  const { stdout } = await runCommand(["sql", "--rls"]);
+  for (let run = 0; run < 2; run++) await query(stdout);
+  expect(
+    await query(
+      "select tablename as table, policyname as policy from pg_policies where schemaname = 'chat_store' order by 1",
+    ),
+  ).toEqual(
+    ["branches", "chats", "messages", "turn_chunks", "turns"].map((table) => ({ table, policy: `${table}_owner` })),
+  );
+  expect(await query("select relname from pg_class where relrowsecurity order by 1")).toHaveLength(5);
+  expect(await runCommand(["doctor"], { databaseUrl })).toMatchObject({ exitCode: 0 });
 });
 
 test("sql --citus prints statements that distribute every table by chat, and none twice", async () => {
@@ -80,10 +97,12 @@ test("sql --citus prints statements that distribute every table by chat, and non
   expect(statements).toEqual([
     "begin;",
     "select create_distributed_table(found, 'id')",
-    ...["messages", "turns", "turn_chunks"].map(() => `select create_distributed_table(found, 'chat_id', ${beside})`),
+    ...["messages", "turns", "turn_chunks", "branches"].map(
+      () => `select create_distributed_table(found, 'chat_id', ${beside})`,
+    ),
     "commit;",
   ]);
-  const tables = ["chats", "messages", "turns", "turn_chunks"];
+  const tables = ["chats", "messages", "turns", "turn_chunks", "branches"];
   expect(stdout.match(/to_regclass\(.*?\)/g)).toEqual(tables.map((table) => `to_regclass(${nameOf(table)})`));
-  expect(stdout.match(/not exists \(select from pg_catalog.pg_dist_partition/g)).toHaveLength(4);
+  expect(stdout.match(/not exists \(select from pg_catalog.pg_dist_partition/g)).toHaveLength(5);
 });

@@ -75,14 +75,14 @@ describe.skipIf(!hasPseudoTerminal)("on a terminal", () => {
       // biome-ignore lint/suspicious/noControlCharactersInRegex: these are how a terminal is told its colours.
       [...shown.matchAll(/\u001b\[(3\d)m(.*?)\u001b\[39m/g)].map(([, code = "", text = ""]) => [code, text.trim()]);
     const [red, green, yellow] = ["31", "32", "33"];
-    expect(coloured(await run("status"))[0]).toEqual([yellow, "4 migrations are pending"]);
+    expect(coloured(await run("status"))[0]).toEqual([yellow, "5 migrations are pending"]);
     expect(coloured(await run("status"))[1]).toEqual([yellow, "pending"]);
     expect(coloured(await run("doctor"))).toEqual([[red, "Nothing has been migrated"]]);
     expect(coloured(await run("migrate"))).toEqual([
-      ...Array(4).fill([yellow, "Applying"]),
-      [green, "now at version 4"],
+      ...Array(5).fill([yellow, "Applying"]),
+      [green, "now at version 5"],
     ]);
-    expect(coloured(await run("status"))).toEqual([[green, "up to date"], ...Array(4).fill([green, "applied"])]);
+    expect(coloured(await run("status"))).toEqual([[green, "up to date"], ...Array(5).fill([green, "applied"])]);
     expect(coloured(await run("doctor"))).toEqual([[green, "as this version of drizzle-chat-store expects it"]]);
     await query("drop index chat_store.chats_user_idx");
     expect(coloured(await run("doctor"))).toEqual([

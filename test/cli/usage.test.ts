@@ -18,7 +18,7 @@ describe("a mistake on the command line", () => {
     [["status", "--url"], "Option '--url <value>' argument missing"],
     [["status", "--from", "1"], "--from is for the command sql."],
     [["sql", "--from", "one"], "--from is not a version. Expected a whole number, as status shows it."],
-    [["sql", "--from", "99"], "There is no version 99: the newest is 4."],
+    [["sql", "--from", "99"], "There is no version 99: the newest is 5."],
     [
       ["status", "--schema", ""],
       "--schema: expected 1 to 63 characters (the name of a Postgres schema), found an empty string.",

@@ -112,7 +112,14 @@ describe.each(underRowLevelSecurity)("a store $mode, on $name", ({ open, storeOn
 
   test("a statement of the application without a condition on the owner reaches only that user's chats", async () => {
     const [mine, theirs] = [newIds(), newIds()];
-    for (const ids of [mine, theirs]) await store.upsertChat({ ...ids, messages: conversation(3) });
+    for (const ids of [mine, theirs]) {
+      await store.upsertChat({ ...ids, messages: conversation(3) });
+      await database.query(
+        `insert into chat_store.branches (chat_id, id, position, message_count, messages)
+         values ($1, gen_random_uuid(), 1, 0, '[]')`,
+        [ids.chatId],
+      );
+    }
     const run = (text: string) => database.db.execute(text);
     const rowsOf = (result: unknown) => (Array.isArray(result) ? result : (result as { rows: unknown[] }).rows);
 
@@ -128,6 +135,8 @@ describe.each(underRowLevelSecurity)("a store $mode, on $name", ({ open, storeOn
       expect(rowsOf(await tx.execute("select distinct chat_id from chat_store.messages"))).toEqual([
         { chat_id: mine.chatId },
       ]);
+      const deleteBranches = "delete from chat_store.branches returning chat_id";
+      expect(rowsOf(await tx.execute(deleteBranches))).toEqual([{ chat_id: mine.chatId }]);
       expect(rowsOf(await tx.execute("delete from chat_store.messages returning chat_id"))).toHaveLength(3);
       expect(rowsOf(await tx.execute("delete from chat_store.chats returning id"))).toEqual([{ id: mine.chatId }]);
       throw new TransactionRollbackError();
@@ -136,6 +145,7 @@ describe.each(underRowLevelSecurity)("a store $mode, on $name", ({ open, storeOn
     // Outside of the store's transactions a connection is nobody's, also one that was somebody's before.
     expect(rowsOf(await run("select from chat_store.chats"))).toEqual([]);
     expect(rowsOf(await run("select from chat_store.messages"))).toEqual([]);
+    expect(rowsOf(await run("select from chat_store.branches"))).toEqual([]);
     await expect(run("insert into chat_store.chats (id, user_id, title) values ('x', '', '')")).rejects.toMatchObject({
       cause: { code: "42501" },
     });

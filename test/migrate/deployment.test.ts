@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { describeDiagnosis } from "../../src/cli/doctor.ts";
-import { type ChatDatabase, type ChatStore, createChatStore, migrate } from "../../src/index.ts";
+import { type ChatDatabase, createChatStore, migrate } from "../../src/index.ts";
 import { diagnose } from "../../src/migrate/doctor.ts";
 import { applyMigrations } from "../../src/migrate/migrate.ts";
 import { migrationScript } from "../../src/migrate/migration-script.ts";
@@ -9,6 +9,7 @@ import { type Migration, migrations } from "../../src/migrate/migrations.ts";
 import { statusOf } from "../../src/migrate/status.ts";
 import { say } from "../support/conversations.ts";
 import { openWith, pools, type TestDatabase } from "../support/databases.ts";
+import { deploy, type Version } from "../support/deployment.ts";
 import { eventually } from "../support/eventually.ts";
 import { newerMigrations } from "../support/newer-package.ts";
 import { importRelease } from "../support/releases.ts";
@@ -29,66 +30,12 @@ afterEach(async () => {
   await Promise.all(opened.splice(0).map((database) => database.close()));
 });
 
-/** A version of the package, as far as it matters here. */
-interface Version {
-  createChatStore(db: ChatDatabase): ChatStore;
-  migrate(db: ChatDatabase): Promise<unknown>;
-}
+/** This version, with branches: that adds statements to saves that replace messages. */
+const createBranchingStore = (db: ChatDatabase) => createChatStore(db, { branches: true });
 const thatKnows = (known: readonly Migration[]): Version => ({
-  createChatStore,
+  createChatStore: createBranchingStore,
   migrate: (db) => applyMigrations(db, "chat_store", undefined, known),
 });
-
-/** Processes of one version of the package: each migrates when it starts, and then serves until it is stopped. */
-function deploy(db: ChatDatabase, version: Version, count: number, shared: string) {
-  const store = version.createChatStore(db);
-  let isStopped = false;
-  let requests = 0;
-  /** Every message whose save has been confirmed. */
-  const confirmed: { chatId: string; id: string }[] = [];
-
-  async function serve() {
-    await version.migrate(db);
-    const mine = { userId: "u", chatId: randomUUID() };
-    let messages = [say("user", "first")];
-    await store.upsertChat({ ...mine, messages });
-    while (!isStopped) {
-      // One save at the end, one in the middle, and a turn in a chat where everybody asks.
-      messages = [...messages.map((message) => ({ ...message, metadata: { seen: requests } })).slice(-20)];
-      await store.upsertChat({ ...mine, messages });
-      messages = [...messages, say("assistant", "more")];
-      await store.upsertChat({ ...mine, messages });
-      expect((await store.getChat(mine))?.messages).toEqual(messages);
-      await store.getChats({ userId: "u", limit: 3 });
-
-      const question = say("user", "question");
-      const turn = await store.startTurn({ userId: "u", chatId: shared, message: question });
-      const pieces = [`data: {"type":"start","messageId":"${turn.persist.generateMessageId()}"}\n\n`];
-      await turn.consumeSseStream({ stream: ReadableStream.from(pieces) });
-      const answer = say("assistant", "answer", turn.persist.generateMessageId());
-      await turn.persist.onEnd({ responseMessage: answer });
-      confirmed.push({ chatId: shared, id: question.id }, { chatId: shared, id: answer.id });
-      requests++;
-    }
-    confirmed.push(...messages.map(({ id }) => ({ chatId: mine.chatId, id })));
-  }
-
-  const serving = Promise.all(Array.from({ length: count }, serve));
-  return {
-    confirmed,
-    /** Resolves when they have done so many requests more. Rejects as soon as one of their calls has failed. */
-    served: async (more: number) => {
-      const target = requests + more;
-      const failed = serving.then(() => expect.fail("stopped"));
-      const reached = eventually(`${more} requests more are served`, () => requests >= target, { every: 5 });
-      await Promise.race([failed, reached]);
-    },
-    stop: async () => {
-      isStopped = true;
-      await serving;
-    },
-  };
-}
 
 let published: Version;
 beforeAll(async () => {
@@ -113,7 +60,7 @@ describe.each(pools)("a deployment on $name", ({ connect }) => {
     { name: "this and a newer version", versions: () => [thatKnows(older), thatKnows(newer)] as const, known: newer },
     {
       name: "0.1.0 and this version",
-      versions: () => [published, { createChatStore, migrate }] as const,
+      versions: () => [published, { createChatStore: createBranchingStore, migrate }] as const,
       known: older,
     },
   ])(
@@ -154,6 +101,12 @@ describe.each(pools)("a deployment on $name", ({ connect }) => {
         [shared],
       );
       expect(roles).toEqual([{ role: "user" }]);
+      // Of the answers that were replaced, each that a store with branches replaced is a branch, and no other one.
+      const keeping = before === published ? [young] : [old, young, restarted, rolledBack];
+      const kept = await database.query<{ chatId: string; id: string }>(
+        'select chat_id as "chatId", message->>0 as id from chat_store.branches, json_array_elements(messages) message',
+      );
+      expect(inOrder(kept)).toEqual(inOrder(keeping.flatMap(({ replaced }) => replaced)));
       expect(await ledger(database)).toEqual(lines(known));
     },
     120_000,

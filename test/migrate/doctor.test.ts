@@ -44,7 +44,13 @@ describe.each(isLong ? databases : servers)("doctor on $name", ({ open }) => {
 Nothing has been migrated in schema "elsewhere" yet: run migrate, unless your own migrations create the tables.`);
     expect(
       (await diagnose(database.db, "elsewhere")).differences.map(({ kind, object }) => `${kind} ${object}`),
-    ).toEqual(["missing table chats", "missing table messages", "missing table turn_chunks", "missing table turns"]);
+    ).toEqual([
+      "missing table branches",
+      "missing table chats",
+      "missing table messages",
+      "missing table turn_chunks",
+      "missing table turns",
+    ]);
   });
 });
 
@@ -241,7 +247,7 @@ changed     constraint messages.messages_chat_id_chats_id_fk
 changed     constraint messages.messages_chat_id_chats_id_fk
   expected  FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE
   found     FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE (switched off)
-  Deleting a chat keeps its messages and turns: run \`alter table … enable trigger all\` for messages and the table that it refers to.`,
+  Deleting a chat keeps its messages, turns and branches: run \`alter table … enable trigger all\` for messages and the table that it refers to.`,
   },
   {
     what: "a foreign key that only replicas obey",
@@ -254,7 +260,7 @@ changed     constraint messages.messages_chat_id_chats_id_fk
 changed     constraint turns.turns_chat_id_chats_id_fk
   expected  FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE
   found     FOREIGN KEY (chat_id) REFERENCES chats(id) ON DELETE CASCADE (switched off)
-  Deleting a chat keeps its messages and turns: run \`alter table … enable trigger all\` for turns and the table that it refers to.`,
+  Deleting a chat keeps its messages, turns and branches: run \`alter table … enable trigger all\` for turns and the table that it refers to.`,
   },
   {
     what: "messages, turns and pieces of recordings that have outlived what they belong to",
@@ -352,6 +358,7 @@ changed     table messages
     what: "a partitioned table",
     sql: `alter table chat_store.messages drop constraint messages_chat_id_chats_id_fk;
       alter table chat_store.turns drop constraint turns_chat_id_chats_id_fk;
+      alter table chat_store.branches drop constraint branches_chat_id_chats_id_fk;
       drop table chat_store.chats;
       create table chat_store.chats (id text primary key, user_id text not null, title text not null,
         version integer not null default 1 constraint chats_version_check check (version >= 1),
@@ -361,6 +368,8 @@ changed     table messages
       alter table chat_store.messages add constraint messages_chat_id_chats_id_fk
         foreign key (chat_id) references chat_store.chats (id) on delete cascade;
       alter table chat_store.turns add constraint turns_chat_id_chats_id_fk
+        foreign key (chat_id) references chat_store.chats (id) on delete cascade;
+      alter table chat_store.branches add constraint branches_chat_id_chats_id_fk
         foreign key (chat_id) references chat_store.chats (id) on delete cascade`,
     found: `
 changed     table chats
@@ -515,13 +524,13 @@ Added since, and accepted:
     const database = await openMigrated(() => openWith(nodePostgres));
     await database.query(`
       alter table chat_store.chats add mood text;
-      insert into chat_store.migrations values (5, '0004_mood', false), (6, '0005_votes', false)`);
+      insert into chat_store.migrations values (6, '0005_mood', false), (7, '0006_votes', false)`);
     expect(await diagnosisOf(database)).toBe(`\
 ${healthy}
 
 Added since, and accepted:
-  migration 5: 0004_mood
-  migration 6: 0005_votes
+  migration 6: 0005_mood
+  migration 7: 0006_votes
   column chats.mood: text`);
   });
 
@@ -560,7 +569,7 @@ describe("doctor on a session with settings of its own", () => {
     const { db } = await withOptions(`-c ${setting}`);
     expect(await diagnose(db, "chat_store")).toEqual({ differences: [], additions: [], ledger: true });
     const { applied } = await statusOf(db, "chat_store");
-    expect(applied).toHaveLength(4);
+    expect(applied).toHaveLength(5);
     for (const { appliedAt } of applied) expect(appliedAt.getTime()).not.toBeNaN();
   });
 

@@ -83,6 +83,7 @@ describe.each(databases)("migrate on $name", (kind) => {
       "select schemaname, tablename from pg_tables where schemaname !~ '^(pg_|information_schema)' order by 2",
     );
     expect(tables).toEqual([
+      { schemaname: "chat_store", tablename: "branches" },
       { schemaname: "chat_store", tablename: "chats" },
       { schemaname: "chat_store", tablename: "messages" },
       { schemaname: "chat_store", tablename: "migrations" },
@@ -94,6 +95,7 @@ describe.each(databases)("migrate on $name", (kind) => {
       { version: 2, name: "0001_lifecycle", breaking: false },
       { version: 3, name: "0002_pages", breaking: false },
       { version: 4, name: "0003_turns", breaking: false },
+      { version: 5, name: "0004_branches", breaking: false },
     ]);
   });
 
@@ -134,22 +136,22 @@ describe.each(databases)("migrate on $name", (kind) => {
   test("migrate changes nothing in a database to which a newer version of the package has added", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
-    await database.query("insert into chat_store.migrations values (5, '0004_added', false)");
+    await database.query("insert into chat_store.migrations values (6, '0005_added', false)");
     const before = await catalog(database);
     await migrate(database.db);
     expect(await catalog(database)).toEqual(before);
-    expect(await database.query("select version from chat_store.migrations order by 1")).toHaveLength(5);
+    expect(await database.query("select version from chat_store.migrations order by 1")).toHaveLength(6);
   });
 
   test("migrate refuses a database with breaking migrations of a newer version of the package, and names them", async () => {
     const database = await openWith(kind);
     await migrate(database.db);
     await database.query(`insert into chat_store.migrations values
-      (5, '0004_added', false), (6, '0005_dropped', true), (7, '0006_added', false), (8, '0007_renamed', true)`);
+      (6, '0005_added', false), (7, '0006_dropped', true), (8, '0007_added', false), (9, '0008_renamed', true)`);
     const error = await failureOf(migrate(database.db));
-    expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0005_dropped" });
+    expect(error).toMatchObject({ code: "MIGRATION_FAILED", migration: "0006_dropped" });
     expect(error.message).toMatch(
-      /breaking migrations 0005_dropped, 0007_renamed in .* up to version 4 \(0003_turns\).*Update the package/,
+      /breaking migrations 0006_dropped, 0008_renamed in .* up to version 5 \(0004_branches\).*Update the package/,
     );
   });
 

@@ -26,8 +26,9 @@ const source = `export * from "drizzle-chat-store/schema";
 import { chatTables } from "drizzle-chat-store/schema";
 import { foreignKey, pgTable, text } from "drizzle-orm/pg-core";
 
-const { schema, chats, messages, turns, turnChunks } = chatTables("assistant");
-export { schema as assistant, chats as itsChats, messages as itsMessages, turns as itsTurns, turnChunks as itsTurnChunks };
+const { schema, chats, messages, turns, turnChunks, branches } = chatTables("assistant");
+export { schema as assistant, chats as itsChats, messages as itsMessages, turns as itsTurns };
+export { turnChunks as itsTurnChunks, branches as itsBranches };
 
 export const votes = pgTable(
   "votes",
@@ -117,6 +118,7 @@ export default defineConfig({
         "missing column turns.recovered_after",
         "missing column turns.recovered_digest",
         "missing index messages.messages_order_idx",
+        "missing table branches",
       ]);
     }
     await writeFile(join(folder, "schema.ts"), source);

@@ -79,7 +79,7 @@ describe("The command line of the packed package", () => {
     expect({ ...printed, stdout: withoutChance(printed.stdout) }).toEqual({
       exitCode: 0,
       stdout:
-        '<database>\nApplying 0000_chats\nApplying 0001_lifecycle\nApplying 0002_pages\nApplying 0003_turns\nSchema "chat_store" is now at version 4, the newest.',
+        '<database>\nApplying 0000_chats\nApplying 0001_lifecycle\nApplying 0002_pages\nApplying 0003_turns\nApplying 0004_branches\nSchema "chat_store" is now at version 5, the newest.',
       stderr: "",
     });
   });

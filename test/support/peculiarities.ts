@@ -9,7 +9,7 @@ export interface Peculiarity {
   changes: string[];
 }
 
-const tables = ["chats", "messages", "turns", "turn_chunks"].map((name) => `chat_store.${name}`);
+const tables = ["chats", "messages", "turns", "turn_chunks", "branches"].map((name) => `chat_store.${name}`);
 
 /** Names that people choose, and those that the store's own statements use for something else. */
 const columnNames =
@@ -21,7 +21,10 @@ const columnNames =
   compressed compressed_before bytes bytes_before top length first stopped_at scanned_to hits measured_hits sent_hits sent_before
   last_hit next next_place counted_chats messages_before source locked_chat new_chat copied_messages found_chats locked_chats
   claimed_chats claim tokens running running_turns running_turn accessible_chat inserted_piece asked_turns pieces measured batch
-  deleted_chats deleted_chat user_chats previous owned changed last deleted`.split(/\s+/);
+  deleted_chats deleted_chat user_chats previous owned changed last deleted
+  branch branches branch_id after_id parent number place kept free closed others message_count deleted_branches`.split(
+    /\s+/,
+  );
 
 const columns: Peculiarity = {
   settings: {},
@@ -88,6 +91,10 @@ const partitions: Peculiarity = {
     ...partitioned("messages", "chat_id", ["(chat_id) references chat_store.chats (id)"]),
     ...partitioned("turns", "chat_id", ["(chat_id) references chat_store.chats (id)"]),
     ...partitioned("turn_chunks", "chat_id", ["(chat_id, turn_id) references chat_store.turns (chat_id, id)"]),
+    ...partitioned("branches", "chat_id", [
+      "(chat_id) references chat_store.chats (id)",
+      "(chat_id, parent) references chat_store.branches (chat_id, id)",
+    ]),
   ],
 };
 

@@ -20,5 +20,9 @@ export async function snapshot(database: Pick<TestDatabase, "query">) {
     turnChunks: await database.query(
       "select chat_id, turn_id::text, seq, text from chat_store.turn_chunks order by chat_id, turn_id, seq",
     ),
+    branches: await database.query(
+      `select chat_id, id::text, after_id, parent::text, position, created_at::text, message_count, messages::text, xmin::text
+       from chat_store.branches order by chat_id, id`,
+    ),
   };
 }
