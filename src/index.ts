@@ -13,6 +13,8 @@ export { migrate } from "./migrate/migrate.ts";
 export { createChatStore } from "./store.ts";
 export type {
   AnswerStream,
+  Branch,
+  BranchPoint,
   Chat,
   ChatDatabase,
   ChatMatch,
@@ -25,7 +27,10 @@ export type {
   DeleteChatInput,
   DeleteMessageInput,
   ExportChatsInput,
+  ExportedBranch,
+  ExportedChat,
   ForkChatInput,
+  GetBranchesInput,
   GetChatInput,
   GetChatsInput,
   GetMessagesInput,
@@ -35,6 +40,7 @@ export type {
   SearchChatsInput,
   StartTurnInput,
   StopTurnInput,
+  SwitchBranchInput,
   Turn,
   UpdateChatInput,
   UpdateMessageInput,

@@ -105,6 +105,13 @@ export const deleteMessageInput = object({
   expectedVersion: version.optional(),
 });
 
+export const switchBranchInput = object({
+  userId,
+  chatId,
+  branchId: id("the id of a branch, as getBranches gives it"),
+  expectedVersion: version.optional(),
+});
+
 export const getMessagesInput = object({
   userId,
   chatId,
@@ -204,6 +211,7 @@ export const chatStoreOptions = object({
   portable: optionalBoolean,
   rowLevelSecurity: optionalBoolean,
   prepare: optionalBoolean,
+  branches: optionalBoolean,
 });
 
 export const migrateOptions = object({ schema });

@@ -1,5 +1,7 @@
 import type { UIMessage } from "ai";
 import type { z } from "zod/v4";
+import { getBranches } from "./branches/get-branches.ts";
+import { createSwitchBranch } from "./branches/switch-branch.ts";
 import { claimChats } from "./chats/claim-chats.ts";
 import { deleteAllChats } from "./chats/delete-all-chats.ts";
 import { deleteChat } from "./chats/delete-chat.ts";
@@ -21,6 +23,7 @@ import { deleteMessage } from "./messages/delete-message.ts";
 import { getMessages } from "./messages/get-messages.ts";
 import { updateMessage } from "./messages/update-message.ts";
 import { chatTables, defaultSchema } from "./schema.ts";
+import { recoverDeadTurns } from "./turns/recover-turns.ts";
 import { resumeTurn } from "./turns/resume-turn.ts";
 import { startTurn } from "./turns/start-turn.ts";
 import { stopTurn } from "./turns/stop-turn.ts";
@@ -43,11 +46,12 @@ export function createChatStore<M extends UIMessage = UIMessage, C = unknown>(
     portable = false,
     rowLevelSecurity = false,
     prepare = false,
+    branches = false,
   } = parseInput(input.chatStoreOptions, options);
   const context: Context = {
     db: prepare ? withPreparedStatements(db) : db,
     tables: chatTables(schema),
-    settings: { portable, rowLevelSecurity },
+    settings: { portable, rowLevelSecurity, branches },
   };
 
   type Run<Input, Result> = (context: Context, input: Input) => Promise<Result>;
@@ -82,6 +86,8 @@ export function createChatStore<M extends UIMessage = UIMessage, C = unknown>(
     getMessages: method("getMessages", input.getMessagesInput, asOwner(getMessages<M>)),
     updateMessage: method("updateMessage", input.updateMessageInput, updateMessage),
     deleteMessage: method("deleteMessage", input.deleteMessageInput, asOwner(deleteMessage)),
+    getBranches: method("getBranches", input.chatInput, asOwner(getBranches)),
+    switchBranch: method("switchBranch", input.switchBranchInput, createSwitchBranch(recoverDeadTurns)),
     claimChats: method("claimChats", input.claimChatsInput, claimChats),
     deleteAllChats: method("deleteAllChats", input.userInput, deleteAllChats),
     exportChats: (given) => exportChats<M>(context, given),

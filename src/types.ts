@@ -1,3 +1,4 @@
+export type * from "./types/branches.ts";
 export type * from "./types/chats.ts";
 export type * from "./types/database.ts";
 export type * from "./types/messages.ts";

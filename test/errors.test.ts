@@ -78,7 +78,7 @@ describe("errors", () => {
       [
         "A later turn, a later change or turn.fail() superseded this turn of chat "c", so its answer was not stored. Expected the current turn of its question. Do not retry: load the chat again to show the newer state.",
         "Chat "c" does not exist, expected version 3, so nothing was changed. It was deleted or never created. Do not retry: show that it is gone. A save without expectedVersion creates it.",
-        "The message that this turn answers or continues was deleted from chat "c", so the answer was not stored. Expected it in the chat. Do not retry: load the chat again to show its present messages.",
+        "Chat "c" no longer has the message that this turn answers or continues, so the answer was not stored. Expected it in the chat. Do not retry: load the chat again to show its present messages.",
         "Another turn of chat "c" has acted, or is acting, on the same answers to tool calls, so nothing was changed. Expected calls that are still pending. Do not retry: load the chat again, or call resumeTurn, to show the answer of that turn.",
         "Chat "c" exists already, so nothing was changed. Expected an id that is new: use another one, or check with getChat whether an earlier attempt made this chat.",
       ]

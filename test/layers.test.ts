@@ -10,7 +10,7 @@ const layers = [
   ["index", "handler", "react"],
   ["client"],
   ["store", "http"],
-  ["chats", "messages", "turns", "cli"],
+  ["chats", "messages", "turns", "branches", "cli"],
   ["conversation", "migrate"],
   ["database"],
   ["errors"],

@@ -69,6 +69,13 @@ const speak = async (store: ChatStore, ids: Ids) => {
   const stream = ReadableStream.from([`data: {"type":"start","messageId":"the owner's"}\n\n`]);
   await turn.consumeSseStream({ stream });
 };
+/** The branches of chats, which a stranger may have learned of. */
+const branchIds = new Map<string, string>();
+const editFirst = async (store: ChatStore, ids: Ids) => {
+  await store.startTurn({ ...ids, message: say("user", "the owner's other words", "m0") });
+  const [point] = await store.getBranches(ids);
+  branchIds.set(ids.chatId, point?.branches[0]?.id ?? expect.fail("there is no branch"));
+};
 /** The first event of a stream, if there is one. */
 async function beginning(resumed: Promise<ReadableStream<Uint8Array> | null>, { chatId }: Ids) {
   const reader = (await resumed)?.getReader();
@@ -202,6 +209,33 @@ const matrix: Record<keyof ChatStore, Call[]> = {
       call: (store, ids, { version }) => store.deleteMessage({ ...ids, messageId: "m1", expectedVersion: version }),
     },
   ],
+  getBranches: [
+    {
+      title: "all",
+      kind: "reads",
+      prepare: editFirst,
+      call: async (store, ids) => ((await store.getBranches(ids)).length > 0 ? ids.chatId : "none"),
+    },
+  ],
+  switchBranch: [
+    {
+      title: "to the one there is",
+      kind: "reads",
+      prepare: editFirst,
+      call: (store, ids) => store.switchBranch({ ...ids, branchId: branchIds.get(ids.chatId) ?? randomUUID() }),
+    },
+    {
+      title: "expecting its version",
+      kind: "reads",
+      prepare: editFirst,
+      call: (store, ids, { version }) =>
+        store.switchBranch({
+          ...ids,
+          branchId: branchIds.get(ids.chatId) ?? randomUUID(),
+          expectedVersion: version + 1,
+        }),
+    },
+  ],
   claimChats: [
     {
       title: "the caller's own, for another user",
@@ -300,7 +334,7 @@ describe.each(inModes(databases))("a chat store on $name, $mode", ({ open, store
   let store: ChatStore;
   beforeAll(async () => {
     database = await open();
-    store = storeOn(database.db);
+    store = storeOn(database.db, { branches: true });
   });
   afterAll(() => database.close());
 
@@ -406,7 +440,7 @@ describe.each(modes)("the statements of the store, $mode", ({ storeOn }) => {
   afterAll(() => database.close());
 
   test.each(calls)("$method ($title) sends the same for another user's chat as for none", async ({ call, kind }) => {
-    const store = storeOn(database.db);
+    const store = storeOn(database.db, { branches: true });
     const chat = await store.upsertChat({ userId: randomUUID(), chatId: randomUUID(), title: "Tides", messages });
     const asked = async (chatId: string) => {
       const { statements, bytesSent } = await database.capture(() =>

@@ -29,6 +29,24 @@ const turn = async (store: ChatStore, message: UIMessage, chatId = chat.chatId, 
   });
 };
 
+const approved: UIMessage = {
+  id: "approved",
+  role: "assistant",
+  parts: [
+    {
+      type: "tool-remove",
+      toolCallId: "a",
+      state: "approval-responded",
+      input: { file: "secret words" },
+      approval: { id: "p", approved: true },
+    },
+  ],
+};
+const switchToFirst = async (store: ChatStore) => {
+  const [point] = await store.getBranches(chat);
+  expect(await store.switchBranch({ ...chat, branchId: point?.branches[0]?.id ?? expect.fail() })).not.toBeNull();
+};
+
 /** SQL of the test's own, which is not looked at. */
 type Query = CapturedDatabase["query"];
 
@@ -117,6 +135,44 @@ const steps: Record<string, (store: ChatStore, db: ChatDatabase, query: Query) =
   "stops an answer": async (store) => {
     await speak(store);
     await store.stopTurn({ ...chat, messageId: "question" });
+  },
+  "asks a question again, and keeps the answer as a branch": (store) => turn(store, messages[2] ?? expect.fail()),
+  "edits a question, and keeps what followed as a branch": (store) => turn(store, say("user", "edited", "m2")),
+  "edits a question in a window, and keeps it as a branch": (store) =>
+    turn(store, say("user", "edited", "m2"), undefined, 1),
+  "lists its branches": async (store) => {
+    await turn(store, say("user", "edited", "m2"));
+    return store.getBranches(chat);
+  },
+  "switches to a branch": async (store) => {
+    await turn(store, say("user", "edited", "m2"));
+    await switchToFirst(store);
+  },
+  "switches to a branch with an approval on which no turn has acted": async (store) => {
+    await store.upsertChat({ ...chat, messages: [...messages, say("user", "secret words", "m8"), approved] });
+    await turn(store, say("user", "edited", "m8"));
+    await switchToFirst(store);
+  },
+  "switches to a branch while an answer is generated": async (store) => {
+    await turn(store, say("user", "edited", "m2"));
+    await store.startTurn({ ...chat, message: say("user", "And?", "question") });
+    await switchToFirst(store);
+  },
+  "reads the last messages, with branches": async (store) => {
+    await turn(store, say("user", "edited", "m2"));
+    return store.getMessages({ ...chat, limit: 2 });
+  },
+  "deletes a message with the branches behind it": async (store) => {
+    await turn(store, say("user", "edited", "m2"));
+    await store.deleteMessage({ ...chat, messageId: "m1" });
+  },
+  "saves without a message, and without the branches behind it": async (store) => {
+    await turn(store, say("user", "edited", "m2"));
+    await store.upsertChat({ ...chat, messages: messages.slice(0, 1) });
+  },
+  "exports all chats, with their branches": async (store) => {
+    await turn(store, say("user", "edited", "m2"));
+    for await (const { userId } of store.exportChats({ userId: owner })) expect(userId).toBe(owner);
   },
   "reads it": (store) => store.getChat(chat),
   "reads a missing chat": (store) => store.getChat({ ...chat, chatId: "new" }),
@@ -238,9 +294,8 @@ describe.each(modes)("the statements of the store, $mode", ({ storeOn }) => {
     "a store that %s names the user in its statements, and they find nothing for another user",
     async (name, step) => {
       const userId = name.includes("stranger") ? stranger : owner;
-      const { statements, outcome } = await database.capture(() =>
-        step(storeOn(database.db), database.db, database.query),
-      );
+      const store = storeOn(database.db, { branches: name.includes("branch") });
+      const { statements, outcome } = await database.capture(() => step(store, database.db, database.query));
       expect(ChatStoreError.isInstance(outcome) ? outcome.code : outcome).toEqual(
         refusals[name] ?? expect.not.objectContaining({ name: expect.stringContaining("Error") }),
       );
@@ -250,7 +305,9 @@ describe.each(modes)("the statements of the store, $mode", ({ storeOn }) => {
       for (const statement of statements) {
         const { text, values } = statement;
         if (/^(begin|commit|rollback)/.test(text)) locked = undefined;
-        if (!/\b(chats|messages|turns|turn_chunks)\b/.test(text)) continue;
+        if (!/\b(chats|messages|turns|turn_chunks|branches)\b/.test(text)) continue;
+        // Without the option, nothing is paid for branches.
+        if (!name.includes("branch")) expect(text).not.toContain("branches");
         // However it is laid out in the source.
         expect(text).not.toMatch(/\n|--/);
         if (comparesOwner(statement, userId)) {
@@ -260,7 +317,9 @@ describe.each(modes)("the statements of the store, $mode", ({ storeOn }) => {
           // Of messages or turns only, and only of the chat that the lock before it, in the same transaction, found to be the user's.
           expect(locked, text).toBeDefined();
           expect(text).not.toMatch(/"chats"/);
-          expect(text).toMatch(/\bchat_id"? = \$\d+|^insert into "chat_store"\."(messages|turns)" \(chat_id, /);
+          expect(text).toMatch(
+            /\bchat_id"? = \$\d+|^insert into "chat_store"\."(messages|turns|branches)" \(chat_id, /,
+          );
           expect(values).toContain(locked);
         }
       }
@@ -298,7 +357,7 @@ describe.each(modes)("the statements of the store, $mode", ({ storeOn }) => {
       // A statement that creates a chat does so for anybody.
       const mine = new Set(after.chats.filter(({ user_id }) => user_id === "nobody").map(({ id }) => id));
       expect(after.chats.filter(({ id }) => !mine.has(id))).toEqual(before.chats);
-      for (const table of ["messages", "turns", "turnChunks"] as const) {
+      for (const table of ["messages", "turns", "turnChunks", "branches"] as const) {
         expect(after[table].filter(({ chat_id }) => !mine.has(chat_id))).toEqual(before[table]);
       }
       const asBefore = await runAs(userId);

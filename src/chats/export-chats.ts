@@ -9,7 +9,7 @@ import { parseInput } from "../errors/parse-input.ts";
 import { withTypedErrors } from "../errors/typed-errors.ts";
 import { userInput } from "../input.ts";
 import { ownedBy } from "../schema.ts";
-import type { ChatWithMessages } from "../types.ts";
+import type { ExportedChat } from "../types.ts";
 
 /** Ids that are read at once. */
 const pageLength = 1_000;
@@ -21,7 +21,7 @@ const pageLength = 1_000;
 export async function* exportChats<M extends UIMessage>(
   context: Context,
   input: unknown,
-): AsyncGenerator<ChatWithMessages<M>, void, void> {
+): AsyncGenerator<ExportedChat<M>, void, void> {
   const { userId } = parseInput(userInput, input);
   const read = <T>(work: (context: Context) => Promise<T>) =>
     withTypedErrors("exportChats", context.tables, asUser(context, { userId }, work));
@@ -29,9 +29,22 @@ export async function* exportChats<M extends UIMessage>(
   for (let after = ""; ; ) {
     const ids = await read((context) => pageOfIds(context, userId, after));
     for (const chatId of ids) {
-      const stored = await read((context) => loadChat(context, { userId, chatId }));
+      const stored = await read((context) =>
+        loadChat(context, { userId, chatId }, { withBranches: context.settings.branches }),
+      );
       // Null if the chat was deleted meanwhile.
-      if (stored) yield { ...stored.chat, messages: stored.rows.map((row) => toMessage<M>(row)) };
+      if (!stored) continue;
+      const { chat, rows, branches } = stored;
+      yield {
+        ...chat,
+        messages: rows.map((row) => toMessage<M>(row)),
+        ...(branches.length > 0 && {
+          branches: branches.map(({ rows, ...branch }) => ({
+            ...branch,
+            messages: rows.map((row) => toMessage<M>(row)),
+          })),
+        }),
+      };
     }
     const last = ids.at(-1);
     if (last === undefined || ids.length < pageLength) return;

@@ -9,6 +9,7 @@ import { type Actor, accessibleTo, ownedBy } from "../schema.ts";
 import type { Chat } from "../types.ts";
 import { parseChat, returnedChatJson, returnedUpdatedAt } from "./chat-row.ts";
 import { batchesOf, diffStatements } from "./diff-statements.ts";
+import { deleteBranches, keepBranch, moveBranches, type ReplacedMessages } from "./keep-branch.ts";
 import type { MessageDiff } from "./message-diff.ts";
 
 /** A change to a chat that was just read. */
@@ -21,6 +22,12 @@ export interface GuardedWrite extends Actor {
   title?: string | undefined;
   /** Another title for a chat that exists. */
   newTitle?: string | undefined;
+  /** A new version also if neither a message nor the title changes: `alsoWrite` changes messages. */
+  isNewVersion?: boolean | undefined;
+  /** If the store keeps branches: those of these messages that the diff removes or rewrites become one. */
+  keeps?: ReplacedMessages | undefined;
+  /** A message that the diff puts in the place of one that it removes, under another id: what hangs on that hangs on it. */
+  successor?: { of: string; id: string } | undefined;
   /** More statements of the same write. Each must do something only `when` the condition is true. */
   alsoWrite?(when: SQL, removedIds: readonly string[]): SQL[];
 }
@@ -39,13 +46,13 @@ export interface WrittenChat {
  * @throws {ChatOwnershipError}
  */
 export async function guardedWrite(context: Context, change: GuardedWrite): Promise<WrittenChat | WriteConflict> {
-  const { chatId, title = "", newTitle, stored, diff, alsoWrite, ...actor } = change;
+  const { chatId, title = "", newTitle, stored, diff, keeps, successor, alsoWrite, ...actor } = change;
   const { settings, tables } = context;
   const { chats } = tables;
   return stored ? update(stored) : create();
 
   async function update({ chat, rowVersion }: WrittenChat): Promise<WrittenChat | WriteConflict> {
-    const isNewVersion = !diff.isEmpty || newTitle !== undefined;
+    const isNewVersion = change.isNewVersion || !diff.isEmpty || newTitle !== undefined;
     const setVersion = isNewVersion
       ? sql`version = chats.version + 1, updated_at = greatest(chats.updated_at, now())`
       : sql`version = chats.version`;
@@ -123,7 +130,26 @@ export async function guardedWrite(context: Context, change: GuardedWrite): Prom
   }
 
   function allStatements(when: SQL, batches: readonly MessageDiff["written"][]): SQL[] {
-    return [...diffStatements(tables, chatId, diff, when, batches), ...(alsoWrite?.(when, diff.removed) ?? [])];
+    return [
+      ...branchStatements(when),
+      ...diffStatements(tables, chatId, diff, when, batches),
+      ...(alsoWrite?.(when, diff.removed) ?? []),
+    ];
+  }
+
+  function branchStatements(when: SQL): SQL[] {
+    if (!settings.branches) return [];
+    const rewritten = diff.written.filter(({ isStored }) => isStored).map(({ id }) => id);
+    const replaced = new Set([...diff.removed, ...rewritten]);
+    const kept = keeps && { ...keeps, ids: keeps.ids.filter((id) => replaced.has(id)) };
+    const keptIds = new Set(kept?.ids);
+    const lost = JSON.stringify(diff.removed.filter((id) => !keptIds.has(id) && id !== successor?.of));
+    const isBehindLost = sql`b.after_id in (select json_array_elements_text(${lost}::text::json))`;
+    return [
+      ...(kept && kept.ids.length > 0 ? keepBranch(tables, chatId, kept, when) : []),
+      ...(successor ? [moveBranches(tables, chatId, successor, when)] : []),
+      ...(lost === "[]" ? [] : [deleteBranches(tables, chatId, isBehindLost, when)]),
+    ];
   }
 }
 

@@ -3,6 +3,7 @@ import { query } from "../database/query.ts";
 import { sql } from "../database/sql.ts";
 import type { Actor } from "../schema.ts";
 import type { Chat } from "../types.ts";
+import { type StoredBranch, unionWholeBranches, wholeBranchesIn } from "./branch-points.ts";
 import { parseChat } from "./chat-row.ts";
 import { currentChat, type LoadedRow, loadedColumns, messagesIn, type StoredMessage } from "./loaded-rows.ts";
 import { type RunningTurn, runningTurnsIn, unionTurns } from "./running-turns.ts";
@@ -26,9 +27,9 @@ export interface StoredChat {
 export async function loadChat(
   context: Context,
   actor: Actor & { chatId: string },
-  { forTurn = false } = {},
-): Promise<StoredChat | null> {
-  const { chats, messages, turns } = context.tables;
+  { forTurn = false, withBranches = false } = {},
+): Promise<(StoredChat & { branches: StoredBranch[] }) | null> {
+  const { chats, messages, turns, branches } = context.tables;
   const { chatId } = actor;
   // One statement sees one snapshot: two could combine a title with the messages of another version. The chat is a row
   // of its own, because repeating it with each message costs more. JSON is read as text: drivers parse JSON null and
@@ -48,11 +49,18 @@ export async function loadChat(
         union all
         select 'chat', json_build_array(chat, row_version)::text, null, null, null, null, 0, null
         from current_chat
-        ${forTurn ? unionTurns(turns, chatId) : sql``}
+        ${forTurn ? unionTurns(turns, chatId) : sql``}${withBranches ? unionWholeBranches(branches, chatId) : sql``}
       ) loaded`,
   });
   const row = loaded.find(({ kind }) => kind === "chat");
   if (!row) return null;
   const [chat, rowVersion]: [string, string] = JSON.parse(row.data);
-  return { chat: parseChat(chat), rowVersion, rows: messagesIn(loaded), firstOrder: 0, ...runningTurnsIn(loaded) };
+  return {
+    chat: parseChat(chat),
+    rowVersion,
+    rows: messagesIn(loaded),
+    firstOrder: 0,
+    ...runningTurnsIn(loaded),
+    branches: wholeBranchesIn(loaded),
+  };
 }

@@ -2,6 +2,8 @@ import type { Context } from "../database/context.ts";
 import { query } from "../database/query.ts";
 import { sql } from "../database/sql.ts";
 import type { Actor } from "../schema.ts";
+import type { BranchPoint } from "../types.ts";
+import { branchPointsIn, pointRows } from "./branch-points.ts";
 import { parseChat } from "./chat-row.ts";
 import type { StoredChat } from "./load-chat.ts";
 import { currentChat, type LoadedRow, loadedColumns, messagesIn } from "./loaded-rows.ts";
@@ -22,6 +24,8 @@ export interface Window {
   idsToCheck?: readonly string[] | undefined;
   /** Load the rows of turns, too. */
   forTurn?: boolean | undefined;
+  /** Find the points at which the conversation has alternatives. */
+  withBranches?: boolean | undefined;
 }
 
 export interface ChatWindow extends StoredChat {
@@ -31,6 +35,8 @@ export interface ChatWindow extends StoredChat {
   hasMore: boolean;
   /** Whether the chat has the message `before` or `upTo`. */
   anchorExists: boolean;
+  /** The points at which the conversation has alternatives, if they were asked for. */
+  branches: BranchPoint[];
   /** Those of `idsToCheck` that messages have. */
   existingIds: string[];
 }
@@ -42,7 +48,7 @@ export interface ChatWindow extends StoredChat {
 export async function loadWindow(
   context: Context,
   actor: Actor & { chatId: string },
-  { limit, before, upTo, idsToCheck = [], forTurn = false }: Window,
+  { limit, before, upTo, idsToCheck = [], forTurn = false, withBranches = false }: Window,
 ): Promise<ChatWindow | null> {
   const { chats, messages, turns } = context.tables;
   const { chatId } = actor;
@@ -73,6 +79,8 @@ export async function loadWindow(
       m.chat_id = ${chatId}
       and m."order" <= (select position from anchor)
       and m.id in (select json_array_elements_text(${JSON.stringify(idsToCheck)}::text::json))`;
+
+  const unionPoints = sql` union all ${pointRows(context.tables, chatId)}`;
 
   const loaded = await query<LoadedRow>(context, {
     ctes: {
@@ -106,7 +114,7 @@ export async function loadWindow(
         from current_chat
         ${upTo === undefined ? sql`` : unionLaterMessages}
         ${idsToCheck.length === 0 ? sql`` : unionExistingIds}
-        ${forTurn ? unionTurns(turns, chatId) : sql``}
+        ${forTurn ? unionTurns(turns, chatId) : sql``}${withBranches ? unionPoints : sql``}
       ) loaded`,
   });
   const row = loaded.find(({ kind }) => kind === "chat");
@@ -119,6 +127,7 @@ export async function loadWindow(
     rows,
     firstOrder: rows[0]?.order ?? 0,
     ...runningTurnsIn(loaded),
+    branches: branchPointsIn(loaded),
     sentAt: rows.map(({ data }) => new Date(Number(data))),
     hasMore: hasEarlier,
     anchorExists,

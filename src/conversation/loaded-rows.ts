@@ -17,8 +17,11 @@ export interface LoadedRow extends StoredMessage {
    * A `later message` comes without its content, but with its digest. An `existing id` is the id of a message and
    * nothing else.
    */
-  kind: "chat" | "message" | "later message" | "existing id" | "turn";
-  /** A JSON array for a chat and a turn. For a message of a window: when it was first stored, in milliseconds. */
+  kind: "chat" | "message" | "later message" | "existing id" | "turn" | "branch" | "point";
+  /**
+   * A JSON array for a chat, a turn, a branch and a point. For a message of a window: when it was first stored, in
+   * milliseconds.
+   */
   data: string;
 }
 

@@ -57,6 +57,11 @@ export const isDead = sql.raw(
     `else t.started_at < now() - interval '${unrecordedTimeout}' end)`,
 );
 
+/** The turn is dead, and its recording is not its answer yet. */
+export const isRecoverable = sql.raw(
+  `(t.ended_at is null and not t.superseded and t.chunks > 0 and t.beat_at < now() - interval '${staleAfter}')`,
+);
+
 /** The turn may be running, so that its chat must not be purged. */
 export const isRunning = sql.raw(
   `(${isUnended} and t.started_at > now() - interval '${longestTurn}' ` +

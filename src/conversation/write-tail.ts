@@ -5,6 +5,7 @@ import { ownedBy } from "../schema.ts";
 import type { Chat } from "../types.ts";
 import { chatJson, parseChat } from "./chat-row.ts";
 import { batchesOf, insertable, onConflictUpdate } from "./diff-statements.ts";
+import { deleteBranches, orderBefore } from "./keep-branch.ts";
 import {
   commonPrefix,
   countOf,
@@ -96,6 +97,10 @@ async function writeTail(
   const andExpectedVersion = expectedVersion === undefined ? sql`` : sql`and chats.version = ${expectedVersion}::int`;
   const savedChat = canCreate ? sql`(table updated_chat union all table created_chat) saved_chat` : sql`updated_chat`;
   const { columns, source } = insertable(tail);
+  const isUpdated = sql`exists (table updated_chat)`;
+  const tailIds = sql`(select json_array_elements_text(${JSON.stringify(tail.map(({ id }) => id))}::text::json))`;
+  const isRemoved = sql`m.chat_id = ${chatId} and m."order" >= ${start}::int and m.id not in ${tailIds}`;
+  const isBehindRemoved = sql`${orderBefore(context.tables, chatId)} >= ${start}::int and b.after_id not in ${tailIds}`;
   const andMissing = replaces ? sql`` : sql`where position >= total`;
 
   const [result] = await query<{ chat: string | null; digests: string | null }>(context, {
@@ -126,15 +131,11 @@ async function writeTail(
           on conflict (id) do nothing
           returning ${chatJson} as chat`,
       }),
-      ...(replaces && {
-        deleted_messages: sql`
-          delete from ${messages} m
-          where
-            m.chat_id = ${chatId}
-            and m."order" >= ${start}::int
-            and m.id not in (select json_array_elements_text(${JSON.stringify(tail.map(({ id }) => id))}::text::json))
-            and exists (table updated_chat)`,
-      }),
+      ...(replaces && { deleted_messages: sql`delete from ${messages} m where ${isRemoved} and ${isUpdated}` }),
+      ...(replaces &&
+        context.settings.branches && {
+          deleted_branches: deleteBranches(context.tables, chatId, isBehindRemoved, isUpdated),
+        }),
       ...(tail.length > 0 && {
         written_messages: sql`
           insert into ${messages} (chat_id, id, "order", role, parts, metadata)

@@ -18,4 +18,6 @@ export interface StoreSettings {
   portable: boolean;
   /** The tables have policies, so that each transaction has to name the user that it works for. */
   rowLevelSecurity: boolean;
+  /** Keep what answers and edits replace. */
+  branches: boolean;
 }

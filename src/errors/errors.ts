@@ -77,7 +77,8 @@ export class ChatOwnershipError extends ChatStoreError {
  *   version.
  * - `"superseded"`: a later turn, a later change or `turn.fail()` took this turn's place. Do not retry; reload to show
  *   the newer state.
- * - `"gone"`: there is no such chat, or the message that the turn answers or continues was deleted. Do not retry.
+ * - `"gone"`: there is no such chat, or it no longer has the message that the turn answers or continues. Do not
+ *   retry.
  * - `"approval"`: another turn has acted, or is acting, on the same answers to tool calls. Reload or resume to show its
  *   answer.
  * - `"id-taken"`: the user has a chat under `forkChat`'s new id already.
@@ -130,7 +131,7 @@ const conflictMessages: Record<ChatConflictReason, (facts: ConflictFacts) => str
     actualVersion === null
       ? `Chat ${quote(chatId)} does not exist, expected version ${expectedVersion}, so nothing was changed. ` +
         "It was deleted or never created. Do not retry: show that it is gone. A save without expectedVersion creates it."
-      : `The message that this turn answers or continues was deleted from chat ${quote(chatId)}, so the answer was ` +
+      : `Chat ${quote(chatId)} no longer has the message that this turn answers or continues, so the answer was ` +
         "not stored. Expected it in the chat. Do not retry: load the chat again to show its present messages.",
   approval: ({ chatId }) =>
     `Another turn of chat ${quote(chatId)} has acted, or is acting, on the same answers to tool calls, so nothing was ` +

@@ -1,5 +1,6 @@
 import type { SQL } from "drizzle-orm";
 import { editMessage } from "../conversation/edit-message.ts";
+import { deleteBranches, orderBefore } from "../conversation/keep-branch.ts";
 import type { Context } from "../database/context.ts";
 import { sql } from "../database/sql.ts";
 import type { deleteMessageInput, Parsed } from "../input.ts";
@@ -18,7 +19,11 @@ export async function deleteMessage(
     and m.chat_id = ${chatId}
     and m.id in (t.question_id, t.answer_id)
     and ${isDeleted}`;
+  const isBehindDeleted = following
+    ? sql`${orderBefore(context.tables, chatId)} >= (select message."order" from message)`
+    : sql`b.after_id = ${messageId}`;
   const changes = (when: SQL) => [
+    ...(context.settings.branches ? [deleteBranches(context.tables, chatId, isBehindDeleted, when)] : []),
     sql`
       delete from ${messages} m
       using message

@@ -10,12 +10,13 @@ export async function getMessages<M extends UIMessage>(
   context: Context,
   { limit, before, ...chat }: Parsed<typeof getMessagesInput>,
 ): Promise<MessagePage<M> | null> {
-  const stored = await loadWindow(context, chat, { limit, before });
+  const stored = await loadWindow(context, chat, { limit, before, withBranches: context.settings.branches });
   if (!stored) return null;
   if (before !== undefined && !stored.anchorExists) {
     const message = "is the id of no message of this chat any more; load the last messages again, without before";
     throw new InvalidChatError([{ path: ["before"], message }]);
   }
-  const { rows, sentAt, hasMore } = stored;
-  return { chat: stored.chat, messages: rows.map((row) => toMessage<M>(row)), sentAt, hasMore };
+  const { rows, sentAt, hasMore, branches } = stored;
+  const page = { chat: stored.chat, messages: rows.map((row) => toMessage<M>(row)), sentAt, hasMore };
+  return context.settings.branches ? { ...page, branches } : page;
 }

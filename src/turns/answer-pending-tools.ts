@@ -1,6 +1,6 @@
 import { type MessageRow, withParts } from "../conversation/message-row.ts";
+import { hasOutput, isRecord, isToolCall, type Part, partsOf, toolNameOf } from "../conversation/parts.ts";
 import { InvalidChatError } from "../errors/errors.ts";
-import { hasOutput, isRecord, isToolCall, type Part, partsOf, toolNameOf } from "./parts.ts";
 
 /** Another turn has acted on the answers to these tool calls, or is about to. */
 export type ActedOn = "acted on";

@@ -1,5 +1,5 @@
 import { type MessageRow, withParts } from "../conversation/message-row.ts";
-import { isRecord, isToolCall, type Part, partsOf, progressOf } from "./parts.ts";
+import { isRecord, isToolCall, type Part, partsOf, progressOf } from "../conversation/parts.ts";
 
 /**
  * Merges the answer of a turn that continues a message into the stored message, which is no longer the `base` that the

@@ -1,4 +1,4 @@
-import type { Part } from "./parts.ts";
+import type { Part } from "../conversation/parts.ts";
 import type { SdkProtocol } from "./sdk-protocol.ts";
 import type { Chunk } from "./sse-events.ts";
 import { ifDefined, toolCallToChunks } from "./tool-call-chunks.ts";

@@ -1,7 +1,8 @@
+import type { ReplacedMessages } from "../conversation/keep-branch.ts";
 import { digestOf, type MessageRow, withParts } from "../conversation/message-row.ts";
+import { type Part, partsOf } from "../conversation/parts.ts";
 import { InvalidChatError } from "../errors/errors.ts";
 import { mergeAnswers } from "./merge-answers.ts";
-import { type Part, partsOf } from "./parts.ts";
 import type { RecoveredAnswer, TurnRow } from "./turn-rows.ts";
 
 /** A turn, and the answer that its recording became if it was declared dead. */
@@ -51,6 +52,17 @@ export function placeAnswer(
   }
   return [...before, answer, ...after];
 }
+
+/**
+ * What the answer of a turn replaces and a branch keeps. An answer that replaces its own beginning, which its recording
+ * became, is none.
+ */
+export const replacedBy = (
+  turn: Pick<AnsweredTurn, "answerId" | "replaces"> & { questionId: string },
+): ReplacedMessages => ({
+  ids: turn.replaces.filter((id) => id !== turn.answerId),
+  behind: turn.questionId,
+});
 
 /** The provider failed, or the turn was stopped before the first token. */
 export const isEmptyAnswer = (row: MessageRow): boolean => partsOf(row).every(isEmptyPart);

@@ -1,10 +1,11 @@
+import { closeApprovals, withRunningTools } from "../conversation/close-calls.ts";
+import type { ReplacedMessages } from "../conversation/keep-branch.ts";
 import type { StoredChat } from "../conversation/load-chat.ts";
 import type { StoredMessage } from "../conversation/loaded-rows.ts";
-import type { MessageRow } from "../conversation/message-row.ts";
+import { digestOf, type MessageRow } from "../conversation/message-row.ts";
 import type { RunningTurn } from "../conversation/running-turns.ts";
 import { InvalidChatError } from "../errors/errors.ts";
 import { type ActedOn, answerPendingTools } from "./answer-pending-tools.ts";
-import { closeApprovals, withRunningTools } from "./close-calls.ts";
 
 /** What the client's transport says about a request, and which tools the client may answer. */
 export interface RequestIntent {
@@ -22,6 +23,8 @@ export interface PlacedQuestion {
   replaces: string[];
   /** The messages before the question, as the model gets them. */
   before: MessageRow[];
+  /** What an edit replaces. */
+  edited?: ReplacedMessages;
 }
 
 /**
@@ -64,12 +67,30 @@ export function placeQuestion(
   const rowsAsStored = [...kept, found, ...after];
   switch (meaningOf(sent, found, request)) {
     case "edit":
-      return { rows: [...kept, sent], question: sent, replaces: [], before };
+      return {
+        rows: [...kept, sent],
+        question: sent,
+        replaces: [],
+        before,
+        edited: replacedByEdit(sent, found, earlier, after),
+      };
     case "asked again":
       return { rows: rowsAsStored, question: found, replaces: withAnswers(after, turns), before };
     case "retry":
       return { rows: rowsAsStored, question: found, replaces: answerTo(found, after[0], turns), before };
   }
+}
+
+/** If the words stay the same, only what follows is replaced. */
+function replacedByEdit(
+  sent: MessageRow,
+  found: StoredMessage,
+  earlier: readonly MessageRow[],
+  after: readonly MessageRow[],
+): ReplacedMessages {
+  const ids = after.map(({ id }) => id);
+  if (digestOf(sent) === digestOf(found)) return { ids, behind: found.id };
+  return { ids: [found.id, ...ids], behind: earlier.at(-1)?.id ?? { order: found.order } };
 }
 
 function meaningOf(sent: MessageRow, found: MessageRow, { trigger, messageId }: RequestIntent) {

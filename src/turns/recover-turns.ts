@@ -1,17 +1,17 @@
+import { closeCallsSince } from "../conversation/close-calls.ts";
 import { guardedWrite } from "../conversation/guarded-write.ts";
 import { loadChat, type StoredChat } from "../conversation/load-chat.ts";
 import { loadWindow, type Window } from "../conversation/load-window.ts";
 import { diffMessages } from "../conversation/message-diff.ts";
 import { digestOf, type MessageRow, toMessage, toRow, withParts } from "../conversation/message-row.ts";
+import { partsOf } from "../conversation/parts.ts";
 import { retryWithLock } from "../conversation/retry-with-lock.ts";
 import type { RunningTurn } from "../conversation/running-turns.ts";
 import type { Context } from "../database/context.ts";
 import { type WriteConflict, writeConflict } from "../database/retry-on-conflict.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { assemble, type RecordingPages } from "./assemble.ts";
-import { closeCallsSince } from "./close-calls.ts";
-import { partsOf } from "./parts.ts";
-import { placeAnswer } from "./place-answer.ts";
+import { placeAnswer, replacedBy } from "./place-answer.ts";
 import { sleep } from "./sleep.ts";
 import { readWholeRecording } from "./turn-queries.ts";
 import { interruptTurn, type RecoveredAnswer } from "./turn-rows.ts";
@@ -49,6 +49,12 @@ export async function confirmDead<T>(
   return confirmDead(context, ids, work, true);
 }
 
+/** Stores the recordings of dead turns as their answers. */
+export const recoverDeadTurns = (context: Context, { userId, chatId }: ChatIds): Promise<StoredChat | null> =>
+  confirmDead(context, { userId, chatId }, (context, isConfirmed) =>
+    loadAndRecover(context, { userId, chatId }, { isConfirmed }),
+  );
+
 /**
  * Loads a chat, or a window of it. If there are dead turns in the chat, turns their recordings into their answers first
  * and returns the whole chat, because a question may stand anywhere.
@@ -76,10 +82,12 @@ async function recoverTurns(context: Context, ids: ChatIds, chat: StoredChat): P
   for (const turn of chat.turns.filter(({ isRecoverable }) => isRecoverable)) {
     const recording = () => readWholeRecording(context, ids, turn.id);
     const { rows, recovered } = await placeRecording(current.rows, turn, recording);
+    const diff = diffMessages(current.rows, rows, current.firstOrder);
     const written = await guardedWrite(context, {
       ...ids,
       stored: current,
-      diff: diffMessages(current.rows, rows, current.firstOrder),
+      diff,
+      keeps: replacedBy(turn),
       alsoWrite: interruptTurn(context.tables, ids.chatId, turn.id, recovered),
     });
     if (written === writeConflict) return writeConflict;

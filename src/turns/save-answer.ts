@@ -8,7 +8,7 @@ import type { Context } from "../database/context.ts";
 import { writeConflict } from "../database/retry-on-conflict.ts";
 import { asUser } from "../database/row-level-security.ts";
 import { ChatConflictError } from "../errors/errors.ts";
-import { type AnsweredTurn, isEmptyAnswer, placeAnswer } from "./place-answer.ts";
+import { type AnsweredTurn, isEmptyAnswer, placeAnswer, replacedBy } from "./place-answer.ts";
 import type { AskedTurn } from "./save-question.ts";
 import type { ActorInChat } from "./turn-queries.ts";
 import { endTurn } from "./turn-rows.ts";
@@ -77,10 +77,15 @@ export function createAnswerSaver(
       if (rows === "superseded") throw conflict(stored);
       const placed = rows === stored.rows ? undefined : rows.find(({ id }) => id === answer.id);
       sent = placed ?? "empty answer";
+      const diff = diffMessages(stored.rows, rows, stored.firstOrder);
       const written = await guardedWrite(context, {
         ...actor,
         stored,
-        diff: diffMessages(stored.rows, rows, stored.firstOrder),
+        diff,
+        keeps: replacedBy({ ...current, questionId: turn.question.id }),
+        // The beginning of this answer, which its recording became, under another id.
+        ...(placed &&
+          diff.removed.includes(current.answerId) && { successor: { of: current.answerId, id: answer.id } }),
         alsoWrite: endTurn(context.tables, chatId, { id: turn.id, isRecorded }),
       });
       // Another writer came first, so nothing was stored.

@@ -61,7 +61,7 @@ async function trySave(
     const actualVersion = stored?.chat.version ?? null;
     throw new ChatConflictError({ reason: "approval", chatId, expectedVersion: null, actualVersion });
   }
-  const { rows, question, replaces, before } = placed;
+  const { rows, question, replaces, before, edited } = placed;
   const turn: TurnRow = {
     id: newIds.turnId,
     question: { ...question, digest: digestOf(question) },
@@ -75,6 +75,7 @@ async function trySave(
     title,
     stored,
     diff: diffMessages(stored?.rows ?? [], rows, stored?.firstOrder),
+    keeps: edited,
     alsoWrite: beginTurn(context.tables, chatId, turn, { exist: stored?.hasTurnRows ?? false, replacing }),
   });
   if (written === writeConflict) return writeConflict;

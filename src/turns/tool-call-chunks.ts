@@ -1,4 +1,4 @@
-import { isRecord, type Part, toolNameOf } from "./parts.ts";
+import { isRecord, type Part, toolNameOf } from "../conversation/parts.ts";
 import type { SdkProtocol } from "./sdk-protocol.ts";
 import type { Chunk } from "./sse-events.ts";
 

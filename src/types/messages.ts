@@ -1,4 +1,5 @@
 import type { UIMessage } from "ai";
+import type { BranchPoint } from "./branches.ts";
 import type { Chat } from "./chats.ts";
 
 export interface GetMessagesInput {
@@ -23,6 +24,8 @@ export interface MessagePage<M extends UIMessage = UIMessage, C = unknown> {
   sentAt: Date[];
   /** Whether the chat has messages before these. */
   hasMore: boolean;
+  /** As `getBranches` returns them, if the store was created with `branches`. Of the whole conversation. */
+  branches?: BranchPoint[];
 }
 
 export interface UpdateMessageInput<M extends UIMessage = UIMessage> {

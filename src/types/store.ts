@@ -1,4 +1,5 @@
 import type { UIMessage } from "ai";
+import type { BranchPoint, ExportedChat, GetBranchesInput, SwitchBranchInput } from "./branches.ts";
 import type {
   Chat,
   ChatMatches,
@@ -116,6 +117,23 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
   deleteMessage(input: DeleteMessageInput): Promise<Chat<C> | null>;
 
   /**
+   * Lists the points at which the conversation has alternatives, in its order. Alternatives inside a branch that is not
+   * current are not among them.
+   *
+   * @returns `[]` also if the chat does not exist or belongs to another user.
+   */
+  getBranches(input: GetBranchesInput): Promise<BranchPoint[]>;
+
+  /**
+   * Makes a branch the current end of the conversation, with its ids and times, and keeps the present end as a branch.
+   * `version` increases by one. A running turn whose question leaves stops and stores nothing.
+   *
+   * @returns the chat after the switch, or `null` if the user has no such chat, or the conversation has no such branch.
+   * @throws {ChatConflictError} `expectedVersion` was given, and the stored chat has another version.
+   */
+  switchBranch(input: SwitchBranchInput): Promise<Chat<C> | null>;
+
+  /**
    * Makes all chats of one user another user's, as when a guest signs up. Their times and order stay. A running turn
    * goes on, and its answer is stored for the new owner. Safe to call again.
    *
@@ -139,7 +157,7 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
    * chat at a time, and returns every chat that existed at the beginning, whatever is saved in the meantime. Errors are
    * thrown while you iterate.
    */
-  exportChats(input: ExportChatsInput): AsyncIterable<ChatWithMessages<M, C>>;
+  exportChats(input: ExportChatsInput): AsyncIterable<ExportedChat<M, C>>;
 
   /**
    * Starts one turn of a conversation, for a route handler: loads or creates the chat, puts the message where it
@@ -213,4 +231,9 @@ export interface ChatStoreOptions {
    * cannot, and ignore it. Default false.
    */
   prepare?: boolean | undefined;
+  /**
+   * Keep what answers and edits replace, so that `switchBranch` can bring it back. Behind each message, at most 50
+   * alternatives are kept beside the current one. Default false.
+   */
+  branches?: boolean | undefined;
 }

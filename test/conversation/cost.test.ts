@@ -279,7 +279,7 @@ describe("The cost of each call, with node-postgres and messages of 2 KB", () =>
       const before = await rowCounts();
       const rowsSince = async () => {
         const after = await rowCounts();
-        return ["chats", "messages", "turns", "turn_chunks"].map((table) =>
+        return ["chats", "messages", "turns", "turn_chunks", "branches"].map((table) =>
           (after.get(table) ?? []).map((count, index) => count - (before.get(table)?.[index] ?? 0)).join("-"),
         );
       };
@@ -289,10 +289,10 @@ describe("The cost of each call, with node-postgres and messages of 2 KB", () =>
       const [load, save] = statements.map(sentBy) as [number, number];
       expect(save).toBeLessThanOrEqual(body + 2_600);
       expect(load).toBeLessThanOrEqual(1_460);
-      expect(await rowsSince()).toEqual(["0-1-0", "1-0-0", "1-0-0", "0-0-0"]);
+      expect(await rowsSince()).toEqual(["0-1-0", "1-0-0", "1-0-0", "0-0-0", "0-0-0"]);
       const end = await proxy.count(() => turn.persist.onEnd({ responseMessage: { ...answer, role: "assistant" } }));
       expect(end.bytesSent).toBeLessThanOrEqual(body + 2_600);
-      expect(await rowsSince()).toEqual(["0-2-0", "2-0-0", "1-0-1", "0-0-0"]);
+      expect(await rowsSince()).toEqual(["0-2-0", "2-0-0", "1-0-1", "0-0-0", "0-0-0"]);
     },
   );
 

@@ -11,7 +11,7 @@ import { drizzle as drizzlePostgresJs } from "drizzle-orm/postgres-js";
 import pg from "pg";
 import postgres from "postgres";
 import { inject } from "vitest";
-import { type ChatDatabase, createChatStore, migrate } from "../../src/index.ts";
+import { type ChatDatabase, type ChatStoreOptions, createChatStore, migrate } from "../../src/index.ts";
 import { openCluster } from "./citus-cluster.ts";
 import { isLong } from "./long-run.ts";
 import { startHttpEndpoint, startWebSocketProxy } from "./neon-services.ts";
@@ -302,9 +302,18 @@ const withoutTransactions = (db: ChatDatabase): ChatDatabase =>
   });
 
 const everyMode = [
-  { mode: "saving in one statement where possible", storeOn: (db: ChatDatabase) => createChatStore(db) },
-  { mode: "portable", storeOn: (db: ChatDatabase) => createChatStore(db, { portable: true }) },
-  { mode: "without transactions", storeOn: (db: ChatDatabase) => createChatStore(withoutTransactions(db)) },
+  {
+    mode: "saving in one statement where possible",
+    storeOn: (db: ChatDatabase, options?: ChatStoreOptions) => createChatStore(db, options),
+  },
+  {
+    mode: "portable",
+    storeOn: (db: ChatDatabase, options?: ChatStoreOptions) => createChatStore(db, { ...options, portable: true }),
+  },
+  {
+    mode: "without transactions",
+    storeOn: (db: ChatDatabase, options?: ChatStoreOptions) => createChatStore(withoutTransactions(db), options),
+  },
 ];
 
 /**

@@ -31,7 +31,18 @@ const files = readdirSync("test", { recursive: true, encoding: "utf8" })
 
 function folderOf(file: string): string {
   const [folder = ""] = file.split("/");
-  const features = ["http", "client", "chats", "conversation", "turns", "migrate", "cli", "database", "errors"];
+  const features = [
+    "http",
+    "client",
+    "chats",
+    "conversation",
+    "turns",
+    "branches",
+    "migrate",
+    "cli",
+    "database",
+    "errors",
+  ];
   return folder.endsWith(".test.ts") || features.includes(folder) ? "main" : folder;
 }
 

@@ -17,7 +17,7 @@ import { databases, type TestDatabase } from "../support/databases.ts";
 const contextOf = (db: ChatDatabase) => ({
   db,
   tables: chatTables(defaultSchema),
-  settings: { portable: false, rowLevelSecurity: false },
+  settings: { portable: false, rowLevelSecurity: false, branches: false },
 });
 const fine = { owned: 1, exists: 1, running: 1, stop: 0, superseded: 0 };
 const word = (delta: string) => toSseEvent({ type: "text-delta", id: "1", delta });

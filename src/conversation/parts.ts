@@ -1,4 +1,4 @@
-import type { MessageRow } from "../conversation/message-row.ts";
+import type { MessageRow } from "./message-row.ts";
 
 /** A message part of any kind, also of one that this version of the package does not know. */
 export type Part = Record<string, unknown>;

@@ -1,4 +1,4 @@
-import { type MessageRow, withParts } from "../conversation/message-row.ts";
+import { type MessageRow, withParts } from "./message-row.ts";
 import { isRecord, isToolCall, type Part, partsOf } from "./parts.ts";
 
 const resultUnknown = "The server stopped while this tool was running. Whether it took effect is not known.";
