@@ -3,12 +3,12 @@ import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, test } from "vitest";
 import { type ChatDatabase, createChatStore, type StartTurnInput, type Turn } from "../../src/index.ts";
 import { toSseEvent } from "../../src/turns/sse-events.ts";
 import { say } from "../support/conversations.ts";
 import { createDatabase } from "../support/databases.ts";
-import { eventually } from "../support/eventually.ts";
+import { type Act as ActIn, expectOneAfterTheOther } from "../support/interleavings.ts";
 import { isLong } from "../support/long-run.ts";
 
 /**
@@ -49,7 +49,7 @@ interface Scene {
   second: Turn;
 }
 
-type Act = (db: ChatDatabase, scene: Scene) => Promise<unknown>;
+type Act = ActIn<Scene>;
 const starts =
   (message: UIMessage, sent: Partial<StartTurnInput> = {}): Act =>
   (db, { userId, chatId }) =>
@@ -214,53 +214,18 @@ describe.each(isLong ? ways : ways.slice(0, 2))(
       };
     };
 
-    const outcomeOf = (work: Promise<unknown>): Promise<string> =>
-      work.then(
-        () => "done",
-        (error: { code: string }) => error.code,
-      );
-
-    const isBlockedOrDone = async (work: Promise<unknown>) => {
-      let done = false;
-      void work.finally(() => {
-        done = true;
-      });
-      const waiting = `select from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock' and pid <> pg_backend_pid()`;
-      const look = async () => ((await pool.query(waiting)).rowCount ?? 0) > 0 || done;
-      await eventually("the call waits for a lock or is done", look, { every: 1 });
-    };
-
     // Beside a dead turn, the usual run tries only the transactions that find it dead.
     const tried = Object.entries(theirs).filter(([name]) => isLong || !isDead || findDead.includes(name));
     describe.each(tried)("An open transaction with %s", (_, theirAct) => {
       test.each(Object.entries(ours))("%s comes out as before or after that transaction", async (_, ourAct) => {
-        for (const end of ["commit", "rollback"]) {
-          const run = async (order: "at once" | "ours last" | "ours first") => {
-            const scene = await newScene();
-            const client = await pool.connect();
-            const act = () => outcomeOf(ourAct(drizzle(pool), scene));
-            try {
-              let outcome = order === "ours first" ? await act() : undefined;
-              await client.query("begin");
-              // In one statement each: the ways that lock would end the transaction that is to be held open.
-              portable = false;
-              const their = await outcomeOf(theirAct(drizzle(client), scene)).finally(() => {
-                portable = isPortable;
-              });
-              const acting = order === "at once" ? act() : undefined;
-              if (acting) await isBlockedOrDone(acting);
-              await client.query(end);
-              outcome ??= await (acting ?? act());
-              return { outcome, their, ...(await rowsOf(scene, outcome)) };
-            } finally {
-              client.release();
-            }
-          };
-          const oneAfterTheOther = [await run("ours last"), await run("ours first")];
-          for (const { their } of oneAfterTheOther) expect(["done", "CHAT_CONFLICT"]).toContain(their);
-          expect(oneAfterTheOther).toContainEqual(await run("at once"));
-        }
+        // In one statement each: the ways that lock would end the transaction that is held open.
+        const theirs: Act = (db, scene) => {
+          portable = false;
+          return theirAct(db, scene).finally(() => {
+            portable = isPortable;
+          });
+        };
+        await expectOneAfterTheOther({ pool, newScene, theirs, ours: ourAct, rowsOf });
       });
     });
   },
