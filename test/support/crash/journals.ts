@@ -7,7 +7,7 @@ import type { Entry } from "./writer.ts";
 export function createJournals(files: string[]) {
   const descriptors = files.map((file) => ({ file: openSync(file, "a+"), position: 0, rest: "" }));
   const buffer = Buffer.alloc(1 << 16);
-  /** Of each chat, the name of the save by its content. */
+  /** Of each chat, the name of the save by its content, with its branches. */
   const attempts = new Map<string, Map<string, string>>();
   /** Of each chat, the save by the version that it was acknowledged with, and the newest of these versions. */
   const acknowledged = new Map<string, Map<number, string>>();
@@ -24,7 +24,7 @@ export function createJournals(files: string[]) {
   function take(entry: Entry, index: number) {
     if ("attempt" in entry) {
       counts.attempts++;
-      of(attempts, entry.chatId).set(JSON.stringify(entry.lines), entry.attempt);
+      of(attempts, entry.chatId).set(JSON.stringify([entry.lines, entry.kept ?? []]), entry.attempt);
     } else if ("acknowledged" in entry) {
       counts.acknowledged++;
       acknowledgedPerWriter[index] = (acknowledgedPerWriter[index] ?? 0) + 1;
@@ -79,7 +79,7 @@ export function createJournals(files: string[]) {
         }
       }
       for (const [chatId, chat] of stored) {
-        const save = attempts.get(chatId)?.get(JSON.stringify(linesOf(chat.messages)));
+        const save = attempts.get(chatId)?.get(JSON.stringify([linesOf(chat.messages), chat.kept]));
         if (chat.orders.some((order, index) => order !== index)) {
           throw new Error(`torn: chat ${chatId} has its messages at ${chat.orders}`);
         }
@@ -104,6 +104,8 @@ interface Stored {
   version: number;
   messages: Parameters<typeof linesOf>[0];
   orders: number[];
+  /** The ids of the messages in its branches. */
+  kept: string[];
 }
 
 /** All chats at one moment, past the store. */
@@ -112,7 +114,12 @@ async function snapshot({ query }: Server): Promise<Map<string, Stored>> {
     select c.id, version,
       coalesce(json_agg(json_build_object('id', m.id, 'role', role, 'metadata', m.metadata, 'parts', parts)
         order by "order") filter (where m.id is not null), '[]') messages,
-      coalesce(array_agg("order" order by "order") filter (where m.id is not null), '{}') orders
+      coalesce(array_agg("order" order by "order") filter (where m.id is not null), '{}') orders,
+      array(
+        select e.message->>0
+        from chat_store.branches b, json_array_elements(b.messages) e (message)
+        where b.chat_id = c.id
+      ) kept
     from chat_store.chats c left join chat_store.messages m on chat_id = c.id group by c.id`);
   return new Map(rows.map((row) => [row.id, row]));
 }

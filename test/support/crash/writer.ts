@@ -33,7 +33,8 @@ export type Driver = "node-postgres" | "postgres.js";
 export type Defect = "acknowledges a save before it is done" | "saves in two transactions";
 
 export type Entry =
-  | { attempt: string; chatId: string; lines: Line[] }
+  /** `kept`: the ids of the messages in its branches. */
+  | { attempt: string; chatId: string; lines: Line[]; kept?: string[] }
   | { acknowledged: string; chatId: string; version: number }
   | { conflict: string }
   | { deleting: string }
@@ -49,7 +50,7 @@ const note = (entry: Entry) => writeSync(file, `${JSON.stringify(entry)}\n`);
 process.on("disconnect", () => process.exit());
 
 let db = connect(options);
-let store = createChatStore(db);
+let store = createChatStore(db, { branches: true });
 const userId = "u";
 
 for (let running = 1; ; running++) {
@@ -60,6 +61,7 @@ for (let running = 1; ; running++) {
   const stored = await retrying(() => store.getChat({ userId, chatId }));
   const before = stored ? linesOf(stored.messages) : [];
   if (!options.defect && random.chance(0.1)) await createAndDelete(save);
+  else if (!options.defect && random.chance(0.12)) await regenerateAndSwitch(save);
   else if (isOwn && !options.defect && random.chance(0.3)) await takeTurn(save, chatId, before, stored?.version ?? 0);
   else await saveChange(save, { isOwn, chatId, before, version: stored?.version });
   await sleep(random.below(10));
@@ -137,6 +139,35 @@ async function createAndDelete(save: string) {
     throw new Error(`${save} was answered in a chat that is gone`, { cause: late });
 }
 
+/** A chat of its own whose answer is generated again, and which goes back to the first one. */
+async function regenerateAndSwitch(save: string) {
+  const chatId = `${save}, regenerated`;
+  const ids = { userId, chatId };
+  const [question, first, second] = [0, 1, 2].map((number) => ({ id: `${save}.${number}`, save })) as [
+    Line,
+    Line,
+    Line,
+  ];
+  const become = async (version: number, answer: Line, kept: Line[], call: () => Promise<unknown>) => {
+    const name = `${save}, version ${version}`;
+    note({ attempt: name, chatId, lines: [question, answer], kept: kept.map(({ id }) => id) });
+    await retrying(call);
+    const chat = await retrying(() => store.getChat(ids));
+    if (chat?.version !== version) throw new Error(`${name} is at version ${chat?.version}`);
+    note({ acknowledged: name, chatId, version });
+  };
+
+  await become(1, first, [], () => store.upsertChat({ ...ids, messages: [question, first].map(compose) }));
+  const again = { message: compose(question), trigger: "regenerate-message" } as const;
+  const turn = await retrying(() => store.startTurn({ ...ids, ...again }));
+  await sleep(random.below(20));
+  await become(2, second, [first], () => turn.persist.onEnd({ responseMessage: compose(second) }));
+  const [point] = await retrying(() => store.getBranches(ids));
+  const branchId = point?.branches[0]?.id ?? "";
+  // Sent again after a lost confirmation, it finds no such branch.
+  await become(3, first, [second], () => store.switchBranch({ ...ids, branchId }));
+}
+
 /** What an application would do. Whatever cannot be retried ends the process, and with it the test. */
 async function retrying<T>(call: () => Promise<T>): Promise<T> {
   for (let starved = 0; ; ) {
@@ -153,7 +184,7 @@ async function retrying<T>(call: () => Promise<T>): Promise<T> {
       if (starved === 3) {
         note({ retry: "(with a new pool)" });
         db = connect(options);
-        store = createChatStore(db);
+        store = createChatStore(db, { branches: true });
       }
     }
   }
