@@ -68,6 +68,14 @@ export interface ChatClient<M extends UIMessage = UIMessage, C = unknown> {
   ): Promise<ClientChat<C> | null>;
 
   /**
+   * Makes an alternative the current one: its messages stand at the end of the conversation. The page loads them with
+   * {@link get}. `null` also if the conversation has no such alternative by now.
+   *
+   * @param branchId - of a page's `branches`.
+   */
+  switchBranch(chatId: string, branchId: string): Promise<ClientChat<C> | null>;
+
+  /**
    * Stops the answer on the server. The stream then ends by itself, with just the messages that are stored. If the server
    * does not respond, the page stops listening, and the promise rejects.
    *
@@ -148,6 +156,9 @@ export function createChatClient<M extends UIMessage = UIMessage, C = unknown>(
       const body: ForkBody = { id: newId, ...others };
       return change("forked", chatId, { method: "POST", path: [chatId, "fork"], body });
     },
+
+    switchBranch: (chatId, branchId) =>
+      change("branch-switched", chatId, { method: "POST", path: [chatId, "branches", branchId] }),
 
     stop: (chatId) =>
       stopAnswer(chatId, {

@@ -2,7 +2,7 @@
 export type ChatEvent =
   | {
       /** `turn`: a question was stored, or its answer has ended. The others: the chat, or a message of it. */
-      type: "turn" | "updated" | "deleted" | "forked" | "message-deleted";
+      type: "turn" | "updated" | "deleted" | "forked" | "message-deleted" | "branch-switched";
       chatId: string;
       /** Whether this client has made the change, or another tab of this browser. */
       isOwn: boolean;

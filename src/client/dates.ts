@@ -1,5 +1,6 @@
 import type { UIMessage } from "ai";
 import type { ClientChat, ClientChatPage } from "../protocol.ts";
+import type { Branch, BranchPoint } from "../types.ts";
 
 /** JSON has no dates: they arrive as texts. */
 export type ChatInJson<C> = Omit<ClientChat<C>, "createdAt" | "updatedAt" | "archivedAt"> & {
@@ -8,9 +9,14 @@ export type ChatInJson<C> = Omit<ClientChat<C>, "createdAt" | "updatedAt" | "arc
   archivedAt: string | null;
 };
 
-export type PageInJson<M extends UIMessage, C> = Omit<ClientChatPage<M, C>, "chat" | "sentAt"> & {
+export type PageInJson<M extends UIMessage, C> = Omit<ClientChatPage<M, C>, "chat" | "sentAt" | "branches"> & {
   chat: ChatInJson<C>;
   sentAt: string[];
+  branches: PointInJson[];
+};
+
+type PointInJson = Omit<BranchPoint, "branches"> & {
+  branches: (Omit<Branch, "createdAt"> & { createdAt: string })[];
 };
 
 export function toChat<C>(chat: ChatInJson<C>): ClientChat<C> {
@@ -24,5 +30,15 @@ export function toChat<C>(chat: ChatInJson<C>): ClientChat<C> {
 }
 
 export function toPage<M extends UIMessage, C>(page: PageInJson<M, C>): ClientChatPage<M, C> {
-  return { ...page, chat: toChat(page.chat), sentAt: page.sentAt.map((text) => new Date(text)) };
+  return {
+    ...page,
+    chat: toChat(page.chat),
+    sentAt: page.sentAt.map((text) => new Date(text)),
+    branches: page.branches.map(toPoint),
+  };
 }
+
+const toPoint = (point: PointInJson): BranchPoint => ({
+  ...point,
+  branches: point.branches.map((branch) => ({ ...branch, createdAt: new Date(branch.createdAt) })),
+});

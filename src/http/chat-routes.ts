@@ -51,7 +51,8 @@ export async function getChat(call: RouteCall): Promise<Response> {
       : error;
   });
   if (!page) throw notFound();
-  return jsonResponse({ ...page, chat: toClientChat(page.chat) } satisfies ClientChatPage);
+  const { chat, branches = [], ...messages } = page;
+  return jsonResponse({ chat: toClientChat(chat), ...messages, branches } satisfies ClientChatPage);
 }
 
 /** Whether the message before which others were asked for is not stored any more. */
@@ -91,6 +92,12 @@ export async function deleteMessage({ settings, userId, params, query }: RouteCa
   const following = flagIn(query, "following");
   const { id: chatId, messageId } = params;
   return chatResponse(await settings.store.deleteMessage({ userId, chatId, messageId, following }), "chat or message");
+}
+
+/** `POST /:id/branches/:branchId`: makes the branch the end of the conversation. */
+export async function switchBranch({ settings, userId, params }: RouteCall): Promise<Response> {
+  const { id: chatId, branchId } = params;
+  return chatResponse(await settings.store.switchBranch({ userId, chatId, branchId }), "chat or branch");
 }
 
 function chatResponse(chat: Chat | null, what = "chat", status = 200): Response {

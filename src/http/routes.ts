@@ -10,7 +10,7 @@ export interface RouteCall {
   request: Request;
   userId: string;
   /** The ids in the path. A route gets those that its path names. */
-  params: { id: string; messageId: string };
+  params: Record<"id" | "messageId" | "branchId", string>;
   query: URLSearchParams;
   /** For a fault that occurs beside the response, or after it has begun. */
   onError: (error: unknown) => void;
@@ -25,6 +25,7 @@ const routes: Record<string, Partial<Record<Method, Route>>> = {
   "/:id": { GET: chats.getChat, PATCH: chats.updateChat, DELETE: chats.deleteChat },
   "/:id/fork": { POST: chats.forkChat },
   "/:id/messages/:messageId": { DELETE: chats.deleteMessage },
+  "/:id/branches/:branchId": { POST: chats.switchBranch },
   "/:id/stream": { GET: resumeStream, DELETE: stopStream },
 };
 
@@ -40,10 +41,10 @@ export function findRoute(pathname: string, basePath: string): FoundRoute | unde
   if (!`${pathname}/`.startsWith(`${basePath}/`)) return undefined;
   const rest = pathname.slice(basePath.length) || "/";
   for (const [path, methods] of Object.entries(routes)) {
-    const match = rest.match(`^${path.replace(/:\w+/g, "([^/]+)")}/?$`);
+    const match = rest.match(`^${path.replace(/:(\w+)/g, "(?<$1>[^/]+)")}/?$`);
     if (!match) continue;
-    const [id = "", messageId = ""] = match.slice(1).map(decode);
-    return { path, methods, params: { id, messageId } };
+    const params = Object.entries(match.groups ?? {}).map(([name, segment]) => [name, decode(segment)]);
+    return { path, methods, params: Object.fromEntries(params) };
   }
   return undefined;
 }

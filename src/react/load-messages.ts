@@ -50,4 +50,5 @@ const withOlder = <M extends UIMessage, C>(page: ClientChatPage<M, C>, older: Cl
   messages: [...older.messages, ...page.messages],
   sentAt: [...older.sentAt, ...page.sentAt],
   hasMore: older.hasMore,
+  ...(page.branches && { branches: page.branches }),
 });

@@ -36,6 +36,8 @@ export function createStoredChat<M extends UIMessage, C>(
   let isAsking = false;
   let isSending = false;
   let requestCount = 0;
+  /** The latest look for an answer to join, with the answer that it found, until the page shows what is stored. */
+  let joining: Promise<void> | undefined;
 
   /** Numbers of loads: what was asked for earlier, and arrives later, is out of date. */
   let asked = 0;
@@ -52,6 +54,7 @@ export function createStoredChat<M extends UIMessage, C>(
     hasMore: firstPage?.hasMore ?? false,
     isLoadingOlder: false,
     sentAt: timesOf(firstPage),
+    branches: firstPage?.branches ?? [],
     isReconnecting: false,
     isResumable: Boolean(firstPage),
   });
@@ -105,6 +108,13 @@ export function createStoredChat<M extends UIMessage, C>(
     },
   });
 
+  // ai 5 is busy also while it looks for an answer, and tells of no end if there is none.
+  const { resumeStream } = chat;
+  chat.resumeStream = (given) => {
+    joining = resumeStream(given).then(() => (isOutdated && !isLost(chat.error) ? synchronize() : undefined));
+    return joining;
+  };
+
   /** The SDK keeps the half answer to continue it, and with ai 5 would put the joined answer, from its beginning, behind it. */
   function joinLater(error: StoredChatError): void {
     Reflect.set(chat, "resumableStreamState", undefined);
@@ -135,6 +145,8 @@ export function createStoredChat<M extends UIMessage, C>(
     const stream = await transport.sendMessages(request).finally(() => {
       isSending = false;
     });
+    // Its old words, with what followed, are an alternative now.
+    if (unsent?.kind === "edited question") void updateDetails();
     unsent = undefined;
     retry.reset();
     // A question makes one version. With more, the page does not show what another device has changed.
@@ -241,6 +253,7 @@ export function createStoredChat<M extends UIMessage, C>(
       loadError: undefined,
       hasMore: olderOnServer > 0 || (oldest && olderOnServer === -1 ? state.get().hasMore : page.hasMore),
       sentAt: new Map([...state.get().sentAt, ...timesOf(page)]),
+      branches: page.branches ?? [],
     });
   }
 
@@ -249,7 +262,8 @@ export function createStoredChat<M extends UIMessage, C>(
     const question = unsentQuestion();
     chat.messages = question ? [question] : [];
     version.current = undefined;
-    state.set({ chat: null, loadStatus: "missing", loadError: undefined, hasMore: false, sentAt: new Map() });
+    const nothing = { hasMore: false, sentAt: new Map(), branches: [] };
+    state.set({ chat: null, loadStatus: "missing", loadError: undefined, ...nothing });
   }
 
   /** The page keeps what it shows. */
@@ -320,7 +334,7 @@ export function createStoredChat<M extends UIMessage, C>(
     }
   });
 
-  /** Title, times and version, which a turn changes. */
+  /** Title, times, alternatives and version, which a turn changes. */
   async function updateDetails(): Promise<void> {
     if (!isConnected) return;
     const shownVersion = version.current;
@@ -330,7 +344,7 @@ export function createStoredChat<M extends UIMessage, C>(
     if (!latest || number < arrived) return;
     arrived = number;
     const sentAt = new Map([...state.get().sentAt, ...timesOf(latest)]);
-    state.set({ chat: latest.chat, loadStatus: "loaded", sentAt });
+    state.set({ chat: latest.chat, loadStatus: "loaded", sentAt, branches: latest.branches ?? [] });
     if (version.current === shownVersion && latest.chat.version !== shownVersion) await synchronize();
   }
 
@@ -397,6 +411,17 @@ export function createStoredChat<M extends UIMessage, C>(
     loadOlder,
 
     stop: () => client.stop(id),
+
+    async switchBranch(branchId) {
+      try {
+        await client.switchBranch(id, branchId);
+        // Also if there is no such branch any more: then another tab has changed the chat.
+        await synchronize();
+        if (isOutdated && !isAsking) await joining;
+      } catch (error) {
+        keepError(error as StoredChatError);
+      }
+    },
 
     addToolOutput(output) {
       toolCalls.add(output);

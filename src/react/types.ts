@@ -1,6 +1,7 @@
 import type { Chat } from "@ai-sdk/react";
 import type { ChatInit, UIMessage } from "ai";
 import type { ChatClient, ChatRequestError, ChatTransportOptions, ClientChat } from "../client.ts";
+import type { BranchPoint } from "../types.ts";
 import type { Observable } from "./observable.ts";
 
 /**
@@ -15,6 +16,7 @@ export interface StoredChatPage<M extends UIMessage = UIMessage, C = unknown> {
   messages: M[];
   sentAt: Date[];
   hasMore: boolean;
+  branches?: BranchPoint[];
 }
 
 export interface StoredChatOptions<M extends UIMessage, C> extends Omit<ChatInit<M>, "id" | "messages" | "transport"> {
@@ -44,6 +46,8 @@ export interface StoredChatState<C> {
   isLoadingOlder: boolean;
   /** When the messages were stored first, by their ids. */
   sentAt: ReadonlyMap<string, Date>;
+  /** Where the conversation has alternatives. */
+  branches: readonly BranchPoint[];
   /** The connection broke while an answer was expected or arriving: the hook joins the answer again by itself. */
   isReconnecting: boolean;
   /** Whether to look for an answer that is being generated: the chat was stored before the page was opened. */
@@ -64,5 +68,6 @@ export interface StoredChat<M extends UIMessage, C> {
   reload(): Promise<void>;
   loadOlder(): Promise<void>;
   stop(): Promise<boolean>;
+  switchBranch(branchId: string): Promise<void>;
   addToolOutput: Chat<M>["addToolOutput"];
 }

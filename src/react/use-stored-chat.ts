@@ -2,6 +2,7 @@ import { type UseChatHelpers, useChat } from "@ai-sdk/react";
 import type { UIMessage } from "ai";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import type { ChatClient } from "../client.ts";
+import { branchOf, type MessageBranch } from "./branch-of.ts";
 import { createStoredChat } from "./stored-chat.ts";
 import type { StoredChatError, StoredChatOptions, StoredChatState } from "./types.ts";
 
@@ -14,7 +15,7 @@ export type UseStoredChatResult<M extends UIMessage = UIMessage, C = unknown> = 
   UseChatHelpers<M>,
   "error" | "stop"
 > &
-  Omit<StoredChatState<C>, "sentAt" | "isResumable"> & {
+  Omit<StoredChatState<C>, "sentAt" | "branches" | "isResumable"> & {
     /** Why the latest question has no answer, or only a part of one. The hook joins a lost answer again by itself. */
     error: StoredChatError | undefined;
     /**
@@ -30,6 +31,8 @@ export type UseStoredChatResult<M extends UIMessage = UIMessage, C = unknown> = 
     loadOlder: () => Promise<void>;
     /** When the message was stored first. Undefined for a message that is not stored yet. */
     sentAtOf: (messageId: string) => Date | undefined;
+    /** The alternatives of the message, if the store keeps branches. */
+    branchOf: (messageId: string) => MessageBranch;
   };
 
 /**
@@ -48,11 +51,11 @@ export function useStoredChat<M extends UIMessage = UIMessage, C = unknown>(
     storedChat = createStoredChat(client, options);
     keep(storedChat);
   }
-  const { chat, state, connect, stop, reload, loadOlder, addToolOutput } = storedChat;
+  const { chat, state, connect, stop, reload, loadOlder, switchBranch, addToolOutput } = storedChat;
   // In this order: before useChat resumes.
   useEffect(() => storedChat.setOptions(options));
   useEffect(connect, [connect]);
-  const { sentAt, isResumable, ...shown } = useSyncExternalStore(state.subscribe, state.get, state.get);
+  const { sentAt, branches, isResumable, ...shown } = useSyncExternalStore(state.subscribe, state.get, state.get);
   const helpers = useChat<M>({
     chat,
     resume: isResumable,
@@ -68,5 +71,7 @@ export function useStoredChat<M extends UIMessage = UIMessage, C = unknown>(
     addToolOutput,
     addToolResult: addToolOutput,
     sentAtOf: (messageId) => sentAt.get(messageId),
+    branchOf: (messageId) =>
+      branchOf(messageId, { messages: helpers.messages, hasMore: shown.hasMore, branches }, switchBranch),
   };
 }

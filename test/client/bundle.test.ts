@@ -24,26 +24,29 @@ async function bundle(entry: string, platform: "browser" | "neutral") {
   };
 }
 
-test("the client imports nothing but ai, and has at most 4 kB", async () => {
+// The limits are the sizes themselves, rounded up to 100 bytes: a change that costs more has to be worth it. Branches cost
+// the client 60 bytes, the hooks 290, the handler 80.
+
+test("the client imports nothing but ai, and has at most 4.1 kB", async () => {
   const { text, size, imports, files } = await bundle("src/client.ts", "browser");
   expect(new Set(imports)).toEqual(new Set(["ai"]));
   expect(files.filter((file) => !/^src\/(client\.ts|client\/.*|protocol\.ts)$/.test(file))).toEqual([]);
   expect(text).not.toMatch(/\b(process|Buffer|require|node:)\b/);
-  expect(size).toBeLessThanOrEqual(4_000);
+  expect(size).toBeLessThanOrEqual(4_100);
 });
 
-test("the hooks import nothing but React and the SDK, and have at most 5 kB", async () => {
+test("the hooks import nothing but React and the SDK, and have at most 5.3 kB", async () => {
   const { text, size, imports, files } = await bundle("src/react.ts", "browser");
   expect(new Set(imports)).toEqual(new Set(["react", "@ai-sdk/react"]));
   expect(files.filter((file) => !/^src\/(react\.ts|react\/.*)$/.test(file))).toEqual([]);
   expect(text).not.toMatch(/\b(process|Buffer|require|node:)\b/);
-  expect(size).toBeLessThanOrEqual(5_000);
+  expect(size).toBeLessThanOrEqual(5_300);
 });
 
-test("the handler imports nothing but its peers, and has at most 6 kB", async () => {
+test("the handler imports nothing but its peers, and has at most 6.1 kB", async () => {
   const { text, size, imports, files } = await bundle("src/handler.ts", "neutral");
   expect(new Set(imports)).toEqual(new Set(["ai"]));
   expect(files.filter((file) => !file.startsWith("src/"))).toEqual([]);
   expect(text).not.toMatch(/\b(Buffer|require|node:)\b/);
-  expect(size).toBeLessThanOrEqual(6_000);
+  expect(size).toBeLessThanOrEqual(6_100);
 });

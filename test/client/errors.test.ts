@@ -166,6 +166,7 @@ describe.each(sdks)("Responses of another server with $name", (sdk) => {
       client.update("a", { title: "A" }),
       client.delete("a"),
       client.deleteMessage("a", "b"),
+      client.switchBranch("a", "b"),
       client.fork("a"),
       client.stop("a"),
     ];

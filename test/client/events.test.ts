@@ -25,17 +25,24 @@ describe.each(sdks)("The client's subscribe with $name", (sdk) => {
   }
 
   test("tells of own changes and of those of other tabs, and not of those of other handlers", async () => {
-    const chat = await open({ messages: [say("user", "Hi", "m1"), say("assistant", "Hi!", "m2")] });
-    const { client, chatId } = chat;
+    const settings = { branches: true };
+    const chat = await open({ messages: [say("user", "Hi", "m1"), say("assistant", "Hi!", "m2")], settings });
+    const { client, chatId, store, userId } = chat;
+    const again = { userId, chatId, message: say("user", "Hi", "m1"), trigger: "regenerate-message" } as const;
+    const turn = await store.startTurn(again);
+    await turn.persist.onEnd({ responseMessage: say("assistant", "Hello!", "m3") });
     const [own, other] = [listen(client), listen(chat.createClient())];
     const elsewhere = listen(chat.createClient({ basePath: "/elsewhere" }));
     await client.update(chatId, { title: "A" });
     await client.fork(chatId, { newId: `${chatId} 2` });
+    const [point] = (await client.get(chatId))?.branches ?? [];
+    await client.switchBranch(chatId, point?.branches[0]?.id as string);
     await client.deleteMessage(chatId, "m2");
     await client.delete(chatId);
     const changes = [
       { type: "updated", chatId },
       { type: "forked", chatId },
+      { type: "branch-switched", chatId },
       { type: "message-deleted", chatId },
       { type: "deleted", chatId },
     ];
@@ -91,6 +98,7 @@ describe.each(sdks)("The client's subscribe with $name", (sdk) => {
     expect(await client.update("missing", { title: "A" })).toBe(null);
     expect(await client.delete("missing")).toBe(false);
     expect(await client.deleteMessage(chatId, "missing")).toBe(null);
+    expect(await client.switchBranch(chatId, "missing")).toBe(null);
     expect(await client.fork("missing")).toBe(null);
     await expect(client.update(chatId, { title: "x".repeat(2_000) })).rejects.toMatchObject({ status: 400 });
     await expect(client.get(".")).rejects.toMatchObject({ status: 0 });

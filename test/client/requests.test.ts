@@ -148,6 +148,8 @@ describe.each(sdks)("The client's methods with $name", (sdk) => {
       client.delete(id),
       client.deleteMessage(id, "m"),
       client.deleteMessage("a", id),
+      client.switchBranch(id, "b"),
+      client.switchBranch("a", id),
       client.fork(id),
       client.stop(id),
       client.transport().reconnectToStream({ chatId: id }),

@@ -36,6 +36,7 @@ const requestsWithoutUser: [string, (server: ExampleServer) => Promise<Response>
   ["the deletion of a chat", (server) => server.send("DELETE", "/api/chat/x", "")],
   ["a fork", (server) => server.send("POST", "/api/chat/x/fork", "", "{")],
   ["the deletion of a message", (server) => server.send("DELETE", "/api/chat/x/messages/y", "")],
+  ["a switch to a branch", (server) => server.send("POST", "/api/chat/x/branches/y", "")],
   ["a stream", (server) => server.get("/api/chat/x/stream", "")],
   ["a stop", (server) => server.send("DELETE", "/api/chat/x/stream", "")],
   ["an export", (server) => server.get("/api/export", "")],

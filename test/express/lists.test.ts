@@ -33,20 +33,23 @@ test("A client reads a chat in pages from its end", async ({ server }) => {
     messages,
     sentAt: messages.map(() => expect.stringMatching(/^\d{4}-.*Z$/)),
     hasMore: false,
+    branches: [],
   });
   expect(await page("?limit=1")).toEqual({
     chat,
     messages: messages.slice(-1),
     sentAt: [expect.any(String)],
     hasMore: true,
+    branches: [],
   });
   expect(await page(`?limit=2&before=${second}`)).toEqual({
     chat,
     messages: messages.slice(0, 2),
     sentAt: [expect.any(String), expect.any(String)],
     hasMore: false,
+    branches: [],
   });
-  expect(await page(`?before=${first}`)).toEqual({ chat, messages: [], sentAt: [], hasMore: false });
+  expect(await page(`?before=${first}`)).toEqual({ chat, messages: [], sentAt: [], hasMore: false, branches: [] });
 });
 
 test("The server refuses an impossible page, a page before a message that is gone, and one of another user's chat", async ({

@@ -13,9 +13,12 @@ import {
   afterExport,
   afterFork,
   afterQuestion,
+  afterSwitchBranch,
   afterUpdateChat,
   afterUpdateMessage,
   afterUpsert,
+  alternative,
+  branchId,
   type Changed,
   type Expected,
   type ExpectedChat,
@@ -45,6 +48,7 @@ import {
   searchChatsInput,
   sqlShaped,
   startTurnInput,
+  switchBranchInput,
   updateChatInput,
   updateMessageInput,
   upsertChatInput,
@@ -120,6 +124,15 @@ describe.each(kinds)("Hostile input on $name", { timeout: 0 }, ({ open, cases, p
        select key, ordinality - 1, m->>'id', m->>'role', (m->>'parts')::json, (m->>'metadata')::json
        from json_each($1), json_array_elements(value->'messages') with ordinality as messages (m, ordinality)`,
       [JSON.stringify(Object.fromEntries(start))],
+    );
+  }
+
+  async function putBranch(): Promise<void> {
+    const { id, role, parts, metadata } = alternative;
+    await database.query(
+      `insert into chat_store.branches (chat_id, id, after_id, position, message_count, messages)
+       values ('c', $1, 'q', 1, 1, $2)`,
+      [branchId, JSON.stringify([[id, role, parts, metadata, "0"]])],
     );
   }
 
@@ -347,6 +360,7 @@ describe.each(kinds)("Hostile input on $name", { timeout: 0 }, ({ open, cases, p
     forkChat: [forkChatInput, afterFork],
     updateMessage: [updateMessageInput, afterUpdateMessage],
     deleteMessage: [deleteMessageInput, afterDeleteMessage],
+    switchBranch: [switchBranchInput, afterSwitchBranch],
     claimChats: [claimChatsInput, afterClaim],
     deleteAllChats: [userInput, afterDeleteAll],
     exportChats: [userInput, afterExport],
@@ -355,6 +369,7 @@ describe.each(kinds)("Hostile input on $name", { timeout: 0 }, ({ open, cases, p
     "%s makes exactly the documented change, or names the input's mistakes and changes nothing",
     async (verb, [inputs, after]) => {
       await run(fc.record({ mode, input: inputs }), share(1), async (store, { input }) => {
+        await putBranch();
         const call = verb === "exportChats" ? countExported(store) : store[verb as "updateChat"];
         await changes(call, input, after(start, input.make()));
       });

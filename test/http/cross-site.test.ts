@@ -29,6 +29,7 @@ const changes: [string, string, object?][] = [
   ["DELETE", "/x"],
   ["POST", "/x/fork", { id: "y" }],
   ["DELETE", "/x/messages/y"],
+  ["POST", "/x/branches/y"],
   ["DELETE", "/x/stream"],
 ];
 

@@ -36,6 +36,7 @@ const routes: [string, string, string, string, object?][] = [
   ["DELETE", "/a%20secret", "/:id", "deleteChat"],
   ["POST", "/a%20secret/fork", "/:id/fork", "forkChat", { id: "y" }],
   ["DELETE", "/a%20secret/messages/y", "/:id/messages/:messageId", "deleteMessage"],
+  ["POST", "/a%20secret/branches/y", "/:id/branches/:branchId", "switchBranch"],
   ["GET", "/a%20secret/stream", "/:id/stream", "resumeTurn"],
   ["DELETE", "/a%20secret/stream", "/:id/stream", "stopTurn"],
 ];

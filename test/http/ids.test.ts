@@ -144,6 +144,8 @@ describe("Ids that are refused", () => {
         ["DELETE", `/${segment}/stream`],
         ["DELETE", `/x/messages/${segment}`],
         ["DELETE", `/${segment}/messages/x`],
+        ["POST", `/x/branches/${segment}`],
+        ["POST", `/${segment}/branches/x`],
       ];
       await used.expectUnchanged(async () => {
         for (const [method, path] of paths) await expectError(await chat(requestTo(method, path)), "bad_request");

@@ -3,13 +3,14 @@ import { describe, expect, test } from "vitest";
 import { chunksOf, createHandler, expectError, openTestStore, question, requestTo } from "../support/chat-handler.ts";
 import { say } from "../support/conversations.ts";
 
-const used = openTestStore();
+const used = openTestStore({ branches: true });
 
 const allowed: [string, string][] = [
   ["/", "GET, HEAD, POST, OPTIONS"],
   ["/x", "GET, HEAD, PATCH, DELETE, OPTIONS"],
   ["/x/fork", "POST, OPTIONS"],
   ["/x/messages/y", "DELETE, OPTIONS"],
+  ["/x/branches/y", "POST, OPTIONS"],
   ["/x/stream", "GET, HEAD, DELETE, OPTIONS"],
 ];
 
@@ -61,6 +62,8 @@ test.each([
   "/x/stream/y",
   "/x/Fork",
   "/x/branches",
+  "/x/branches/y/z",
+  "/x/Branches/y",
   "/x//",
   "//x",
 ])("there is nothing at %s: 404, before the user is looked for", async (path) => {
@@ -105,16 +108,20 @@ test.each(["/", "/api/chat", "/deep/er"])(
         }),
       );
     await chunksOf(await send("POST", "/", { id, message: question("Why?") }));
+    await chunksOf(await send("POST", "/", { id, message: question("Why?"), trigger: "regenerate-message" }));
+    const [point] = await used.store.getBranches({ userId: "u", chatId: id });
+    const branchId = point?.branches[0]?.id;
     const statuses = [
       await send("GET", `/${id}/`),
       await send("PATCH", `/${id}/`, { archived: true }),
       await send("POST", `/${id}/fork/`, { id: randomUUID() }),
+      await send("POST", `/${id}/branches/${branchId}/`),
       await send("GET", `/${id}/stream/`),
       await send("DELETE", `/${id}/stream/`),
       await send("DELETE", `/${id}/messages/q/`),
       await send("DELETE", `/${id}/`),
     ].map(({ status }) => status);
-    expect(statuses).toEqual([200, 200, 201, 204, 200, 200, 204]);
+    expect(statuses).toEqual([200, 200, 201, 200, 204, 200, 200, 204]);
   },
 );
 

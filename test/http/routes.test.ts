@@ -27,11 +27,13 @@ const routes: [string, string, (id: string) => RequestOptions & { path: string }
   ["DELETE", "/:id", (id) => ({ path: `/${id}` })],
   ["POST", "/:id/fork", (id) => ({ path: `/${id}/fork`, body: { id: randomUUID() } })],
   ["DELETE", "/:id/messages/:messageId", (id) => ({ path: `/${id}/messages/a` })],
+  ["POST", "/:id/branches/:branchId", (id) => ({ path: `/${id}/branches/${branchId}` })],
   ["GET", "/:id/stream", (id) => ({ path: `/${id}/stream` })],
   ["DELETE", "/:id/stream", (id) => ({ path: `/${id}/stream` })],
 ];
 const ofOneChat = routes.filter(([, route]) => !route.startsWith("/?") && route !== "/");
 
+const branchId = randomUUID();
 let id: string;
 beforeEach(async () => {
   id = randomUUID();
@@ -42,6 +44,11 @@ beforeEach(async () => {
     title: "Why",
     messages: [question("Why?") as never, answer],
   });
+  await used.database.query(
+    `insert into chat_store.branches (chat_id, id, after_id, position, message_count, messages)
+     values ($1, $2, 'q', 2, 1, $3::text::json)`,
+    [id, branchId, JSON.stringify([["b", "assistant", "[]", null, "0"]])],
+  );
 });
 
 const send = (method: string, { path, ...options }: RequestOptions & { path: string }, more?: object) =>
@@ -72,11 +79,11 @@ describe("The owner of a chat", () => {
     expect(await get("GET", "/?archived=true")).toEqual({ status: 200, body: { chats: [], cursor: null } });
     expect(await get("GET", `/${id}`)).toEqual({
       status: 200,
-      body: { chat: chat(), messages: [question("Why?"), answer], sentAt: [time, time], hasMore: false },
+      body: { chat: chat(), messages: [question("Why?"), answer], sentAt: [time, time], hasMore: false, branches: [] },
     });
-    const last = { chat: chat(), messages: [answer], sentAt: [time], hasMore: true };
+    const last = { chat: chat(), messages: [answer], sentAt: [time], hasMore: true, branches: [] };
     expect(await get("GET", `/${id}?limit=1`)).toEqual({ status: 200, body: last });
-    const first = { chat: chat(), messages: [question("Why?")], sentAt: [time], hasMore: false };
+    const first = { chat: chat(), messages: [question("Why?")], sentAt: [time], hasMore: false, branches: [] };
     expect(await get("GET", `/${id}?limit=5&before=a`)).toEqual({ status: 200, body: first });
     const found = await get("GET", "/?search=because");
     expect(found).toMatchObject({ status: 200, body: { matches: [{ chat: chat(), messageId: "a" }], cursor: null } });

@@ -6,18 +6,18 @@ import {
   type ChatHandlerOptions,
   createChatHandler,
 } from "../../src/handler.ts";
-import { type ChatStore, createChatStore } from "../../src/index.ts";
+import { type ChatStore, type ChatStoreOptions, createChatStore } from "../../src/index.ts";
 import { statusOf } from "../../src/protocol.ts";
 import { nodePostgres, openWith, type TestDatabase } from "./databases.ts";
 import { snapshot } from "./snapshot.ts";
 
 /** A database with a store on it for the tests of a file. */
-export function openTestStore() {
+export function openTestStore(options?: ChatStoreOptions) {
   let database: TestDatabase;
   let store: ChatStore;
   beforeAll(async () => {
     database = await openWith(nodePostgres);
-    store = createChatStore(database.db);
+    store = createChatStore(database.db, options);
   });
   afterAll(() => database.close());
   return {

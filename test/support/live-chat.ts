@@ -3,7 +3,7 @@ import type { AbstractChat, ChatInit, UIMessage } from "ai";
 import { afterAll, beforeAll, expect } from "vitest";
 import type { ChatClient, ChatClientOptions, ChatTransportOptions } from "../../src/client.ts";
 import type { ChatHandlerOptions } from "../../src/handler.ts";
-import type { ChatStore } from "../../src/index.ts";
+import type { ChatStore, ChatStoreOptions } from "../../src/index.ts";
 import { PlainState, serve } from "./chat-server.ts";
 import { textOf } from "./conversations.ts";
 import { nodePostgres, openWith, type TestDatabase } from "./databases.ts";
@@ -37,6 +37,8 @@ export type TabOptions = Omit<ChatInit<UIMessage>, "id" | "transport"> &
 export type LiveChatOptions = Partial<ChatHandlerOptions<UIMessage, unknown, unknown>> & {
   messages?: UIMessage[];
   client?: ChatClientOptions;
+  /** Of the stores. */
+  settings?: ChatStoreOptions;
 };
 
 /** Opens chats for the tests of a `describe`: they share a database. */
@@ -55,15 +57,15 @@ export function liveChats(sdk: Sdk) {
   });
 
   /** A chat behind the handler, on a server of its own. */
-  return async function open({ messages = [], client: clientOptions, ...options }: LiveChatOptions = {}) {
+  return async function open({ messages = [], client: clientOptions, settings, ...options }: LiveChatOptions = {}) {
     const ids = { userId: "u", chatId: randomUUID() };
-    const store: ChatStore = own.createChatStore(database.db);
+    const store: ChatStore = own.createChatStore(database.db, settings);
     if (messages.length > 0) await store.upsertChat({ ...ids, messages });
     const process = dyingProcess(database.db);
     const voices: Voice[] = [];
     const faults: unknown[] = [];
     const handler = own.createChatHandler<UIMessage, unknown, unknown>({
-      store: own.createChatStore(process.db),
+      store: own.createChatStore(process.db, settings),
       userId: (request) => request.headers.get("x-user-id"),
       onError: (error) => void faults.push(error),
       answer: ({ modelMessages, abortSignal }) => answerWith(modelMessages, abortSignal),

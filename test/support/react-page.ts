@@ -6,6 +6,7 @@ import type { UIMessage } from "ai";
 import type { Browser, BrowserContext } from "playwright-core";
 import { test as anyTest, expect } from "vitest";
 import type { ChatHandlerOptions } from "../../src/handler.ts";
+import type { ChatStoreOptions } from "../../src/index.ts";
 import { nextChatId } from "./chat-ids.ts";
 import { serve } from "./chat-server.ts";
 import { launchChromium } from "./chromium.ts";
@@ -27,7 +28,10 @@ export const matrix: Versions[] = [{ react: 18, ai: 5 }, { react: 19, ai: 6 }, n
 /** What the server does with a request. `next` passes it on to the handler. */
 type Intercept = (request: Request, next: (request: Request) => Promise<Response>) => Promise<Response>;
 
-export type AppOptions = Partial<ChatHandlerOptions<UIMessage, unknown, unknown>>;
+export type AppOptions = Partial<ChatHandlerOptions<UIMessage, unknown, unknown>> & {
+  /** Of the stores. */
+  settings?: ChatStoreOptions;
+};
 
 interface Shared {
   browser: Browser;
@@ -79,11 +83,15 @@ export async function beginAnswer(app: App) {
 
 export type { Tab };
 
-async function openApp({ browser, database, folder }: Shared, versions: Versions, options: AppOptions) {
+async function openApp(
+  { browser, database, folder }: Shared,
+  versions: Versions,
+  { settings, ...options }: AppOptions,
+) {
   const userId = randomUUID();
   const sdk = sdks.find(({ name }) => name === `ai ${versions.ai}`) as Sdk;
   const [own, script] = await Promise.all([cached(loaded, sdk.name, () => loadWith(sdk, folder)), scriptOf(versions)]);
-  const store = own.createChatStore(database.db);
+  const store = own.createChatStore(database.db, settings);
   const voices: Voice[] = [];
   const faults: unknown[] = [];
   const requests: string[] = [];
@@ -95,7 +103,7 @@ async function openApp({ browser, database, folder }: Shared, versions: Versions
   let intercept: Intercept = (request, next) => next(request);
 
   function createHandler() {
-    const handlerStore = own.createChatStore(process.db);
+    const handlerStore = own.createChatStore(process.db, settings);
     return own.createChatHandler<UIMessage, unknown, unknown>({
       store: handlerStore,
       userId: () => userId,

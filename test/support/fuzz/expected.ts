@@ -328,6 +328,29 @@ function afterChange(
   return { stored: withChat(chats, ids, chat.title, messages), gives: ids.chatId };
 }
 
+/** What stands in chat "c" in place of its answer, once that branch is switched to. */
+export const alternative: ExpectedMessage = {
+  id: "b",
+  role: "assistant",
+  parts: '[{"type":"text","text":"\\u0000 1.0"}]',
+  metadata: "null",
+};
+export const branchId = "2f0c1d5e-0000-4000-8000-0000000000b1";
+
+export function afterSwitchBranch(chats: Expected, input: unknown): Changed {
+  const switched = reading(() => {
+    check(isObject(input));
+    return {
+      ...idsIn(input),
+      branchId: text(input.branchId, 1, 255),
+      expectedVersion: optionalVersion(input.expectedVersion),
+    };
+  });
+  if (switched === "INVALID_CHAT") return refusedWith(switched);
+  if (switched.branchId.toLowerCase() !== branchId || switched.chatId !== "c") return { stored: chats, gives: null };
+  return afterChange(chats, switched, "q", (messages, at) => [...messages.slice(0, at + 1), alternative]);
+}
+
 export function afterFork(chats: Expected, input: unknown): Changed {
   const fork = reading(() => {
     check(isObject(input));

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { branchId } from "./expected.ts";
 
 /** A value that is made anew for everybody who reads it, because reading it may change it. */
 export class Hostile {
@@ -469,6 +470,14 @@ export const forkChatInput = mostly(
 export const updateMessageInput = mostly(record({ userId, chatId, message, expectedVersion: version }));
 export const deleteMessageInput = mostly(
   record({ userId, chatId, messageId, following: flag, expectedVersion: version }),
+);
+export const switchBranchInput = mostly(
+  record({
+    userId,
+    chatId,
+    branchId: text(10, fc.constantFrom(branchId, branchId.toUpperCase(), "00000000-0000-0000-0000-000000000000", "b")),
+    expectedVersion: version,
+  }),
 );
 export const claimChatsInput = mostly(record({ fromUserId: userId, userId: text(20, fc.constantFrom("u", "v")) }));
 export const userInput = mostly(record({ userId }));

@@ -25,6 +25,7 @@ const paths = fc.oneof(
   { weight: 3, arbitrary: segment.map((id) => `/${id}/fork`) },
   { weight: 3, arbitrary: segment.map((id) => `/${id}/stream`) },
   { weight: 3, arbitrary: fc.tuple(segment, segment).map(([id, messageId]) => `/${id}/messages/${messageId}`) },
+  { weight: 3, arbitrary: fc.tuple(segment, segment).map(([id, branchId]) => `/${id}/branches/${branchId}`) },
   { weight: 1, arbitrary: fc.array(segment, { maxLength: 5 }).map((segments) => `/${segments.join("/")}`) },
 );
 

@@ -56,6 +56,7 @@ function StoredChat({ name, sendAutomatically, ...options }) {
       loadStatus: result.loadStatus,
       ids: result.messages.map(({ id }) => id),
       texts: result.messages.map(textOf),
+      pickers: result.messages.map(({ id }) => pickerOf(result.branchOf(id))),
     });
   });
   return (
@@ -84,6 +85,8 @@ function Chats({ name, list: _, ...options }) {
     </ul>
   );
 }
+
+const pickerOf = ({ position, count }) => `${position}/${count}`;
 
 const textOf = ({ parts }) => parts.map(({ text = "" }) => text).join("");
 

@@ -13,6 +13,8 @@ export type View = Omit<UseChatsResult, "loadStatus" | "loadError"> &
     loadError: ErrorView | undefined;
     texts: string[];
     ids: string[];
+    /** Of each message: the number of its alternative, and how many there are. */
+    pickers: string[];
   };
 
 interface ErrorView {
@@ -33,6 +35,7 @@ interface Commit {
   loadStatus?: string;
   ids: string[];
   texts: string[];
+  pickers: string[];
   titles: string[];
 }
 
@@ -62,6 +65,10 @@ export function tabOf(page: Page) {
         messages: messages && JSON.parse(JSON.stringify(messages)),
         texts: messages?.map(textOf),
         ids: messages?.map(({ id }) => id),
+        pickers: messages?.map(({ id }) => {
+          const { position, count } = result.branchOf(id);
+          return `${position}/${count}`;
+        }),
         error: toView(error as Error),
         loadError: toView(loadError as Error),
       } as never;
@@ -131,6 +138,17 @@ export function tabOf(page: Page) {
           return call(...(parameters as unknown[]));
         },
         [method, parameters, name],
+      );
+    },
+
+    /** Calls `previous` or `next` of the picker of a message, and waits for it. */
+    pick(direction: "previous" | "next", messageId: string, name = "chat"): Promise<void> {
+      return page.evaluate(
+        ([direction, messageId, name]) => {
+          const branch = (globalThis as unknown as Global).results[name as string]?.branchOf(messageId as string);
+          return branch?.[direction as "next"]();
+        },
+        [direction, messageId, name],
       );
     },
 
