@@ -114,13 +114,13 @@ describe("a conversation", () => {
     expect(await answered(page, 2)).toEqual(texts);
   });
 
-  test("an editor says how many messages will go, and the model answers the edited question anew", async () => {
+  test("an editor says how many messages stay with the old version, and the model answers the edited question anew", async () => {
     const page = await open(await chatOf(user, ["Firts", "Second"]));
     const edit = messages(page, "user").first().getByRole("button", { name: "Edit" });
     await edit.click();
     await expect.poll(() => editor(page).inputValue()).toBe("Firts");
     // Nothing is gone before the user has asked.
-    await page.getByText("Messages after it that will be gone: 3.").waitFor();
+    await page.getByText("Messages after it, which stay with the old version: 3.").waitFor();
     expect(await messages(page).count()).toBe(4);
     await editor(page).press("Escape");
     await expect.poll(() => editor(page).count()).toBe(0);

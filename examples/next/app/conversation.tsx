@@ -116,9 +116,10 @@ export function Conversation({ id, page, wantedId }: ConversationProps) {
             aria-busy={isBusy}
             tabIndex={-1}
           >
-            {messages.map((message) => (
+            {/* Other versions of an answer, which have other ids, take its place: the focus stays on the button. */}
+            {messages.map((message, index) => (
               <Message
-                key={message.id}
+                key={message.role === "user" ? message.id : `answer to ${messages[index - 1]?.id}`}
                 isEdited={message.id === editedId && !isBusy}
                 {...{ chat, message, isBusy }}
                 onEdit={edit}

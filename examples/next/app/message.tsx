@@ -1,7 +1,7 @@
 import type { UIMessage } from "ai";
-import { isUnfinished, type UseStoredChatResult } from "drizzle-chat-store/react";
-import { Copy, GitFork, Pencil, RefreshCw, Trash2 } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { isUnfinished, type MessageBranch, type UseStoredChatResult } from "drizzle-chat-store/react";
+import { ChevronLeft, ChevronRight, Copy, GitFork, Pencil, RefreshCw, Trash2 } from "lucide-react";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { addressOf, chats, openAddress } from "@/lib/chats";
 import { Button, confirmDelete, copy, notify, showError } from "./controls";
 import { MessageBox } from "./message-box";
@@ -23,7 +23,9 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
   const { id, role } = message;
   const following = chat.messages.length - 1 - chat.messages.findIndex((other) => other.id === id);
   const isPartial = isUnfinished(message) && !(following === 0 && chat.isReconnecting);
-  const [copyId] = useState(() => crypto.randomUUID());
+  // biome-ignore lint/correctness/useExhaustiveDependencies: Another version of an answer is another message.
+  const copyId = useMemo(() => crypto.randomUUID(), [id]);
+  const versions = chat.branchOf(id);
   const regenerate = () => void chat.regenerate();
 
   async function fork() {
@@ -37,7 +39,9 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
   }
 
   async function deleteFromHere() {
-    if (!(await confirmDelete("Delete from here?", "This message and all that follow it will be gone."))) return;
+    const others = versions.count > 1 ? "Its other versions come back with your next message." : "";
+    if (!(await confirmDelete("Delete from here?", `This message and all that follow it will be gone. ${others}`)))
+      return;
     await chats.deleteMessage(chat.id, id, { following: true });
     // The server may never have got the question that the error is about.
     chat.clearError();
@@ -46,16 +50,12 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
     onEdit();
   }
 
+  const cut = () => deleteFromHere().catch(showError);
   const actions = () =>
     role === "user" ? (
       <div className="actions">
         <Button label="Edit" icon={Pencil} disabled={isBusy} onClick={() => onEdit(id)} />
-        <Button
-          label="Delete from here"
-          icon={Trash2}
-          disabled={isBusy}
-          onClick={() => deleteFromHere().catch(showError)}
-        />
+        <Button label="Delete from here" icon={Trash2} disabled={isBusy} onClick={cut} />
       </div>
     ) : (
       <div className="actions">
@@ -64,6 +64,7 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
         <Button label="Copy" icon={Copy} onClick={() => copy(textOf(message))} />
         <Button label="Continue in a new chat" icon={GitFork} onClick={() => fork().catch(showError)} />
         {following === 0 && <Button label="Regenerate" icon={RefreshCw} onClick={regenerate} />}
+        {versions.count > 1 && <Versions {...versions} isBusy={isBusy} />}
       </div>
     );
 
@@ -75,7 +76,40 @@ export function Message({ chat, message, isBusy, isEdited, onEdit, onAsk }: Mess
         <Parts message={message} onApproval={chat.addToolApprovalResponse} />
       )}
       {!isEdited && !(isBusy && role === "assistant" && following === 0) && actions()}
+      {!isEdited && role === "user" && versions.count > 1 && <Versions {...versions} isBusy={isBusy} />}
     </article>
+  );
+}
+
+/** Leads to the other versions of a message: answers that were generated again, or questions that were edited. */
+function Versions({ position, count, previous, next, isBusy }: MessageBranch & { isBusy: boolean }) {
+  const group = useRef<HTMLFieldSetElement>(null);
+  const clickedAt = useRef<number>(undefined);
+  const top = () => group.current?.getBoundingClientRect().top ?? 0;
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: When the version is there, the buttons are where they were.
+  useLayoutEffect(() => {
+    if (clickedAt.current !== undefined) group.current?.closest(".scroll")?.scrollBy(0, top() - clickedAt.current);
+    clickedAt.current = undefined;
+  }, [position]);
+
+  function go(show: () => Promise<void>) {
+    clickedAt.current = top();
+    void show();
+  }
+
+  // Not "disabled": the button keeps the focus at the end.
+  const step = (isEnd: boolean, show: () => Promise<void>) => ({
+    "aria-disabled": isBusy || isEnd,
+    onClick: () => isBusy || isEnd || go(show),
+  });
+
+  return (
+    <fieldset ref={group} aria-label="Versions" className="versions">
+      <Button label="Previous version" icon={ChevronLeft} {...step(position === 1, previous)} />
+      <span>{`${position}/${count}`}</span>
+      <Button label="Next version" icon={ChevronRight} {...step(position === count, next)} />
+    </fieldset>
   );
 }
 
@@ -103,7 +137,7 @@ function Editor({ text, following, onEdit, onAsk }: EditorProps) {
       onSend={() => edited.trim() && onAsk(edited.trim())}
       onKeyDown={({ key }) => key === "Escape" && onEdit()}
     >
-      {following > 0 && <p className="quiet">Messages after it that will be gone: {following}.</p>}
+      {following > 0 && <p className="quiet">Messages after it, which stay with the old version: {following}.</p>}
       <Button label="Cancel" onClick={() => onEdit()} />
       <Button label="Ask again" type="submit" className="primary" />
     </MessageBox>

@@ -26,4 +26,4 @@ function open() {
 const shared = globalThis as { db?: ReturnType<typeof open> };
 shared.db ??= open();
 export const db = shared.db;
-export const store = createChatStore(db);
+export const store = createChatStore(db, { branches: true });
