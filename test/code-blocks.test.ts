@@ -18,7 +18,9 @@ const folder = temporaryFolder("code-blocks");
 const blocks = pages.flatMap(blocksOf);
 /** Next compiles the application of docs/next.md itself, and test/recipes checks the recipes. */
 const code = blocks.filter(
-  (block) => block.language === "ts" && !block.note.startsWith("next: ") && !isInRecipe(block),
+  (block) =>
+    (block.language === "ts" && !block.note.startsWith("next: ") && !isInRecipe(block)) ||
+    (block.language === "tsx" && block.note === "hooks"),
 );
 const placeOf = ({ page, line }: Block) => `${page}:${line}`;
 const fileOf = ({ page, line, language }: Block) => join(folder, `${basename(page)}-${line}.${language}`);
@@ -151,7 +153,8 @@ const anchorsOf = (page: string) =>
   );
 
 /** Those that need a browser, a model or a database of their own, or that other tests run. */
-const runElsewhere = ({ text, note, page }: Block) =>
+const runElsewhere = ({ text, note, page, language }: Block) =>
+  language === "tsx" ||
   /useChat|generateText|from "(\.\/chat(\.ts)?|better-auth)"|process\.env|export \* from/.test(text) ||
   note === "in a handler" ||
   page === "docs/moving-in.md";

@@ -78,11 +78,11 @@ test.for(scripts)("a script built with $name ($script) migrates and stores chats
   }
 });
 
-test("the whole package adds less than 107 kB to a minified bundle, 37 kB compressed", async () => {
+test("the whole package adds less than 120 kB to a minified bundle, 40 kB compressed", async () => {
   const [file = ""] = await readdir(await bundle("size"));
   const code = await readFile(join(app, "out", "size", file));
-  expect(code.length).toBeLessThan(107_000);
-  expect(gzipSync(code).length).toBeLessThan(37_000);
+  expect(code.length).toBeLessThan(120_000);
+  expect(gzipSync(code).length).toBeLessThan(40_000);
 });
 
 test.for(bundlers)("the installed bundler has the major version of $name", async ({ name, tool }) => {
