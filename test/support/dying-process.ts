@@ -21,17 +21,21 @@ export function dyingProcess(db: ChatDatabase) {
     return answer;
   };
   /** All that Drizzle asks of Postgres goes through its session, and through the queries that this has prepared. */
-  const guard = <T extends object>(target: T): T =>
-    new Proxy(target, {
+  const guard = <T extends object>(target: T): T => {
+    const guarded: T = new Proxy(target, {
       get(_, name) {
         const value: unknown = Reflect.get(target, name);
         if (typeof value !== "function") return value;
         return (...parameters: unknown[]) => {
           const answer = ask(() => value.apply(target, parameters));
+          // A query that returns itself, as Drizzle's `setToken` does, must not get out of its guard.
+          if (answer === target) return guarded;
           return name === "prepareQuery" ? guard(answer as object) : answer;
         };
       },
     });
+    return guarded;
+  };
 
   const { session } = db as unknown as { session: Session };
   return {
