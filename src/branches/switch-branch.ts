@@ -73,7 +73,7 @@ function switchBranch(
   );
 }
 
-const noDiff: MessageDiff = { removed: [], moved: [], written: [], isEmpty: true };
+const noDiff: MessageDiff = { removed: [], moved: [], written: [], firstReplaced: 0, isEmpty: true };
 
 interface FoundBranch {
   id: string;

@@ -156,7 +156,7 @@ const needsScan = sql.raw('m."order" >= c.first and m."order" < c.top');
 /** Sums up `bytes`. Only what takes few bytes in its compressed form is decompressed to be measured. */
 const withBytesBefore = (sized: SQL) => sql`
   select *, sum(bytes) over (order by rank, position desc) - bytes as bytes_before
-  from (${sized}) sized_messages`;
+  from (${sized}) sized`;
 
 const measure = (messages: Context["tables"]["messages"]) => ({
   scanned_messages: sql`
@@ -180,7 +180,8 @@ const measure = (messages: Context["tables"]["messages"]) => ({
 
 /**
  * The same without a limit in a lateral join, which shards do not have. Reads the content only of messages that are
- * scanned.
+ * scanned. Postgres does not know how many these are, and may run through one side of a join for each row of the other.
+ * So each message is looked up by all that is known of it, and two lists of messages are never joined.
  */
 const measureOnShards = (messages: Context["tables"]["messages"]) => ({
   message_keys: sql`
@@ -191,18 +192,20 @@ const measureOnShards = (messages: Context["tables"]["messages"]) => ({
   scanned_messages: sql`
     select *, sum(compressed) over (order by rank, position desc) - compressed as compressed_before
     from message_keys`,
-  message_sizes: sql`
-    select s.chat_id, s.id, octet_length(m.parts::text) as bytes
+  sized_messages: sql`
+    select s.*, octet_length(m.parts::text) as bytes
     from scanned_messages s
-    join ${messages} m on m.chat_id = s.chat_id and m.id = s.id
+    join ${messages} m on ${isSameMessage}
     where compressed_before < ${limits.bytes}`,
   measured_messages: withBytesBefore(sql`
-    select s.*, coalesce(bytes, ${limits.bytes}) as bytes
-    from scanned_messages s
-    left join message_sizes using (chat_id, id)`),
+    table sized_messages
+    union all
+    select *, ${limits.bytes} as bytes from scanned_messages where compressed_before >= ${limits.bytes}`),
   read_messages: sql`
     select s.*, m.parts
     from measured_messages s
-    join ${messages} m on m.chat_id = s.chat_id and m.id = s.id
+    join ${messages} m on ${isSameMessage}
     where bytes_before < ${limits.bytes}`,
 });
+
+const isSameMessage = sql.raw('m.chat_id = s.chat_id and m."order" = s.position and m.id = s.id');

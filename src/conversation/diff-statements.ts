@@ -15,7 +15,7 @@ type PlacedRow = MessageRow & { order: number };
 export function diffStatements(
   { messages }: ChatTables,
   chatId: string,
-  { removed, moved, written }: MessageDiff,
+  { removed, moved, written, firstReplaced }: MessageDiff,
   when: SQL,
   batches: readonly MessageDiff["written"][] = [written],
 ): SQL[] {
@@ -23,7 +23,7 @@ export function diffStatements(
   if (removed.length > 0) {
     statements.push(sql`
       delete from ${messages} m
-      where m.chat_id = ${chatId} and m.id in (select json_array_elements_text(${json(removed)})) and ${when}`);
+      where m.chat_id = ${chatId} and m."order" >= ${firstReplaced}::int and ${isOneOf(sql`m.id`, removed)} and ${when}`);
   }
   if (moved.length > 0) {
     statements.push(sql`
@@ -42,6 +42,13 @@ export function diffStatements(
   }
   return statements;
 }
+
+/**
+ * Whether a text is one of these. `is true` keeps Postgres from joining the list: where it takes a chat for a short one,
+ * it would read the whole chat for each item.
+ */
+export const isOneOf = (text: SQL, list: readonly string[]): SQL =>
+  sql`(${text} in (select json_array_elements_text(${json(list)}))) is true`;
 
 /** The end of an insert of messages some of which are stored already. */
 export const onConflictUpdate = sql`

@@ -8,7 +8,7 @@ import { ChatOwnershipError } from "../errors/errors.ts";
 import { type Actor, accessibleTo, ownedBy } from "../schema.ts";
 import type { Chat } from "../types.ts";
 import { parseChat, returnedChatJson, returnedUpdatedAt } from "./chat-row.ts";
-import { batchesOf, diffStatements } from "./diff-statements.ts";
+import { batchesOf, diffStatements, isOneOf } from "./diff-statements.ts";
 import { deleteBranches, keepBranch, moveBranches, type ReplacedMessages } from "./keep-branch.ts";
 import type { MessageDiff } from "./message-diff.ts";
 
@@ -141,14 +141,13 @@ export async function guardedWrite(context: Context, change: GuardedWrite): Prom
     if (!settings.branches) return [];
     const rewritten = diff.written.filter(({ isStored }) => isStored).map(({ id }) => id);
     const replaced = new Set([...diff.removed, ...rewritten]);
-    const kept = keeps && { ...keeps, ids: keeps.ids.filter((id) => replaced.has(id)) };
+    const kept = keeps && { ...keeps, ids: keeps.ids.filter((id) => replaced.has(id)), first: diff.firstReplaced };
     const keptIds = new Set(kept?.ids);
-    const lost = JSON.stringify(diff.removed.filter((id) => !keptIds.has(id) && id !== successor?.of));
-    const isBehindLost = sql`b.after_id in (select json_array_elements_text(${lost}::text::json))`;
+    const lost = diff.removed.filter((id) => !keptIds.has(id) && id !== successor?.of);
     return [
       ...(kept && kept.ids.length > 0 ? keepBranch(tables, chatId, kept, when) : []),
       ...(successor ? [moveBranches(tables, chatId, successor, when)] : []),
-      ...(lost === "[]" ? [] : [deleteBranches(tables, chatId, isBehindLost, when)]),
+      ...(lost.length === 0 ? [] : [deleteBranches(tables, chatId, isOneOf(sql`b.after_id`, lost), when)]),
     ];
   }
 }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { SQL } from "drizzle-orm";
 import { sql } from "../database/sql.ts";
 import type { ChatTables } from "../schema.ts";
+import { isOneOf } from "./diff-statements.ts";
 
 /** A message has at most so many branches behind it. */
 const maxBranches = 50;
@@ -18,11 +19,18 @@ export interface ReplacedMessages {
  * message before them has too many branches, the oldest is deleted, and the branches behind its messages.
  *
  * They belong to a write of the chat's row, so that no other writer changes the conversation or its branches meanwhile.
+ *
+ * @param replaced - with `first`, the order of the first of them.
  */
-export function keepBranch(tables: ChatTables, chatId: string, { ids, behind }: ReplacedMessages, when: SQL): SQL[] {
+export function keepBranch(
+  tables: ChatTables,
+  chatId: string,
+  replaced: ReplacedMessages & { first: number },
+  when: SQL,
+): SQL[] {
   const { branches, messages } = tables;
+  const { ids, behind, first } = replaced;
   const id = randomUUID();
-  const keptIds = sql`(select json_array_elements_text(${JSON.stringify(ids)}::text::json))`;
   const afterId =
     typeof behind === "string"
       ? sql`${behind}::text`
@@ -35,11 +43,15 @@ export function keepBranch(tables: ChatTables, chatId: string, { ids, behind }: 
           limit 1
         )`;
   return [
-    insertBranch(tables, { chatId, id, afterId, isKept: sql`m.id in ${keptIds}` }, when),
+    insertBranch(
+      tables,
+      { chatId, id, afterId, isKept: sql`m."order" >= ${first}::int and ${isOneOf(sql`m.id`, ids)}` },
+      when,
+    ),
     sql`
       update ${branches} b
       set parent = ${id}::uuid
-      where b.chat_id = ${chatId} and b.parent is null and b.after_id in ${keptIds} and ${when}`,
+      where b.chat_id = ${chatId} and b.parent is null and ${isOneOf(sql`b.after_id`, ids)} and ${when}`,
     // The new one is left out, because in portable mode this statement sees it.
     sql`
       delete from ${branches} b

@@ -17,6 +17,8 @@ export interface MessageDiff {
   moved: { id: string; order: number }[];
   /** New messages, and stored ones whose content differs. */
   written: (MessageRow & { order: number; isStored: boolean })[];
+  /** The order of the first stored message that is removed or written again. Infinity if there is none. */
+  firstReplaced: number;
   isEmpty: boolean;
 }
 
@@ -32,15 +34,19 @@ export function diffMessages(stored: readonly StoredRow[], rows: readonly Messag
   const storedById = new Map(stored.slice(start).map((message) => [message.id, message]));
   const written: MessageDiff["written"] = [];
   const moved: MessageDiff["moved"] = [];
+  let firstReplaced = Number.POSITIVE_INFINITY;
   for (const [index, row] of rows.slice(start).entries()) {
     const order = firstOrder + start + index;
     const before = storedById.get(row.id);
     storedById.delete(row.id);
-    if (!before || !hasSameContent(before, row)) written.push({ ...row, order, isStored: before !== undefined });
-    else if (before.order !== order) moved.push({ id: row.id, order });
+    if (!before || !hasSameContent(before, row)) {
+      written.push({ ...row, order, isStored: before !== undefined });
+      if (before) firstReplaced = Math.min(firstReplaced, before.order);
+    } else if (before.order !== order) moved.push({ id: row.id, order });
   }
   const removed = [...storedById.keys()];
-  return { removed, moved, written, isEmpty: removed.length + moved.length + written.length === 0 };
+  for (const { order } of storedById.values()) firstReplaced = Math.min(firstReplaced, order);
+  return { removed, moved, written, firstReplaced, isEmpty: removed.length + moved.length + written.length === 0 };
 }
 
 const hasSameContent = (stored: StoredRow, row: MessageRow) =>

@@ -17,7 +17,7 @@ const columnNames =
   turns chunk question answer stored state updated created saved written locked excluded m s c t k l one_row no_rows
   current_chat stored_messages updated_chat created_chat saved_chat inserted_messages written_chat change_1 change_2 outcome
   row_version prefix_digest needs_diff position incoming moved removed differs found loaded anchor window_start last_messages
-  data kind rank chat_of_user page scanned_chats scanned_messages measured_messages message_keys message_sizes read_messages
+  data kind rank chat_of_user page scanned_chats scanned_messages measured_messages message_keys sized_messages sized read_messages
   compressed compressed_before bytes bytes_before top length first stopped_at scanned_to hits measured_hits sent_hits sent_before
   last_hit next next_place counted_chats messages_before source locked_chat new_chat copied_messages found_chats locked_chats
   claimed_chats claim tokens running running_turns running_turn accessible_chat inserted_piece asked_turns pieces measured batch
