@@ -1,7 +1,8 @@
 import { drizzle } from "drizzle-orm/node-postgres";
-import type pg from "pg";
+import pg from "pg";
 import { expect } from "vitest";
 import type { ChatDatabase } from "../../src/index.ts";
+import { createDatabase } from "./databases.ts";
 import { eventually } from "./eventually.ts";
 
 export type Act<Scene> = (db: ChatDatabase, scene: Scene) => Promise<unknown>;
@@ -15,6 +16,21 @@ interface Interleaving<Scene> {
   ours: Act<Scene>;
   /** What there is in the end, without what differs from scene to scene. */
   rowsOf(scene: Scene, outcome: string): Promise<object>;
+}
+
+/** A database, and connections for two writers and for the test that watches them. */
+export async function openPool() {
+  const database = await createDatabase();
+  const pool = new pg.Pool({ connectionString: database.url, max: 8 });
+  // Its sockets close a little after `end`, when the database may be gone already.
+  pool.on("error", () => {});
+  return {
+    pool,
+    async close() {
+      await pool.end();
+      await database.drop();
+    },
+  };
 }
 
 /** Expects the outcome that the two have one after the other, in either order: also if the transaction is rolled back. */

@@ -1,12 +1,11 @@
 // Projects: thorough. Long: postgres, tables.
 import { randomUUID } from "node:crypto";
 import { drizzle } from "drizzle-orm/node-postgres";
-import pg from "pg";
+import type pg from "pg";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { type ChatDatabase, createChatStore, type StartTurnInput, type Turn } from "../../src/index.ts";
 import { say } from "../support/conversations.ts";
-import { createDatabase } from "../support/databases.ts";
-import { type Act as ActIn, expectOneAfterTheOther } from "../support/interleavings.ts";
+import { type Act as ActIn, expectOneAfterTheOther, openPool } from "../support/interleavings.ts";
 import { isLong } from "../support/long-run.ts";
 
 /**
@@ -87,20 +86,13 @@ const ours = {
 };
 
 describe.each(isLong ? [false, true] : [false])("A branch beside an open transaction, portable: %s", (isPortable) => {
-  let drop: () => Promise<void>;
+  let close: () => Promise<void>;
   let pool: pg.Pool;
   beforeAll(async () => {
     portable = isPortable;
-    const database = await createDatabase();
-    drop = database.drop;
-    pool = new pg.Pool({ connectionString: database.url, max: 8 });
-    // Its sockets close a little after `end`, when the database may be gone already.
-    pool.on("error", () => {});
+    ({ pool, close } = await openPool());
   });
-  afterAll(async () => {
-    await pool.end();
-    await drop();
-  });
+  afterAll(() => close());
 
   const newScene = async (): Promise<Scene> => {
     const chatId = randomUUID();

@@ -2,13 +2,14 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
-import pg from "pg";
+import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ChatDatabase, type ChatStore, createChatStore } from "../../src/index.ts";
 import { waitingForLocks } from "../support/citus-cluster.ts";
 import { conversation, say } from "../support/conversations.ts";
-import { createDatabase, isOnCitus } from "../support/databases.ts";
+import { isOnCitus } from "../support/databases.ts";
 import { eventually } from "../support/eventually.ts";
+import { openPool } from "../support/interleavings.ts";
 import { isLong } from "../support/long-run.ts";
 
 /**
@@ -101,19 +102,12 @@ const calls = { ...versioned, ...others };
 const portables = isOnCitus ? [true] : isLong ? [false, true] : [false];
 
 describe.each(portables)("A call beside an open transaction, portable: %s", (portable) => {
-  let drop: () => Promise<void>;
+  let close: () => Promise<void>;
   let pool: pg.Pool;
   beforeAll(async () => {
-    const database = await createDatabase();
-    drop = database.drop;
-    pool = new pg.Pool({ connectionString: database.url, max: 8 });
-    // Its sockets close a little after `end`, when the database may be gone already.
-    pool.on("error", () => {});
+    ({ pool, close } = await openPool());
   });
-  afterAll(async () => {
-    await pool.end();
-    await drop();
-  });
+  afterAll(() => close());
 
   /** A chat as its raw rows, without what differs from chat to chat. */
   const rowsOf = async (chatId: string) => {

@@ -2,13 +2,12 @@
 import { randomUUID } from "node:crypto";
 import type { UIMessage } from "ai";
 import { drizzle } from "drizzle-orm/node-postgres";
-import pg from "pg";
+import type pg from "pg";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { type ChatDatabase, createChatStore, type StartTurnInput, type Turn } from "../../src/index.ts";
 import { toSseEvent } from "../../src/turns/sse-events.ts";
 import { say } from "../support/conversations.ts";
-import { createDatabase } from "../support/databases.ts";
-import { type Act as ActIn, expectOneAfterTheOther } from "../support/interleavings.ts";
+import { type Act as ActIn, expectOneAfterTheOther, openPool } from "../support/interleavings.ts";
 import { isLong } from "../support/long-run.ts";
 
 /**
@@ -149,21 +148,14 @@ const ways = [
 describe.each(isLong ? ways : ways.slice(0, 2))(
   "A turn beside an open transaction, portable: $isPortable, window: $window, the last turn is dead: $isDead",
   ({ isPortable, window, isDead }) => {
-    let drop: () => Promise<void>;
+    let close: () => Promise<void>;
     let pool: pg.Pool;
     beforeAll(async () => {
       portable = isPortable;
       limit = window;
-      const database = await createDatabase();
-      drop = database.drop;
-      pool = new pg.Pool({ connectionString: database.url, max: 8 });
-      // Its sockets close a little after `end`, when the database may be gone already.
-      pool.on("error", () => {});
+      ({ pool, close } = await openPool());
     });
-    afterAll(async () => {
-      await pool.end();
-      await drop();
-    });
+    afterAll(() => close());
 
     const newScene = async (): Promise<Scene> => {
       const chatId = randomUUID();
