@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
+import type { UIMessage } from "ai";
 import { describe, expect, test } from "vitest";
+import type { PageInJson } from "../../src/client/dates.ts";
 import {
   chunksOf,
   createHandler,
@@ -28,11 +30,12 @@ async function answered({ store }: typeof used, texts: string[], chatId: string 
     await chunksOf(await send("POST", "/", { id: chatId, message: question("Why?"), ...again }));
   }
   const path = `/${encodeURIComponent(chatId)}`;
-  // biome-ignore lint/suspicious/noExplicitAny: The tests say what a page has.
-  const page = async (query = ""): Promise<any> => (await send("GET", `${path}${query}`)).json();
+  const page = async (query = "") => (await (await send("GET", `${path}${query}`)).json()) as Page;
   return { userId, chatId, chat, errors, send, path, page };
 }
 
+type Page = PageInJson<UIMessage, unknown>;
+const branchIdOf = ({ branches }: Page) => branches[0]?.branches[0]?.id ?? expect.fail();
 const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 const other = (position: number) => ({ id: expect.any(String), position, createdAt: time, messageCount: 1 });
 
@@ -43,7 +46,7 @@ describe("The pages of a chat", () => {
     expect(await page()).toMatchObject({ messages: [{ id: "q" }, { role: "assistant" }], branches });
     expect((await page("?limit=1")).branches).toEqual(branches);
     const { messages } = await page();
-    expect((await page(`?before=${messages[1].id}`)).branches).toEqual(branches);
+    expect((await page(`?before=${messages[1]?.id}`)).branches).toEqual(branches);
   });
 
   test("have none if the store keeps none", async () => {
@@ -62,8 +65,7 @@ describe("A switch to a branch", () => {
   test("makes it the end of the conversation, and responds with the chat, without its user", async () => {
     const { chatId, userId, send, path, page, errors } = await answered(used, ["a", "b"]);
     const before = await page();
-    const [{ id }] = before.branches[0].branches;
-    const response = await send("POST", `${path}/branches/${id}`);
+    const response = await send("POST", `${path}/branches/${branchIdOf(before)}`);
     expect(response.headers.get("cache-control")).toBe("no-store");
     const { userId: _, ...chat } = { ...(await used.store.getChat({ userId, chatId })), messages: undefined };
     expect({ status: response.status, body: await response.json() }).toEqual({
@@ -74,7 +76,7 @@ describe("A switch to a branch", () => {
     const after = await page();
     expect(after.messages.map(textOf)).toEqual(["Why?", "a"]);
     expect(after.branches).toEqual([{ afterMessageId: "q", position: 1, count: 2, branches: [other(2)] }]);
-    await send("POST", `${path}/branches/${after.branches[0].branches[0].id}`);
+    await send("POST", `${path}/branches/${branchIdOf(after)}`);
     const { chat: latest, ...back } = await page();
     expect(latest.version).toBe(before.chat.version + 2);
     expect(back).toEqual({
@@ -88,14 +90,14 @@ describe("A switch to a branch", () => {
 
   test("needs no body, and reads none", async () => {
     const { send, path, page } = await answered(used, ["a", "b"]);
-    const [{ id }] = (await page()).branches[0].branches;
+    const id = branchIdOf(await page());
     expect((await send("POST", `${path}/branches/${id}`, "{")).status).toBe(200);
     expect((await page()).messages.map(textOf)).toEqual(["Why?", "a"]);
   });
 
   test("to a branch that is current by now is 404, and changes nothing", async () => {
     const { send, path, page } = await answered(used, ["a", "b"]);
-    const [{ id }] = (await page()).branches[0].branches;
+    const id = branchIdOf(await page());
     await send("POST", `${path}/branches/${id}`);
     const again = await used.expectUnchanged(() => send("POST", `${path}/branches/${id}`));
     expect(await expectError(again, "not_found")).toBe("There is no such chat or branch.");
@@ -129,14 +131,14 @@ describe("A switch to a branch", () => {
 
   test("works in a chat with the id %2F/?# ü😀", async () => {
     const { send, path, page } = await answered(used, ["a", "b"], "%2F/?# ü😀");
-    const [{ id }] = (await page()).branches[0].branches;
+    const id = branchIdOf(await page());
     expect((await send("POST", `${path}/branches/${id.toUpperCase()}`)).status).toBe(200);
     expect((await page()).messages.map(textOf)).toEqual(["Why?", "a"]);
   });
 
   test("by a stranger, or into another chat of the user, is what a missing chat gives, byte for byte", async () => {
     const { userId, chat, path, page } = await answered(used, ["a", "b"]);
-    const [{ id }] = (await page()).branches[0].branches;
+    const id = branchIdOf(await page());
     const own = randomUUID();
     await used.store.upsertChat({ userId, chatId: own, messages: [] });
     const missing = await chat(requestTo("POST", `/${randomUUID()}/branches/${id}`, { userId: "stranger" }));
@@ -154,7 +156,7 @@ describe("A switch to a branch", () => {
     ["of a form of another site", { origin: "https://evil.example", "content-type": "text/plain" }],
   ])("by a page %s is refused", async (_, headers) => {
     const { send, path, page } = await answered(used, ["a", "b"]);
-    const [{ id }] = (await page()).branches[0].branches;
+    const id = branchIdOf(await page());
     await used.expectUnchanged(async () => {
       await expectError(await send("POST", `${path}/branches/${id}`, undefined, headers as never), "forbidden");
     });
@@ -174,7 +176,7 @@ describe("A switch to a branch", () => {
     const { chat } = createHandler(used.store, { answer: () => words.readable });
     const body = { id: chatId, message: question("And?", "q2") };
     const asked = await chat(requestTo("POST", "/", { userId, body }));
-    const [{ id }] = (await page()).branches[0].branches;
+    const id = branchIdOf(await page());
     expect((await send("POST", `${path}/branches/${id}`)).status).toBe(200);
     await words.writable.close();
     // It breaks off where the answer would be stored.
