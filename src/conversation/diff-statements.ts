@@ -45,7 +45,7 @@ export function diffStatements(
 
 /**
  * Whether a text is one of these. `is true` keeps Postgres from joining the list: where it takes a chat for a short one,
- * it would read the whole chat for each item.
+ * it would compare each message with each item.
  */
 export const isOneOf = (text: SQL, list: readonly string[]): SQL =>
   sql`(${text} in (select json_array_elements_text(${json(list)}))) is true`;

@@ -126,10 +126,12 @@ export interface ChatStore<M extends UIMessage = UIMessage, C = unknown> {
 
   /**
    * Makes a branch the current end of the conversation, with its ids and times, and keeps the present end as a branch.
-   * `version` increases by one. A running turn whose question leaves stops and stores nothing.
+   * `version` increases by one, and once more if the half answer of a dead turn is stored first. A running turn whose
+   * question leaves stops and stores nothing.
    *
    * @returns the chat after the switch, or `null` if the user has no such chat, or the conversation has no such branch.
    * @throws {ChatConflictError} `expectedVersion` was given, and the stored chat has another version.
+   * @throws {InvalidChatError} also if a message of the branch stands before its point by now: a save has put it there.
    */
   switchBranch(input: SwitchBranchInput): Promise<Chat<C> | null>;
 
